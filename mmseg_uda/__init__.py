@@ -1,0 +1,3 @@
+"""mmseg-uda: unsupervised domain adaptation for semantic segmentation, on mmsegmentation."""
+
+__version__ = '0.1.0'

@@ -1,0 +1,20 @@
+"""Errors that a user can mend, and how the command lines show them."""
+
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Bad input. The message is one line that names the file, the value and what to do."""
+
+
+def run_cli(main: Callable[[], int | None]) -> None:
+    """Run a command line's ``main`` and exit; a :class:`UserError` becomes ``error: ...``, status 2."""
+    try:
+        status = main()
+    except UserError as error:
+        print(f'error: {error}', file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status or 0)

@@ -1,0 +1,49 @@
+"""Counter-based randomness: what is drawn depends on a key, never on what was drawn before.
+
+A training sample's augmentation is keyed by (seed, position in the sample stream), a step's draws by
+(seed, iteration). The number of loader workers, of ranks, or a resume therefore change nothing.
+"""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+
+def generator(*key: int) -> np.random.Generator:
+    """A NumPy generator that depends on the non-negative integers of ``key`` alone."""
+    return np.random.default_rng(key)
+
+
+@contextmanager
+def counter_random(*key: int) -> Iterator[None]:
+    """Inside, Python's, NumPy's global and torch's CPU generator start from ``key``.
+
+    For code that draws from the global generators (mmseg's transforms, a third-party backbone's
+    dropout). Their former states come back on exit.
+    """
+    import torch
+
+    python_state, numpy_state, torch_state = (
+        random.getstate(),
+        np.random.get_state(),
+        torch.get_rng_state(),
+    )
+    seed_all(*key)
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+        torch.set_rng_state(torch_state)
+
+
+def seed_all(*key: int) -> None:
+    """Seed Python's, NumPy's and torch's (every device's) global generators from ``key``."""
+    import torch
+
+    words = np.random.SeedSequence(key).generate_state(4)
+    random.seed(int(words[0]))
+    np.random.seed(words[1:3])
+    torch.manual_seed(int(words[3]))

@@ -1,0 +1,57 @@
+# Cityscapes (labelled) to ACDC (fog, night, rain, snow), crops of 512 x 512.
+crop_size = (512, 512)
+source_pipeline = [
+    dict(type='LabelFirstCrop', scale=(1024, 512), crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDomain'),
+]
+target_pipeline = [
+    dict(type='LabelFirstCrop', scale=(960, 540), crop_size=crop_size),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDomain'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(960, 540), keep_ratio=True),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=4,
+    persistent_workers=True,
+    pin_memory=True,
+    sampler=dict(type='PositionSampler', batch_size=2),
+    collate_fn=dict(type='collate_domains'),
+    dataset=dict(
+        type='SourceTargetDataset',
+        seed=0,
+        source=dict(
+            type='CityscapesDataset',
+            data_root='data/cityscapes',
+            data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
+            pipeline=source_pipeline,
+        ),
+        target=dict(
+            type='ACDCDataset',
+            data_root='data/acdc',
+            data_prefix=dict(img_path='rgb_anon/train'),
+            pipeline=target_pipeline,
+        ),
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='ACDCDataset',
+        data_root='data/acdc',
+        data_prefix=dict(img_path='rgb_anon/val', seg_map_path='gt/val'),
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='SegmentationMetric')
+test_evaluator = val_evaluator

@@ -1,0 +1,15 @@
+# The same network, small: MiT-B0 from scratch and a narrow head, for the toy world.
+segmentor = dict(
+    type='Segmentor',
+    backbone=dict(type='MiT', arch='b0', drop_path_rate=0.1),
+    decode_head=dict(
+        type='DAFormerHead',
+        in_channels=[32, 64, 160, 256],
+        in_index=[0, 1, 2, 3],
+        channels=64,
+        embed_dims=64,
+        num_classes=19,
+        dropout_ratio=0.1,
+    ),
+    test_cfg=dict(mode='whole'),
+)

@@ -1,0 +1,2 @@
+# Supervised training on the source alone.
+model = dict(type='SourceOnly')

@@ -1,0 +1,17 @@
+# DAFormer's training (RCS, feature distance, warm-up) on DeepLabV2 with ResNet-101, GTA to
+# Cityscapes.
+_base_ = [
+    '../_base_/default_runtime.py',
+    '../_base_/datasets/gta_to_cityscapes_512x512.py',
+    '../_base_/models/deeplabv2_r101.py',
+    '../_base_/uda/daformer.py',
+    '../_base_/schedules/adamw_poly10warm_40k.py',
+]
+model = dict(segmentor={{_base_.segmentor}})
+train_dataloader = dict(
+    dataset=dict(
+        rare_class_sampling=dict(
+            data_root='data/gta', class_temp=0.01, min_pixels=3000, min_crop_ratio=0.5
+        )
+    )
+)

@@ -1,0 +1,17 @@
+# Oracle: MiT-B5 with the DAFormer head, supervised with the labels of Cityscapes.
+_base_ = [
+    '../_base_/default_runtime.py',
+    '../_base_/datasets/cityscapes_512x512.py',
+    '../_base_/models/daformer_mitb5.py',
+    '../_base_/uda/source_only.py',
+    '../_base_/schedules/adamw_poly10warm_40k.py',
+]
+model = dict(segmentor={{_base_.segmentor}})
+# The supervised baselines of the papers distort colours too.
+source_pipeline = [
+    dict(type='LabelFirstCrop', scale=(1024, 512), crop_size=(512, 512), cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackDomain'),
+]
+train_dataloader = dict(dataset=dict(source=dict(pipeline=source_pipeline)))

@@ -1,0 +1,181 @@
+"""Checkpoints that survive a crash and never run code.
+
+Written atomically, verified on reading, read with ``weights_only=True`` and nothing else.
+"""
+
+import logging
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from mmseg_uda.errors import UserError
+from mmseg_uda.files import atomic_write
+
+# Plain numbers of NumPy, which older training code put into the meta of its checkpoints.
+SAFE_GLOBALS = [
+    np.ndarray,
+    np.dtype,
+    np._core.multiarray._reconstruct,
+    np._core.multiarray.scalar,
+    *(type(np.dtype(name)) for name in ('float32', 'float64', 'int32', 'int64', 'uint8', 'bool')),
+]
+
+# Where each network's weights stand in a checkpoint: ours, and those of the published code bases.
+PREFIXES = {
+    'student': ('student.', 'model.'),
+    'teacher': ('teacher.network.', 'ema_model.'),
+}
+
+
+def save_checkpoint(checkpoint: dict, path: str | Path) -> None:
+    """Write ``checkpoint`` so that ``path`` holds either all of it or what it held before.
+
+    Raises:
+        UserError: it cannot be written, e.g. because the disk is full.
+    """
+    try:
+        with atomic_write(path) as file:
+            torch.save(checkpoint, file)
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f'cannot write checkpoint {path}: {error}; earlier checkpoints are untouched: '
+            'free space (or choose another --work-dir) and run the same command with --resume'
+        ) from error
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint file into CPU memory, after checking that it is whole.
+
+    Raises:
+        UserError: the file is missing, damaged, or holds more than tensors and plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f'checkpoint {path} does not exist')
+    try:
+        if zipfile.is_zipfile(path):  # torch's format since 1.6; older files carry no checksums
+            with zipfile.ZipFile(path) as archive:
+                if (member := archive.testzip()) is not None:
+                    raise UserError(f'checkpoint {path} is damaged (checksum of {member})')
+        with torch.serialization.safe_globals(SAFE_GLOBALS):
+            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except UserError:
+        raise
+    except Exception as error:
+        if 'weights_only' in str(error).lower() or 'Unsupported' in str(error):
+            reason = str(error).split('\n')[0]
+            raise UserError(
+                f'checkpoint {path} is refused: to read it, code stored in the file would have to '
+                f'run ({reason}). If you trust its origin, re-save its state_dict with the code '
+                'that wrote it: torch.save(checkpoint["state_dict"], path)'
+            ) from None
+        raise UserError(f'checkpoint {path} is damaged or not a checkpoint: {error}') from error
+    if not isinstance(checkpoint, dict):
+        raise UserError(f'checkpoint {path} holds a {type(checkpoint).__name__}, not a dictionary')
+    return checkpoint
+
+
+def checkpoints(work_dir: str | Path) -> list[Path]:
+    """The checkpoints ``iter_<n>.pth`` of a work directory, newest first."""
+    found = {}
+    for path in Path(work_dir).glob('iter_*.pth'):
+        if match := re.fullmatch(r'iter_(\d+)\.pth', path.name):
+            found[int(match[1])] = path
+    return [found[iteration] for iteration in sorted(found, reverse=True)]
+
+
+def newest_checkpoint(work_dir: str | Path) -> tuple[Path, dict[str, Any]] | None:
+    """The newest checkpoint that is whole, with its content; None when there is none at all.
+
+    Damaged ones are passed over with a warning.
+
+    Raises:
+        UserError: every checkpoint is damaged.
+    """
+    paths, problems = checkpoints(work_dir), []
+    for path in paths:
+        try:
+            return path, load_checkpoint(path)
+        except UserError as error:
+            problems.append(str(error))
+            print_log(f'{error}; trying the one before', logger='current', level=logging.WARNING)
+    if paths:
+        raise UserError(f'no checkpoint in {work_dir} can be read: ' + '; '.join(problems))
+    return None
+
+
+def load_weights(module: nn.Module, state_dict: dict[str, Tensor], origin: str | Path) -> None:
+    """Load ``state_dict`` into ``module``; every entry must fit.
+
+    Raises:
+        UserError: entries are missing, left over or of another shape; names the first of them.
+    """
+    own = module.state_dict()
+    missing = [name for name in own if name not in state_dict]
+    unexpected = [name for name in state_dict if name not in own]
+    shapes = [
+        f'{name}: {tuple(value.shape)} in the file, {tuple(own[name].shape)} in the model'
+        for name, value in state_dict.items()
+        if name in own and isinstance(value, Tensor) and value.shape != own[name].shape
+    ]
+    problems = [
+        f'{len(names)} {what} (first: {names[0]})'
+        for names, what in (
+            (missing, 'entries missing'),
+            (unexpected, 'unknown entries'),
+            (shapes, 'entries of another shape'),
+        )
+        if names
+    ]
+    if problems:
+        raise UserError(
+            f'checkpoint {origin} does not fit this architecture: {", ".join(problems)}; '
+            'use the config that it was trained with'
+        )
+    module.load_state_dict(state_dict)
+
+
+def load_segmentor_weights(
+    segmentor: nn.Module, path: str | Path, network: str = 'student'
+) -> None:
+    """Load one network of a training checkpoint, ours or a published one, into ``segmentor``.
+
+    Accepts a bare state dict of the segmentor too. Heads that only training uses
+    (``auxiliary_head.*``) may be absent from either side.
+
+    Args:
+        network: ``student`` or ``teacher``.
+
+    Raises:
+        UserError: unreadable file, no such network in it, or another architecture.
+    """
+    checkpoint = load_checkpoint(path)
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    state_dict = {name.removeprefix('module.'): value for name, value in state_dict.items()}
+    weights = _select_network(state_dict, network, path)
+    own = segmentor.state_dict()
+    if not any(name.startswith('auxiliary_head.') for name in own):
+        weights = {n: v for n, v in weights.items() if not n.startswith('auxiliary_head.')}
+    load_weights(segmentor, weights, path)
+
+
+def _select_network(state_dict: dict, network: str, path: str | Path) -> dict:
+    for prefix in PREFIXES[network]:
+        selected = {
+            n.removeprefix(prefix): v for n, v in state_dict.items() if n.startswith(prefix)
+        }
+        if selected:
+            return selected
+    if network == 'student' and any(name.startswith('backbone.') for name in state_dict):
+        return state_dict
+    present = sorted({name.split('.')[0] for name in state_dict if isinstance(name, str)})
+    raise UserError(
+        f'checkpoint {path} holds no {network}: none of its entries starts with '
+        f'{" or ".join(PREFIXES[network])} (found: {", ".join(present[:8])})'
+    )

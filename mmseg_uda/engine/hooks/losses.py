@@ -1,0 +1,48 @@
+"""Logged values leave the device once per log line, not once per step."""
+
+import math
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.hooks import LoggerHook, RuntimeInfoHook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+from torch import Tensor
+
+from mmseg_uda.errors import UserError
+
+
+@HOOKS.register_module()
+class DeferredLossHook(RuntimeInfoHook):
+    """mmengine's ``RuntimeInfoHook`` without its host round trip per value and step.
+
+    Keeps the steps' values on the device and hands all of them to the message hub, averaged over
+    the ranks, just before a log line is due. There it also stops a run whose loss is not finite.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        super().before_train(runner)
+        self.interval = next(h.interval for h in runner.hooks if isinstance(h, LoggerHook))
+        self.pending: list[dict[str, Tensor]] = []
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None
+    ) -> None:
+        self.pending.append(outputs or {})
+        if self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner):
+            self._flush(runner)
+
+    def _flush(self, runner: Runner) -> None:
+        steps = [(name, value) for step in self.pending for name, value in step.items()]
+        first = runner.iter + 2 - len(self.pending)
+        self.pending.clear()
+        values = torch.stack([value.float().reshape(()) for _, value in steps])
+        all_reduce(values, op='mean')
+        for (name, _), value in zip(steps, values.tolist(), strict=True):
+            if 'loss' in name and not math.isfinite(value):
+                raise UserError(
+                    f'{name} became {value} between iterations {first} and {runner.iter + 1}; the '
+                    f'checkpoints before that are in {runner.work_dir}. Try a lower learning rate, '
+                    'a longer warm-up, or float32'
+                )
+            runner.message_hub.update_scalar(f'train/{name}', value)

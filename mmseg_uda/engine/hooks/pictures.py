@@ -1,0 +1,90 @@
+"""Pictures of what a method sees and believes, every so many iterations."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+from torch import Tensor
+
+from mmseg_uda.files import atomic_write
+from mmseg_uda.uda.augmentation import denormalise
+
+IGNORE = 255
+
+
+@HOOKS.register_module()
+class PicturePanelHook(Hook):
+    """Draws a panel per image of the batch into ``<work_dir>/pictures/<iteration>_<image>.png``.
+
+    Columns: source image and truth; target image, pseudo-label and its weight; mixed image, its
+    label and its weight; the student's prediction for the target image. For methods that keep
+    their step (``keep_pictures``); others have nothing to draw.
+
+    Args:
+        interval: iterations between two panels.
+    """
+
+    priority = 'LOW'
+
+    def __init__(self, interval: int = 1000) -> None:
+        self.interval = interval
+
+    def _due(self, runner: Runner) -> bool:
+        return (
+            is_main_process()
+            and hasattr(runner.model, 'keep_pictures')
+            and self.every_n_train_iters(runner, self.interval)
+        )
+
+    def before_train_iter(self, runner: Runner, *_, **__) -> None:
+        if hasattr(runner.model, 'keep_pictures'):
+            runner.model.keep_pictures = self._due(runner)
+
+    def after_train_iter(self, runner: Runner, *_, **__) -> None:
+        if not self._due(runner):
+            return
+        model, step = runner.model, runner.model.pictures
+        palette = np.array(runner.train_dataloader.dataset.metainfo['palette'], np.uint8)
+        source, target, mixed = step.batch.source, step.batch.target, step.mixed
+        model.student.eval()  # the loop puts it back into training mode
+        with torch.no_grad():
+            prediction = model.student.logits(target.images).argmax(1)
+
+        def photo(images: Tensor) -> Tensor:
+            norm = model.data_preprocessor
+            return denormalise(images, norm.mean, norm.std).clamp(0, 1)
+
+        columns = [
+            photo(source.images),
+            source.labels,
+            photo(target.images),
+            step.pseudo.labels,
+            step.pseudo.weight,
+            photo(mixed.images),
+            mixed.labels,
+            mixed.weight,
+            prediction,
+        ]
+        for index in range(len(source.images)):
+            row = np.hstack([_to_rgb(column[index], palette) for column in columns])
+            path = Path(runner.work_dir) / 'pictures' / f'{runner.iter + 1:06d}_{index}.png'
+            with atomic_write(path) as file:
+                file.write(cv2.imencode('.png', row[..., ::-1])[1].tobytes())
+        model.pictures = None
+
+
+def _to_rgb(picture: Tensor, palette: np.ndarray) -> np.ndarray:
+    """A photo (3, H, W) or weight (H, W) in [0, 1], or a label map (H, W), as RGB uint8."""
+    array = picture.cpu().numpy()
+    if picture.ndim == 3:
+        return (255 * array).round().astype(np.uint8).transpose(1, 2, 0)
+    if picture.is_floating_point():
+        return np.repeat((255 * array.clip(0, 1)).astype(np.uint8)[..., None], 3, axis=2)
+    colours = np.zeros((IGNORE + 1, 3), np.uint8)
+    colours[: len(palette)] = palette
+    return colours[array]

@@ -1,0 +1,118 @@
+"""mmengine's Runner with exact, safe checkpoints and one gradient all-reduce a step."""
+
+import time
+from pathlib import Path
+
+import mmengine
+import torch
+from mmengine.device import get_device
+from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
+from mmengine.runner import Runner
+from mmseg.registry import RUNNERS
+from torch import nn
+
+from mmseg_uda import __version__
+from mmseg_uda.errors import UserError
+from mmseg_uda.engine.checkpoint import (
+    load_checkpoint,
+    load_weights,
+    newest_checkpoint,
+    save_checkpoint,
+)
+
+
+@RUNNERS.register_module()
+class UDARunner(Runner):
+    """Trains a :class:`~mmseg_uda.uda.method.UDAMethod`.
+
+    A resumed run ends with the very weights of an unbroken one: the checkpoint holds the method's
+    whole state, the optimiser and the schedules; data and draws depend on (seed, position) alone,
+    so no random state need be stored.
+
+    Config options of its own: ``channels_last`` and ``compile`` (``True`` or arguments of
+    ``torch.compile``) for the student's and teacher's networks.
+    """
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Put the model on the device; no DistributedDataParallel (see ``average_gradients``)."""
+        model = model.to(get_device())
+        if not self.distributed:
+            return revert_sync_batchnorm(model)
+        if (kind := self.cfg.get('sync_bn')) is not None:
+            model = convert_sync_batchnorm(model, kind)
+        return model
+
+    def _init_model_weights(self) -> None:
+        super()._init_model_weights()
+        if self.cfg.get('channels_last'):
+            self.model.to(memory_format=torch.channels_last)
+            self.model.data_preprocessor.channels_last = True
+
+    def _maybe_compile(self, target: str) -> None:
+        """Compile the networks, not the step: a step is a generator with host-side choices."""
+        options = self.cfg.get('compile')
+        if not options:
+            return
+        options = {} if options is True else dict(options)
+        for name in ('student', 'teacher'):
+            if (network := getattr(self.model, name, None)) is not None:
+                network = getattr(network, 'network', network)
+                network.backbone.compile(**options)
+                network.decode_head.compile(**options)
+
+    def save_checkpoint(self, out_dir: str, filename: str, **_) -> None:
+        """Write everything that the run needs to go on, atomically."""
+        meta = dict(
+            iter=self.iter + 1,
+            seed=self.seed,
+            config=self.cfg.pretty_text,
+            time=time.strftime('%Y-%m-%d %H:%M:%S'),
+            versions=dict(
+                mmseg_uda=__version__, torch=str(torch.__version__), mmengine=mmengine.__version__
+            ),
+            dataset_meta=dict(self.train_dataloader.dataset.metainfo),
+        )
+        checkpoint = dict(
+            meta=meta,
+            state_dict=self.model.state_dict(),
+            optimizer=self.optim_wrapper.state_dict(),
+            param_schedulers=[scheduler.state_dict() for scheduler in self.param_schedulers],
+        )
+        save_checkpoint(checkpoint, Path(out_dir) / filename)
+
+    def load_or_resume(self) -> None:
+        """Go on from the newest whole checkpoint, or start from the weights of ``load_from``."""
+        if self._has_loaded:
+            return
+        if self._resume:
+            found = newest_checkpoint(self.work_dir)
+            if found is None:
+                self.logger.info(f'nothing to resume in {self.work_dir}: starting from scratch')
+            else:
+                self._restore(*found)
+        if self._load_from is not None and not self._has_loaded:
+            checkpoint = load_checkpoint(self._load_from)
+            load_weights(self.model, checkpoint['state_dict'], self._load_from)
+            self.model.iteration = 0  # new training from old weights
+        self._has_loaded = True
+
+    def _restore(self, path: Path, checkpoint: dict) -> None:
+        seed = checkpoint['meta']['seed']
+        if seed != self.seed:
+            raise UserError(
+                f'{path} was trained with seed {seed}, not {self.seed}: use --seed {seed}'
+            )
+        load_weights(self.model, checkpoint['state_dict'], path)
+        try:
+            self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
+        except ValueError as error:
+            raise UserError(
+                f'the optimiser of {path} is not that of this config: {error}'
+            ) from error
+        for scheduler, state in zip(
+            self.param_schedulers, checkpoint['param_schedulers'], strict=True
+        ):
+            scheduler.load_state_dict(state)
+        self.train_loop._iter = checkpoint['meta']['iter']
+        self._has_loaded = True
+        self.logger.info(f'resumed {path} at iteration {self.iter}')

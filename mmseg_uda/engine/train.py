@@ -1,0 +1,116 @@
+"""From a config file to a trained model."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import init_dist, is_distributed
+
+from mmseg_uda.errors import UserError
+from mmseg_uda.engine.checkpoint import checkpoints
+from mmseg_uda.engine.runner import UDARunner
+
+
+def load_config(
+    path: str | os.PathLike,
+    cfg_options: dict[str, Any] | None = None,
+    seed: int | None = None,
+    work_dir: str | os.PathLike | None = None,
+    tensorboard: bool = False,
+) -> Config:
+    """Read a config file and put the command line's choices into it.
+
+    Args:
+        path: the config file.
+        cfg_options: dotted key -> value; a key must exist, or be a new entry of an existing dict
+            below the top level.
+        seed: of the run; default the config's ``randomness.seed``. Governs weights, data and draws.
+        work_dir: where the run's files go; default ``work_dirs/<config name>``.
+        tensorboard: write TensorBoard scalars too.
+
+    Raises:
+        UserError: missing or broken file, unknown key.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f'config {path} does not exist')
+    try:
+        config = Config.fromfile(path)
+    except Exception as error:
+        raise UserError(f'config {path} cannot be read: {error}') from error
+    for key in cfg_options or {}:
+        _check_key(config, key, path)
+    config.merge_from_dict(cfg_options or {})
+
+    randomness = config.setdefault('randomness', {})
+    randomness['seed'] = randomness.get('seed') or 0 if seed is None else seed
+    if 'train_dataloader' in config:
+        config.model.seed = config.train_dataloader.dataset.seed = randomness['seed']
+        config.train_dataloader.sampler.batch_size = config.train_dataloader.batch_size
+    config.work_dir = str(work_dir or config.get('work_dir') or Path('work_dirs') / path.stem)
+    if tensorboard:
+        try:
+            import tensorboard as _  # noqa: F401
+        except ImportError as error:
+            raise UserError('--tensorboard needs the extra: pip install tensorboard') from error
+        config.visualizer.vis_backends.append(dict(type='TensorboardVisBackend'))
+    return config
+
+
+def train(config: Config, resume: bool = False, launcher: str = 'none') -> Path:
+    """Train as ``config`` says; returns the path of the final checkpoint.
+
+    Args:
+        resume: go on from the newest whole checkpoint in ``config.work_dir``, if there is one.
+        launcher: ``none``, or ``pytorch`` below torchrun.
+
+    Raises:
+        UserError: whatever the user can mend; nothing that exists is overwritten.
+    """
+    if not resume and (found := checkpoints(config.work_dir)):
+        raise UserError(
+            f'{config.work_dir} holds {found[0].name} of an earlier run: add --resume to go on, or '
+            'choose another --work-dir'
+        )
+    config.resume = resume
+    config.launcher = launcher
+    config.env_cfg.dist_cfg.backend = 'nccl' if torch.cuda.is_available() else 'gloo'
+    if launcher != 'none' and not is_distributed():
+        init_dist(launcher, **config.env_cfg.dist_cfg)
+    runner = build_runner(config)
+    runner.train()
+    return Path(config.work_dir) / f'iter_{runner.max_iters}.pth'
+
+
+def build_runner(config: Config) -> UDARunner:
+    """Build the runner with its data; mistakes in the config become a :class:`UserError`."""
+    try:
+        runner = UDARunner.from_cfg(config)
+        _ = runner.train_loop, runner.val_loop  # builds the data loaders
+    except (TypeError, KeyError, ValueError, AttributeError, FileNotFoundError) as error:
+        raise UserError(f'config {config.filename} cannot be built: {error}') from error
+    return runner
+
+
+def _check_key(config: Config, key: str, path: Path) -> None:
+    """Refuse an override that would only add a key nobody reads."""
+    *parents, leaf = key.split('.')
+    node: Any = config
+    for depth, name in enumerate(parents + [leaf]):
+        if isinstance(node, (list, tuple)):
+            if not name.isdigit() or int(name) >= len(node):
+                raise UserError(f'--cfg-options {key}: {name} is no index of a list in {path}')
+            node = node[int(name)]
+            continue
+        if not hasattr(node, 'keys'):
+            raise UserError(f'--cfg-options {key}: {".".join(parents[:depth])} has no keys')
+        if name not in node:
+            if depth and depth == len(parents):
+                return  # a new argument of a component, which checks it itself
+            close = difflib.get_close_matches(name, list(node.keys()), 1)
+            hint = f'; did you mean {close[0]}?' if close else ''
+            raise UserError(f'--cfg-options {key}: {path} has no key {name}{hint}')
+        node = node[name]

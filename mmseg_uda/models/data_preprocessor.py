@@ -1,0 +1,78 @@
+"""From the loader's uint8 batch to what networks eat: one copy to the device, normalised there."""
+
+from dataclasses import dataclass, field
+
+import torch
+from mmseg.models import SegDataPreProcessor
+from mmseg.registry import MODELS
+from torch import Tensor
+
+
+@dataclass
+class DomainBatch:
+    """The images of one domain.
+
+    Attributes:
+        images: (B, 3, H, W) float, normalised RGB.
+        labels: (B, H, W) int64 train ids with 255 = ignore, or None (unlabelled).
+        valid: (B, H, W) float, 1 where a pseudo-label may be trusted, or None (everywhere).
+        paths: image files.
+    """
+
+    images: Tensor
+    labels: Tensor | None = None
+    valid: Tensor | None = None
+    paths: list[str] = field(default_factory=list)
+
+
+@dataclass
+class UDABatch:
+    """What a method gets for one step: labelled source images and, if it adapts, target images."""
+
+    source: DomainBatch
+    target: DomainBatch | None = None
+
+
+@MODELS.register_module()
+class UDADataPreProcessor(SegDataPreProcessor):
+    """Normalises on the device; makes a :class:`UDABatch` of a training batch.
+
+    A training batch is what ``collate_domains`` gives (RGB uint8, see ``mmseg_uda.datasets``); for
+    evaluation it behaves as mmseg's ``SegDataPreProcessor`` (lists of BGR images, data samples).
+
+    Args:
+        mean, std: of the RGB channels in 0..255. Default: ImageNet's.
+        channels_last: lay training images out as NHWC, which convolutions on GPUs like.
+    """
+
+    def __init__(
+        self,
+        mean: tuple[float, ...] = (123.675, 116.28, 103.53),
+        std: tuple[float, ...] = (58.395, 57.12, 57.375),
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__(mean=mean, std=std, bgr_to_rgb=True)
+        self.channels_last = channels_last
+
+    def forward(self, data: dict, training: bool = False) -> UDABatch | dict:
+        if 'source' not in data:
+            return super().forward(data, training)
+        return UDABatch(
+            **{name: self._domain(data[name]) for name in ('source', 'target') if name in data}
+        )
+
+    def _domain(self, domain: dict) -> DomainBatch:
+        images = self._to_device(domain['image']).float()
+        images = (images - self.mean) / self.std
+        if self.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        labels, valid = domain.get('label'), domain.get('valid')
+        return DomainBatch(
+            images,
+            None if labels is None else self._to_device(labels).long(),
+            None if valid is None else self._to_device(valid).float(),
+            domain.get('path', []),
+        )
+
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device, non_blocking=True)

@@ -1,0 +1,44 @@
+"""The random draws of a self-training step."""
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from torch import Tensor
+
+from mmseg_uda.random import generator
+from mmseg_uda.uda.augmentation import Jitter, draw_jitter
+from mmseg_uda.uda.class_mix import LABEL_VALUES
+
+
+class StepDraws:
+    """Draws of one step, on the host, keyed by (seed, iteration) and the image's global index.
+
+    An image is counted over all ranks, so two ranks with one image each draw what one rank with two
+    images draws. Each purpose has a stream of its own: a part that draws more changes no other.
+
+    Args:
+        seed, iteration: the key of the step.
+        batch_size: images per rank.
+    """
+
+    def __init__(self, seed: int, iteration: int, batch_size: int) -> None:
+        self.key = (seed, iteration)
+        self.images = range(get_rank() * batch_size, (get_rank() + 1) * batch_size)
+
+    def triggers(self, stream: int = 0) -> tuple[float, float]:
+        """Two numbers U(0, 1) shared by the whole batch: for colour jitter and for blur."""
+        jitter, blur = generator(*self.key, 0, stream).random(2)
+        return float(jitter), float(blur)
+
+    def class_keys(self) -> Tensor:
+        """Random numbers U(0, 1) per image and label value, (B, 256), that rank classes to mix."""
+        keys = [generator(*self.key, 1, image).random(LABEL_VALUES) for image in self.images]
+        return torch.from_numpy(np.stack(keys).astype(np.float32))
+
+    def jitters(self, strength: float) -> list[Jitter]:
+        """A colour jitter for every image of this rank."""
+        return [draw_jitter(generator(*self.key, 2, image), strength) for image in self.images]
+
+    def sigmas(self) -> list[float]:
+        """Standard deviations of blur in pixels, U(0.15, 1.15), one for every image of this rank."""
+        return [float(generator(*self.key, 3, i).uniform(0.15, 1.15)) for i in self.images]

@@ -1,0 +1,111 @@
+"""Thing-class ImageNet feature distance (DAFormer, Hoyer et al., CVPR 2022, eq. 7-10)."""
+
+from copy import deepcopy
+
+import torch
+from mmengine.dist import all_reduce, get_world_size
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from mmseg_uda.errors import UserError
+from mmseg_uda.models.segmentors import Supervision
+from mmseg_uda.uda.method import Losses
+from mmseg_uda.uda.parts import Part, Step
+
+IGNORE = 255
+
+
+@torch.no_grad()
+def reduce_labels(labels: Tensor, factor: int, num_classes: int, min_ratio: float) -> Tensor:
+    """The label that dominates each cell of ``factor`` x ``factor`` pixels.
+
+    Args:
+        labels: (B, H, W) int64; pixels beyond a whole number of cells are dropped.
+        factor: side of a cell in pixels.
+        num_classes: labels are below it, or 255.
+        min_ratio: share of the cell that the label must reach.
+
+    Returns:
+        (B, H // factor, W // factor) int64, 255 where no label reaches it or 255 itself leads.
+    """
+    height, width = labels.shape[1] // factor, labels.shape[2] // factor
+    pixels = labels[:, : height * factor, : width * factor]
+    pixels = pixels.masked_fill(pixels == IGNORE, num_classes)  # counted as a class of its own
+    cells = pixels.unflatten(2, (width, factor)).unflatten(1, (height, factor)).transpose(2, 3)
+    cells = cells.flatten(3)  # (B, h, w, factor * factor)
+    counts = torch.zeros(*cells.shape[:3], num_classes + 1, device=labels.device)
+    counts.scatter_add_(3, cells, torch.ones_like(cells, dtype=counts.dtype))
+    share, winner = (counts / factor**2).max(dim=3)
+    return winner.masked_fill((winner == num_classes) | (share < min_ratio), IGNORE)
+
+
+def feature_distance(features: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean Euclidean distance between two feature maps (B, D, h, w), over the cells of ``mask``.
+
+    The mean is over all masked cells of the global batch; a rank returns its share times the number
+    of ranks, so the average over ranks is that mean. Without any masked cell the result is 0.
+
+    Args:
+        mask: (B, h, w) bool; None for all cells.
+    """
+    distance = (features - reference).norm(dim=1)
+    if mask is None:
+        return distance.mean()
+    count = mask.sum()
+    all_reduce(count, op='sum')
+    total = torch.where(mask, distance, 0.0).sum()
+    return total * get_world_size() / count.clamp(min=1)
+
+
+@MODELS.register_module()
+class FeatureDistance(Part):
+    """Keeps the encoder's features of source images close to those of its ImageNet weights.
+
+    Args:
+        weight: of the loss (lambda_FD).
+        classes: train ids whose cells count; None for all cells.
+        min_ratio: share of a cell that its class must reach.
+    """
+
+    def __init__(
+        self,
+        weight: float = 0.005,
+        classes: list[int] | None = (6, 7, 11, 12, 13, 14, 15, 16, 17, 18),
+        min_ratio: float = 0.75,
+    ) -> None:
+        super().__init__()
+        self.weight = weight
+        self.min_ratio = min_ratio
+        wanted = None
+        if classes is not None:
+            wanted = torch.zeros(256, dtype=torch.bool)
+            wanted[list(classes)] = True
+        self.register_buffer('wanted', wanted, persistent=False)
+
+    def set_up(self, student: nn.Module) -> None:
+        self.num_classes = student.num_classes
+        self.encoder = deepcopy(student.backbone).requires_grad_(False).eval()
+
+    def after_init(self, student: nn.Module) -> None:
+        if student.pretrained is None:
+            raise UserError(
+                'FeatureDistance compares with ImageNet features: set segmentor.pretrained to the '
+                'backbone weights, or remove the part feature_distance from the config'
+            )
+        self.encoder.load_state_dict(student.backbone.state_dict())
+
+    def train(self, mode: bool = True) -> 'FeatureDistance':
+        return super().train(False)  # the reference never trains
+
+    def source_losses(self, step: Step, supervision: Supervision) -> Losses:
+        source = step.batch.source
+        features = supervision.features[-1]
+        with torch.no_grad():
+            reference = self.encoder(source.images)[-1]
+        mask = None
+        if self.wanted is not None:
+            factor = source.labels.shape[-1] // features.shape[-1]
+            cells = reduce_labels(source.labels, factor, self.num_classes, self.min_ratio)
+            mask = self.wanted[cells]
+        distance = feature_distance(features, reference, mask)
+        return {'src.loss_imnet_feat_dist': self.weight * distance}

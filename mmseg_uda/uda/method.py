@@ -1,0 +1,94 @@
+"""The base class of all methods: a student, and how one training step moves it."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from mmengine.dist import get_rank
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from mmseg_uda.models.data_preprocessor import UDABatch
+from mmseg_uda.random import seed_all
+from mmseg_uda.uda.distributed import average_gradients
+
+Losses = dict[str, Tensor]
+
+
+class UDAMethod(BaseModel):
+    """Wraps one segmentor, the *student*, and says how a training step moves it.
+
+    A method implements :meth:`passes`, a generator that yields the losses of one student forward
+    at a time. The step back-propagates each item before it asks for the next, so only one graph is
+    alive at any moment; then it makes one gradient all-reduce and one optimiser step.
+
+    Everything that a method must remember to go on lives in buffers or sub-modules (or in the
+    extra state, as the iteration here), so a checkpoint holds it.
+
+    Args:
+        segmentor: config of the student, e.g. ``dict(type='Segmentor', ...)``.
+        data_preprocessor: config; default ``UDADataPreProcessor`` with ImageNet's mean and std.
+        seed: start of all random draws of the method; with the iteration it determines them.
+    """
+
+    def __init__(
+        self, segmentor: dict, data_preprocessor: dict | None = None, seed: int = 0
+    ) -> None:
+        super().__init__(data_preprocessor or dict(type='UDADataPreProcessor'))
+        self.student = MODELS.build(segmentor)
+        self.seed = seed
+        self.iteration = 0
+
+    @abstractmethod
+    def passes(self, batch: UDABatch) -> Iterator[Losses]:
+        """Yield the losses of one student forward after the other.
+
+        Entries whose name contains ``loss`` are summed and back-propagated; the others are logged.
+        """
+
+    def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> Losses:
+        """One training step; returns the values to log as 0-dim tensors on the device."""
+        # Dropout and other hidden draws depend on (seed, iteration, rank) alone: see random.py.
+        seed_all(self.seed, self.iteration, get_rank())
+        batch = self.data_preprocessor(data, training=True)
+        logs = self.backward_passes(batch, optim_wrapper)
+        average_gradients(self)
+        optim_wrapper.step()
+        optim_wrapper.zero_grad()
+        self.iteration += 1
+        return logs
+
+    def backward_passes(self, batch: UDABatch, optim_wrapper: OptimWrapper) -> Losses:
+        """Run :meth:`passes`, back-propagating each item; gradients add up."""
+        passes = self.passes(batch)
+        logs: Losses = {}
+        while True:
+            with optim_wrapper.optim_context(self):
+                losses = next(passes, None)
+            if losses is None:
+                return logs
+            loss, log_vars = self.parse_losses(losses)
+            optim_wrapper.backward(loss)
+            total = log_vars.pop('loss').detach() + logs.get('loss', 0)
+            logs |= {name: value.detach() for name, value in log_vars.items()} | {'loss': total}
+            del losses, loss, log_vars  # free this graph before the next forward
+
+    def forward(
+        self, inputs: Tensor, data_samples: list | None = None, mode: str = 'predict'
+    ) -> Any:
+        """Segment images with the student: evaluation during training."""
+        return self.student(inputs, data_samples, mode=mode)
+
+    def get_extra_state(self) -> Tensor:
+        return torch.tensor(self.iteration)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.iteration = int(state)
+
+
+def prefixed(losses: Losses, prefix: str) -> Losses:
+    """``losses`` with ``prefix`` before every name."""
+    return {f'{prefix}{name}': value for name, value in losses.items()}

@@ -1,0 +1,72 @@
+"""What joins a self-training method without the method knowing it: the base class of add-ons."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from mmseg_uda.models.data_preprocessor import UDABatch
+from mmseg_uda.models.segmentors import Supervision
+from mmseg_uda.uda.draws import StepDraws
+from mmseg_uda.uda.method import Losses
+from mmseg_uda.uda.pseudo_labels import PseudoLabels
+
+
+@dataclass
+class Mixed:
+    """Mixed images with what they are trained on.
+
+    Attributes:
+        images: (B, 3, H, W), before and after strong augmentation the same field.
+        labels: (B, H, W) int64.
+        weight: (B, H, W) float.
+    """
+
+    images: Tensor
+    labels: Tensor
+    weight: Tensor
+
+
+@dataclass
+class Step:
+    """What a self-training step knows so far; fields fill up as it goes on."""
+
+    batch: UDABatch
+    student: nn.Module
+    draws: StepDraws
+    iteration: int
+    triggers: tuple[float, float]
+    pseudo: PseudoLabels | None = None
+    mixed: Mixed | None = None
+
+
+class Part(nn.Module):
+    """An add-on of a self-training method. Override what it needs; state goes into buffers.
+
+    The method calls, in this order and for its parts in the order of the config:
+    :meth:`source_losses` inside the source pass, :meth:`refine` when the teacher has labelled the
+    target images, :meth:`before_mix`, :meth:`mixed_losses` inside the mixed pass, and
+    :meth:`passes` for student forwards of its own.
+    """
+
+    def set_up(self, student: nn.Module) -> None:
+        """Called once, when the student is built (its weights may not be initialised yet)."""
+
+    def after_init(self, student: nn.Module) -> None:
+        """Called when the student has its initial (pretrained) weights."""
+
+    def source_losses(self, step: Step, supervision: Supervision) -> Losses:
+        """Losses to add to the source pass, e.g. on its features."""
+        return {}
+
+    def refine(self, step: Step, pseudo: PseudoLabels) -> PseudoLabels:
+        """Better pseudo-labels or weights."""
+        return pseudo
+
+    def mixed_losses(self, step: Step, supervision: Supervision) -> Losses:
+        """Losses to add to the pass on the mixed images."""
+        return {}
+
+    def passes(self, step: Step) -> Iterator[Losses]:
+        """Further student forwards: yields the losses of each."""
+        return iter(())

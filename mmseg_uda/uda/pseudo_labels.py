@@ -1,0 +1,51 @@
+"""Pseudo-labels and how much they count."""
+
+from dataclasses import dataclass
+
+import torch
+from mmengine.dist import all_reduce
+from torch import Tensor
+
+
+@dataclass
+class PseudoLabels:
+    """What the teacher thinks of target images.
+
+    Attributes:
+        labels: (B, H, W) int64, the most probable class.
+        weight: (B, H, W) float, how much each pixel counts in a loss.
+        confidence: (B, H, W) float, the probability of that class.
+    """
+
+    labels: Tensor
+    weight: Tensor
+    confidence: Tensor
+
+
+@torch.no_grad()
+def pseudo_labels(logits: Tensor, threshold: float) -> PseudoLabels:
+    """Most probable classes, all weighted by the share of confident pixels.
+
+    The weight is one number for the whole batch, over all ranks: the share of pixels whose largest
+    probability is at least ``threshold`` (DACS, eq. 3, as coded in DAFormer: per batch, not per
+    image). It stays on the device.
+
+    Args:
+        logits: (B, C, H, W) at image size.
+        threshold: probability from which a pixel counts as confident.
+    """
+    confidence, labels = torch.softmax(logits.float(), dim=1).max(dim=1)
+    share = (confidence >= threshold).float().mean()
+    all_reduce(share, op='mean')
+    return PseudoLabels(labels, share.expand_as(confidence).clone(), confidence)
+
+
+def ignore_margins(weight: Tensor, top: int, bottom: int) -> Tensor:
+    """``weight`` (B, H, W) with its first ``top`` and last ``bottom`` rows set to 0.
+
+    There the target camera sees its own car and the teacher guesses (DAFormer, section 4).
+    """
+    weight = weight.clone()
+    weight[:, :top] = 0
+    weight[:, weight.shape[1] - bottom :] = 0
+    return weight

@@ -1,0 +1,49 @@
+"""Reading image files so that a damaged one is an error that names it, never a grey patch."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mmseg_uda.errors import UserError
+
+
+def read_image(path: str) -> np.ndarray:
+    """Decode a colour image to BGR, uint8 (H, W, 3).
+
+    Raises:
+        UserError: the file is missing, cut off or no image.
+    """
+    return decode(path, cv2.IMREAD_COLOR)
+
+
+def decode(path: str, flags: int) -> np.ndarray:
+    """Decode an image file with OpenCV (``flags`` as in ``cv2.imdecode``).
+
+    Raises:
+        UserError: the file is missing, cut off or no image.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f'{path}: cannot be read ({error.strerror})') from error
+    if _is_cut_off(data):
+        raise UserError(f'{path}: the file is cut off ({len(data)} bytes), fetch it again')
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    if image is None:
+        raise UserError(f'{path}: not a readable image, fetch it again')
+    return image
+
+
+def _is_cut_off(data: bytes) -> bool:
+    """Whether the end marker of a PNG or JPEG file is missing.
+
+    Decoders fill what is missing in a JPEG file with grey and say nothing. Some cameras append
+    bytes after the marker, so it need not be the very last thing.
+    """
+    tail = data[-1024:]
+    if data.startswith(b'\x89PNG'):
+        return b'IEND' not in tail
+    if data.startswith(b'\xff\xd8'):
+        return b'\xff\xd9' not in tail
+    return False

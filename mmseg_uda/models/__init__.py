@@ -1,0 +1,24 @@
+"""Networks: backbones, heads, the segmentor, its loss. Nothing here knows domains or methods."""
+
+from mmseg_uda.models.backbones.mit import MiT
+from mmseg_uda.models.data_preprocessor import UDADataPreProcessor
+from mmseg_uda.models.heads.all_mlp_head import AllMLPHead
+from mmseg_uda.models.heads.daformer_head import DAFormerHead
+from mmseg_uda.models.heads.dlv2_head import DLV2Head
+from mmseg_uda.models.losses import segmentation_loss
+from mmseg_uda.models.necks import UpscaleNeck
+from mmseg_uda.models.pretrained import load_pretrained_backbone
+from mmseg_uda.models.segmentors import Segmentor, Supervision
+
+__all__ = [
+    'AllMLPHead',
+    'DAFormerHead',
+    'DLV2Head',
+    'MiT',
+    'Segmentor',
+    'Supervision',
+    'UDADataPreProcessor',
+    'UpscaleNeck',
+    'load_pretrained_backbone',
+    'segmentation_loss',
+]

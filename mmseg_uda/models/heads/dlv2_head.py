@@ -1,0 +1,55 @@
+"""DeepLab-v2 head: a sum of dilated classifiers."""
+
+from collections.abc import Sequence
+
+from mmseg.models.decode_heads.aspp_head import ASPPModule
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from torch import Tensor
+
+
+@MODELS.register_module()
+class DLV2Head(BaseDecodeHead):
+    """One 3x3 convolution to the classes per dilation rate, summed (Chen et al., TPAMI 2018).
+
+    No normalisation, no activation, no dropout.
+
+    Args:
+        in_channels: channels of the last stage.
+        num_classes: number of classes, which is the number of output channels.
+        dilations: (6, 12) in the DACS and DAFormer papers ("dlv2red"), (6, 12, 18, 24) in DeepLab.
+        in_index: which of the backbone's maps is used.
+        kwargs: of mmseg's ``BaseDecodeHead``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 2048,
+        *,
+        num_classes: int = 19,
+        dilations: Sequence[int] = (6, 12),
+        in_index: int = 3,
+        **kwargs,
+    ) -> None:
+        super().__init__(
+            in_channels=in_channels,
+            channels=num_classes,
+            num_classes=num_classes,
+            in_index=in_index,
+            dropout_ratio=0,
+            init_cfg=dict(type='Normal', layer='Conv2d', std=0.01),
+            **kwargs,
+        )
+        del self.conv_seg  # the branches classify
+        self.aspp_modules = ASPPModule(
+            dilations=dilations,
+            in_channels=in_channels,
+            channels=self.out_channels,
+            conv_cfg=None,
+            norm_cfg=None,
+            act_cfg=None,
+        )
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """All maps of the backbone -> logits (B, num_classes, h, w)."""
+        return sum(self.aspp_modules(self._transform_inputs(features)))

@@ -1,0 +1,151 @@
+"""Pretrained backbone weights, from the files that users have."""
+
+import os
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from mmseg_uda.errors import UserError
+from mmseg_uda.models.backbones.mit import MiT
+
+MIN_SHARE = 0.95
+CLASSIFIERS = ('head.', 'fc.')
+# Counts training steps, says nothing about the weights, and older files lack it.
+COUNTER = 'num_batches_tracked'
+
+
+def load_pretrained_backbone(backbone: nn.Module, path: str | os.PathLike) -> None:
+    """Load ImageNet weights into a backbone, or refuse.
+
+    Known layouts, each bare or under ``state_dict`` or ``model``, with or without the prefixes
+    ``module.`` and ``backbone.``, classifiers ignored:
+
+    - SegFormer's ``mit_b<n>.pth``. These weights are NVIDIA's and licensed for non-commercial use.
+    - mmseg's and OpenMMLab's ``mit_b<n>_*.pth`` (``layers.*``).
+    - OpenMMLab's ``resnet<n>_v1c-*.pth`` for ``ResNetV1c``; torchvision's ``resnet<n>-*.pth`` for
+      mmseg's ``ResNet``.
+
+    The file is read as tensors only; a pickle that would run code is not opened.
+
+    Raises:
+        UserError: the file is missing, holds anything but weights, or belongs to another
+            backbone: fewer than 95 % of the backbone's entries are in the file, or of the file's
+            in the backbone, by name and shape.
+    """
+    weights = _strip_prefixes(_read(backbone, Path(path)))
+    if isinstance(backbone, MiT) and any(name.startswith('layers.') for name in weights):
+        weights = _mit_from_mmseg(weights)
+    weights = {name: value for name, value in weights.items() if not name.startswith(CLASSIFIERS)}
+
+    own = backbone.state_dict()
+    matched = {
+        name: value
+        for name, value in weights.items()
+        if name in own and value.shape == own[name].shape
+    }
+    missing = [name for name in own if name not in matched and not name.endswith(COUNTER)]
+    unexpected = [name for name in weights if name not in matched and not name.endswith(COUNTER)]
+    agreed = sum(not name.endswith(COUNTER) for name in matched)
+    summary = (
+        f'{agreed} of {agreed + len(missing)} entries of {type(backbone).__name__} match'
+        f'{_first("missing", missing)}{_first("unexpected in the file", unexpected)}'
+    )
+    if agreed < MIN_SHARE * (agreed + max(len(missing), len(unexpected))):
+        raise UserError(f'{path} is not for this backbone: {summary}; give the matching weights')
+    backbone.load_state_dict(matched, strict=False)
+    print_log(f'pretrained weights {path}: {summary}', logger='current')
+
+
+def _read(backbone: nn.Module, path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        source = (
+            'download mit_b<n>.pth (ImageNet-1k encoders) as the SegFormer project describes'
+            if isinstance(backbone, MiT)
+            else "download it from OpenMMLab's model zoo (third-party ResNet v1c weights)"
+        )
+        raise UserError(
+            f'pretrained weights {path} do not exist: {source} and put the file there, '
+            'or set pretrained=None to train from scratch'
+        )
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f'{path} is damaged or holds more than tensors, which could run code, so it was not '
+            f'opened: {str(error).splitlines()[0]}'
+        ) from error
+    except Exception as error:  # damaged bytes end in errors of almost any type
+        raise UserError(
+            f'{path} is not a file of weights, or is damaged ({type(error).__name__}); '
+            'download it again'
+        ) from error
+    for key in ('state_dict', 'model'):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    weights = content.items() if isinstance(content, Mapping) else ()
+    weights = {name: value for name, value in weights if isinstance(value, Tensor)}
+    if not weights:
+        raise UserError(f'{path} holds no weights; it must be the state dict of a backbone')
+    return weights
+
+
+def _strip_prefixes(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Only the backbone's entries where the file is of a whole network, without prefix."""
+    for prefix in ('module.', 'backbone.'):
+        inside = {n.removeprefix(prefix): v for n, v in weights.items() if n.startswith(prefix)}
+        weights = inside or weights
+    return weights
+
+
+# Names below ``layers.<stage>.<part>`` in mmseg's MixVisionTransformer -> the published ones.
+_EMBEDDING = {'projection': 'proj', 'norm': 'norm'}
+_BLOCK = {
+    'norm1': 'norm1',
+    'norm2': 'norm2',
+    'attn.attn.out_proj': 'attn.proj',
+    'attn.sr': 'attn.sr',
+    'attn.norm': 'attn.norm',
+    'ffn.layers.0': 'mlp.fc1',
+    'ffn.layers.1': 'mlp.dwconv.dwconv',
+    'ffn.layers.4': 'mlp.fc2',
+}
+
+
+def _mit_from_mmseg(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename mmseg's entries: query and key-value in one matrix, 1x1 convolutions for linears."""
+    renamed = {}
+    for name, value in weights.items():
+        match = re.fullmatch(r'layers\.(\d)\.(\d)\.(?:(\d+)\.)?(?:(.+)\.)?(\w+)', name)
+        if match is None:
+            renamed[name] = value
+            continue
+        stage, part, block, module, entry = match.groups()
+        number = int(stage) + 1
+        if part == '0' and module in _EMBEDDING:
+            renamed[f'patch_embed{number}.{_EMBEDDING[module]}.{entry}'] = value
+        elif part == '1' and module in _BLOCK:
+            linear = module in ('ffn.layers.0', 'ffn.layers.4') and value.dim() == 4
+            value = value.flatten(1) if linear else value
+            renamed[f'block{number}.{block}.{_BLOCK[module]}.{entry}'] = value
+        elif part == '1' and module == 'attn.attn' and entry.startswith('in_proj_'):
+            kind = entry.removeprefix('in_proj_')
+            dim = len(value) // 3
+            renamed[f'block{number}.{block}.attn.q.{kind}'] = value[:dim]
+            renamed[f'block{number}.{block}.attn.kv.{kind}'] = value[dim:]
+        elif part == '2' and module is None:
+            renamed[f'norm{number}.{entry}'] = value
+        else:
+            renamed[name] = value
+    return renamed
+
+
+def _first(what: str, names: list[str], count: int = 3) -> str:
+    """', 5 missing: a, b, c, ...', or nothing."""
+    dots = ', ...' if len(names) > count else ''
+    return f', {len(names)} {what}: {", ".join(names[:count])}{dots}' if names else ''

@@ -1,0 +1,125 @@
+"""The segmentation network that a method adapts."""
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+from mmengine.config import ConfigDict
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from mmseg_uda.errors import UserError
+from mmseg_uda.models.losses import segmentation_loss, upscale
+from mmseg_uda.models.pretrained import load_pretrained_backbone
+from mmseg_uda.models.sliding_window import sliding_window_logits
+
+
+@dataclass
+class Supervision:
+    """What one supervised forward pass gives to a method.
+
+    Attributes:
+        losses: 0-dimensional tensors; those whose names contain "loss" are summed and
+            back-propagated, the others are figures for the log.
+        features: the backbone's (or the neck's) maps, (B, D_i, h_i, w_i), with their graph, for
+            losses on features.
+        logits: (B, C, h, w), the head's output.
+    """
+
+    losses: dict[str, Tensor]
+    features: list[Tensor]
+    logits: Tensor
+
+
+@MODELS.register_module()
+class Segmentor(EncoderDecoder):
+    """mmseg's encoder-decoder with the few calls of which adaptation methods are made.
+
+    Args:
+        pretrained: path of the backbone's ImageNet weights (see
+            :func:`mmseg_uda.models.pretrained.load_pretrained_backbone`), read by
+            ``init_weights``; ``None`` trains from scratch.
+        test_cfg: ``dict(mode='whole')`` or ``dict(mode='slide', crop_size=(h, w), stride=(h, w))``;
+            with ``batched_slide=True`` all windows of an image go through the network at once.
+        kwargs: of mmseg's ``EncoderDecoder`` (backbone, decode_head, neck, auxiliary_head, ...).
+
+    Raises:
+        UserError: for a ``test_cfg`` that says neither, or lacks the window's size.
+    """
+
+    def __init__(
+        self, *, pretrained: str | None = None, test_cfg: dict | None = None, **kwargs
+    ) -> None:
+        test_cfg = ConfigDict(test_cfg or dict(mode='whole'))
+        _check_test_cfg(test_cfg)
+        with warnings.catch_warnings():
+            # Heads of mmseg build a loss of their own, whose options do not matter here.
+            warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
+            super().__init__(test_cfg=test_cfg, **kwargs)
+        self.pretrained = pretrained
+
+    def init_weights(self) -> None:
+        """Initialise from scratch, then read the backbone's pretrained weights if there are any."""
+        super().init_weights()
+        if self.pretrained is not None:
+            load_pretrained_backbone(self.backbone, self.pretrained)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Images (B, 3, H, W) -> maps (B, D_i, h_i, w_i) of the backbone, or of the neck."""
+        return list(self.extract_feat(images))
+
+    def decode(self, features: list[Tensor]) -> Tensor:
+        """Features -> logits (B, C, h, w) at the head's stride."""
+        return self.decode_head(features)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> logits (B, C, H, W), up-scaled bilinearly."""
+        return upscale(self.decode(self.features(images)), images.shape[2:])
+
+    def supervise(
+        self, images: Tensor, labels: Tensor, weight: Tensor | None = None
+    ) -> Supervision:
+        """One supervised forward pass.
+
+        Args:
+            images: (B, 3, H, W), normalised.
+            labels: (B, H, W), int64 train ids, 255 = ignore.
+            weight: (B, H, W), factor of each pixel's cross entropy; ``None`` = 1.
+
+        Returns:
+            Losses 'decode.loss_seg' and 'decode.acc_seg' (percent), features and logits.
+        """
+        features = self.features(images)
+        logits = self.decode(features)
+        loss, accuracy = segmentation_loss(logits, labels, weight)
+        losses = {'decode.loss_seg': loss, 'decode.acc_seg': accuracy}
+        return Supervision(losses, features, logits)
+
+    def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
+        """mmseg's call of :meth:`supervise`, with the truth in the samples' ``gt_sem_seg``."""
+        labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
+        return self.supervise(inputs, labels.long()).losses
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """mmseg's name of :meth:`logits`; the images' records do not matter."""
+        return self.logits(inputs)
+
+    def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Images (B, 3, H, W) -> mean logits (B, C, H, W) of the windows of ``test_cfg``."""
+        return sliding_window_logits(
+            self.logits,
+            inputs,
+            crop_size=self.test_cfg.crop_size,
+            stride=self.test_cfg.stride,
+            batched=self.test_cfg.get('batched_slide', False),
+        )
+
+
+def _check_test_cfg(test_cfg: ConfigDict) -> None:
+    if test_cfg.get('mode') not in ('whole', 'slide'):
+        raise UserError(f"test_cfg.mode is {test_cfg.get('mode')!r}, it must be 'whole' or 'slide'")
+    missing = {'crop_size', 'stride'} - test_cfg.keys()
+    if test_cfg.mode == 'slide' and missing:
+        raise UserError(f"test_cfg.mode 'slide' needs {' and '.join(sorted(missing))} (h, w)")

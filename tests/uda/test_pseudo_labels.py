@@ -1,0 +1,20 @@
+import torch
+
+from mmseg_uda.uda.pseudo_labels import ignore_margins, pseudo_labels
+
+
+def test_weight_is_the_confident_share_of_the_whole_batch():
+    logits = torch.zeros(2, 4, 2, 5)
+    logits[0, 1, 0] = 20.0  # 5 of 20 pixels are certain, all in the first image
+    result = pseudo_labels(logits, 0.9)
+    assert torch.equal(result.weight, torch.full((2, 2, 5), 0.25))
+    assert (result.labels[0, 0] == 1).all()
+    assert torch.allclose(result.confidence[1], torch.full((2, 5), 0.25))
+
+
+def test_margins_lose_their_weight_and_nothing_else():
+    weight = torch.full((1, 10, 3), 0.5)
+    kept = ignore_margins(weight, top=2, bottom=3)
+    assert kept[0, :, 0].tolist() == [0, 0, 0.5, 0.5, 0.5, 0.5, 0.5, 0, 0, 0]
+    assert (weight == 0.5).all()
+    assert torch.equal(ignore_margins(weight, 0, 0), weight)

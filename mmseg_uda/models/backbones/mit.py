@@ -183,7 +183,8 @@ class MiT(BaseModule):
                 stride=4 if first else 2,
             )
             self.add_module(f'patch_embed{stage + 1}', embedding)
-        rates = iter(torch.linspace(0, drop_path_rate, sum(depths)).tolist())
+        steps = sum(depths) - 1
+        rates = (drop_path_rate * step / steps for step in range(steps + 1))
         for stage in range(4):
             blocks = nn.ModuleList(
                 Block(dims[stage], HEADS[stage], REDUCTIONS[stage], next(rates))

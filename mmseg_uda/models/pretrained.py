@@ -77,7 +77,7 @@ def _read(backbone: nn.Module, path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise UserError(
             f'{path} is damaged or holds more than tensors, which could run code, so it was not '
-            f'opened: {str(error).splitlines()[0]}'
+            'opened; give a state dict that holds tensors only'
         ) from error
     except Exception as error:  # damaged bytes end in errors of almost any type
         raise UserError(

@@ -5,65 +5,33 @@ ignore). A second run converts only what is missing, damaged or older than its s
 the rest from the files that are there.
 """
 
-import json
 import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 from tqdm import tqdm
 
 from mmseg_uda.datasets import labels
-from mmseg_uda.datasets.image_files import decode
+from mmseg_uda.datasets.raw_labels import (
+    LabelImages,
+    canvas_size,
+    draw_polygons,
+    image_size,
+    read_ids,
+    read_label_image,
+)
 from mmseg_uda.datasets.statistics import count_classes, write_statistics
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import atomic_write
 
 CONVERTED = '_labelTrainIds.png'
 POLYGONS = '_polygons.json'
-_UNKNOWN = 254  # marks ids outside a table while a label is converted
-_POLYGON_TRAIN_IDS = {
-    name: labels.CITYSCAPES_TO_TRAIN[label_id]
-    for name, label_id in labels.CITYSCAPES_NAMES.items()
-}
-
-
-@dataclass(frozen=True)
-class LabelImages:
-    """Where a data set keeps its label images and what the values in them mean.
-
-    Args:
-        label_dir, image_dir: folders below the root.
-        image_suffix: ending of the image that belongs to ``<stem>.png``.
-        table: raw id -> train id; an id without an entry is an error.
-        red_channel: the id is the red channel of a 16-bit colour PNG, else the value (or palette
-            index) of an 8-bit PNG.
-        numbered: only files whose stem ends in a digit are labels.
-        count_last_id: of several ids that make up a class, the statistics count the last one that
-            has pixels. The published statistics of Mapillary do so.
-    """
-
-    label_dir: str
-    image_dir: str
-    image_suffix: str
-    table: dict[int, int]
-    red_channel: bool = False
-    numbered: bool = True
-    count_last_id: bool = False
-
-
-GTA = LabelImages('labels', 'images', '.png', labels.GTA_TO_TRAIN)
-SYNTHIA = LabelImages('GT/LABELS', 'RGB', '.png', labels.SYNTHIA_TO_TRAIN, red_channel=True)
-MAPILLARY = LabelImages(
-    'labels', 'images', '.jpg', labels.MAPILLARY_TO_TRAIN, numbered=False, count_last_id=True
-)
 
 
 def convert_label_images(
@@ -102,12 +70,12 @@ def convert_label_images(
     images = None
     if os.path.isdir(image_folder):
         stems = [name.removesuffix('.png') for name in names]
-        _check_pairs(
-            image_folder, dataset.image_suffix, folder, '.png', stems
-        )
+        _check_pairs(image_folder, dataset.image_suffix, folder, '.png', stems)
         images = [os.path.join(image_folder, stem + dataset.image_suffix) for stem in stems]
     else:
-        print(f'warning: no folder {image_folder}, labels are not compared with it', file=sys.stderr)
+        print(
+            f'warning: no folder {image_folder}, labels are not compared with it', file=sys.stderr
+        )
     sources = [os.path.join(folder, name) for name in names]
     targets = [source.removesuffix('.png') + CONVERTED for source in sources]
     counts = _run(partial(_convert_label_image, dataset), sources, targets, images, nproc)
@@ -146,7 +114,7 @@ def convert_cityscapes(
             )
     sources = [os.path.join(folder, name) for name in names]
     targets = [source.removesuffix(POLYGONS) + CONVERTED for source in sources]
-    counts = _run(partial(_convert, _draw_polygons, _canvas_size), sources, targets, None, nproc)
+    counts = _run(partial(_convert, draw_polygons, canvas_size), sources, targets, None, nproc)
     pairs = zip(targets, counts, strict=True)
     write_statistics(out_dir or root, [pair for pair in pairs if 'train/' in pair[0]])
     for split in ('train', 'val', 'test'):
@@ -172,7 +140,9 @@ def _check_pairs(
         image = os.path.join(image_folder, stem + image_suffix)
         label = os.path.join(label_folder, stem + label_suffix)
         there, missing = (image, label) if stem in images else (label, image)
-        raise UserError(f'{there} has no partner, {missing} is missing: add it or remove the former')
+        raise UserError(
+            f'{there} has no partner, {missing} is missing: add it or remove the former'
+        )
 
 
 def _run(
@@ -209,9 +179,10 @@ def _convert(
 ) -> list[int]:
     """Convert one label unless that is done; return its pixels per class."""
     size = read_size(source)
-    if image is not None and (image_size := _image_size(image)) != size:
+    if image is not None and image_size(image) != size:
+        width, height = image_size(image)
         raise UserError(
-            f'{image} is {_by(image_size)} pixels, its label {source} is {_by(size)}: '
+            f'{image} is {width}x{height} pixels, its label {source} is {size[0]}x{size[1]}: '
             'fetch the pair again or remove both files'
         )
     label = _read_converted(source, target, size)
@@ -225,9 +196,9 @@ def _convert(
 def _convert_label_image(
     dataset: LabelImages, source: str, target: str, image: str | None
 ) -> list[int]:
-    counts = _convert(partial(_read_label_image, dataset), _image_size, source, target, image)
+    counts = _convert(partial(read_label_image, dataset), image_size, source, target, image)
     if dataset.count_last_id:
-        pixels = np.bincount(_read_ids(dataset, source).ravel(), minlength=256)
+        pixels = np.bincount(read_ids(dataset, source).ravel(), minlength=256)
         for label_id, train_id in sorted(dataset.table.items()):
             if train_id != labels.IGNORE and pixels[label_id]:
                 counts[train_id] = int(pixels[label_id])
@@ -247,92 +218,3 @@ def _read_converted(source: str, target: str, size: tuple[int, int]) -> np.ndarr
         return None
     is_train_id = (label < len(labels.CLASSES)) | (label == labels.IGNORE)
     return label if is_train_id.all() else None
-
-
-def _image_size(path: str) -> tuple[int, int]:
-    """(width, height) in an image file's header."""
-    try:
-        with Image.open(path) as file:
-            return file.size
-    except (OSError, SyntaxError) as error:
-        raise UserError(f'{path}: not a readable image ({error}), fetch it again') from error
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f'{size[0]}x{size[1]}'
-
-
-def _read_ids(dataset: LabelImages, path: str) -> np.ndarray:
-    """Raw ids, uint8 or uint16 (H, W), of a label image."""
-    if dataset.red_channel:
-        raw = decode(path, cv2.IMREAD_UNCHANGED)
-        if raw.ndim != 3 or raw.dtype != np.uint16:
-            raise UserError(f'{path}: expected a 16-bit colour PNG with the class id in red')
-        return raw[..., 2]  # OpenCV's order is blue, green, red
-    try:
-        with Image.open(path) as file:
-            mode, raw = file.mode, np.asarray(file)
-    except (OSError, SyntaxError) as error:
-        raise UserError(f'{path}: not a readable PNG ({error}), fetch it again') from error
-    if mode not in ('P', 'L'):
-        raise UserError(f'{path}: expected 8-bit label ids (palette or grey), found {mode}')
-    return raw
-
-
-def _read_label_image(dataset: LabelImages, path: str) -> np.ndarray:
-    """Train ids, uint8 (H, W), of a raw label image."""
-    raw = _read_ids(dataset, path)
-    to_train = np.full(2**16, _UNKNOWN, np.uint8)
-    to_train[list(dataset.table)] = list(dataset.table.values())
-    to_train[labels.IGNORE] = labels.IGNORE
-    label = to_train[raw]
-    unknown = label == _UNKNOWN
-    if unknown.any():
-        ids = ', '.join(map(str, np.unique(raw[unknown])[:10]))
-        raise UserError(
-            f'{path}: unknown label id {ids} (known: 0..{max(dataset.table)} and {labels.IGNORE}); '
-            'is this the right data set?'
-        )
-    return label
-
-
-def _read_polygons(path: str) -> dict:
-    try:
-        with open(path, encoding='utf-8') as file:
-            annotation = json.load(file)
-        int(annotation['imgWidth']), int(annotation['imgHeight']), annotation['objects']
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f'{path}: not a readable polygon file ({error!r}), fetch it again') from error
-    return annotation
-
-
-def _canvas_size(path: str) -> tuple[int, int]:
-    annotation = _read_polygons(path)
-    return int(annotation['imgWidth']), int(annotation['imgHeight'])
-
-
-def _draw_polygons(path: str) -> np.ndarray:
-    """Train ids, uint8 (H, W), of a Cityscapes polygon file: later polygons cover earlier ones."""
-    annotation = _read_polygons(path)
-    size = int(annotation['imgWidth']), int(annotation['imgHeight'])
-    canvas = Image.new('L', size, labels.IGNORE)
-    draw = ImageDraw.Draw(canvas)
-    try:
-        for thing in annotation['objects']:
-            if thing.get('deleted'):
-                continue
-            train_id = _train_id(thing['label'])
-            if train_id is None:
-                raise UserError(f'{path}: unknown label name {thing["label"]!r}')
-            if train_id >= 0:
-                draw.polygon([tuple(point) for point in thing['polygon']], fill=train_id)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f'{path}: bad polygon ({error!r}), fetch it again') from error
-    return np.asarray(canvas)
-
-
-def _train_id(name: str) -> int | None:
-    """Train id of a label name; ``cargroup`` counts as ``car``. None for an unknown name."""
-    if name not in _POLYGON_TRAIN_IDS:
-        name = name.removesuffix('group')
-    return _POLYGON_TRAIN_IDS.get(name)

@@ -108,9 +108,7 @@ CITYSCAPES_TO_TRAIN = {
 CITYSCAPES_TO_TRAIN[-1] = -1
 
 #: Train id -> Cityscapes label id, as test servers want it.
-TRAIN_TO_CITYSCAPES = {
-    train_id: CITYSCAPES_NAMES[name] for train_id, name in enumerate(CLASSES)
-}
+TRAIN_TO_CITYSCAPES = {train_id: CITYSCAPES_NAMES[name] for train_id, name in enumerate(CLASSES)}
 
 #: GTA label id -> train id: the Cityscapes ids. 34 is GTA's licence plate, 35..39 are reserve.
 GTA_TO_TRAIN = {label_id: CITYSCAPES_TO_TRAIN.get(label_id, IGNORE) for label_id in range(40)}

@@ -21,9 +21,7 @@ def count_classes(label: np.ndarray) -> list[int]:
     return np.bincount(label.ravel(), minlength=256)[: len(CLASSES)].tolist()
 
 
-def write_statistics(
-    folder: str | Path, samples: Iterable[tuple[str, Sequence[int]]]
-) -> None:
+def write_statistics(folder: str | Path, samples: Iterable[tuple[str, Sequence[int]]]) -> None:
     """Write the three statistics files into ``folder``.
 
     Args:

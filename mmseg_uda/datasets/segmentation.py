@@ -1,0 +1,104 @@
+"""Dataset classes that mmseg lacks, and the check that a dataset's files are there.
+
+mmseg has Cityscapes, Dark Zurich and Nighttime Driving. All of them label with the 19 Cityscapes
+classes, find their files below the folders of ``data_prefix`` by suffix, and sort them.
+"""
+
+import os
+
+from mmseg.datasets import BaseSegDataset, BDD100KDataset, CityscapesDataset
+from mmseg.registry import DATASETS
+
+from mmseg_uda.errors import UserError
+
+_CONVERTERS = {
+    'GTADataset': 'gta',
+    'SYNTHIADataset': 'synthia',
+    'CityscapesDataset': 'cityscapes',
+}
+
+
+@DATASETS.register_module()
+class GTADataset(CityscapesDataset):
+    """GTA5 (Richter et al., Playing for Data): ``images/*.png``, ``labels/*_labelTrainIds.png``."""
+
+    def __init__(self, img_suffix='.png', seg_map_suffix='_labelTrainIds.png', **kwargs) -> None:
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
+
+
+@DATASETS.register_module()
+class SYNTHIADataset(CityscapesDataset):
+    """SYNTHIA (RAND-CITYSCAPES): ``RGB/*.png``, ``GT/LABELS/*_labelTrainIds.png``; 16 classes."""
+
+    def __init__(self, img_suffix='.png', seg_map_suffix='_labelTrainIds.png', **kwargs) -> None:
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
+
+
+@DATASETS.register_module()
+class ACDCDataset(CityscapesDataset):
+    """ACDC (adverse conditions): ``*_rgb_anon.png`` with ``*_gt_labelTrainIds.png``."""
+
+    def __init__(
+        self, img_suffix='_rgb_anon.png', seg_map_suffix='_gt_labelTrainIds.png', **kwargs
+    ) -> None:
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
+
+
+@DATASETS.register_module()
+class BDD100KNightDataset(BDD100KDataset):
+    """The night images of BDD100K's segmentation set: ``*.jpg`` with ``*_train_id.png``.
+
+    Which images are night is said by the folders of ``data_prefix`` or by a list in ``ann_file``.
+    """
+
+    def __init__(self, img_suffix='.jpg', seg_map_suffix='_train_id.png', **kwargs) -> None:
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
+
+
+def build_dataset(cfg: dict) -> BaseSegDataset:
+    """Build an mmseg dataset from its config and check its files.
+
+    Raises:
+        UserError: as :func:`check_dataset`.
+    """
+    dataset = DATASETS.build({**cfg, 'lazy_init': True})
+    check_dataset(dataset)
+    dataset.full_init()
+    return dataset
+
+
+def check_dataset(dataset: BaseSegDataset) -> None:
+    """Check that a dataset, built with or without ``lazy_init``, has images and their labels.
+
+    Raises:
+        UserError: a folder or list does not exist, there are no images, files are missing (names
+            the first), or the dataset has no list of classes.
+    """
+    name = type(dataset).__name__
+    folder, label_folder = (dataset.data_prefix.get(key) for key in ('img_path', 'seg_map_path'))
+    for path, meaning in ((folder, 'images'), (label_folder, 'labels')):
+        if path and not os.path.isdir(path):
+            raise UserError(f'{name}: no folder {path} for the {meaning}: is data_root right?')
+    if not dataset.metainfo.get('classes'):
+        raise UserError(f'{name}: no classes; add metainfo=dict(classes=[...], palette=[...])')
+    if dataset.ann_file and not os.path.exists(dataset.ann_file):
+        raise UserError(f'{name}: no list {dataset.ann_file} (ann_file)')
+    samples = dataset.load_data_list()
+    if not samples:
+        raise UserError(f'{name}: no images *{dataset.img_suffix} in {dataset.ann_file or folder}')
+    _check_files(name, 'image', [sample['img_path'] for sample in samples])
+    if label_folder:
+        _check_files(name, 'label', [sample['seg_map_path'] for sample in samples])
+
+
+def _check_files(name: str, meaning: str, paths: list[str]) -> None:
+    missing = [path for path in paths if not os.path.exists(path)]
+    if not missing:
+        return
+    advice = ''
+    if meaning == 'label' and name in _CONVERTERS:
+        advice = f'; make them with tools/convert_datasets/{_CONVERTERS[name]}.py'
+    raise UserError(
+        f'{name}: {len(missing)} of {len(paths)} {meaning} files are missing, first '
+        f'{missing[0]}{advice}'
+    )

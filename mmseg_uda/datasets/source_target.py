@@ -1,0 +1,146 @@
+"""Training samples: a labelled source image and an unlabelled target image at a stream position."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from mmengine.dist import get_dist_info
+from mmengine.registry import FUNCTIONS
+from mmseg.registry import DATA_SAMPLERS, DATASETS
+from torch.utils.data import Dataset, Sampler, default_collate
+
+from mmseg_uda.datasets.labels import IGNORE
+from mmseg_uda.datasets.rare_class_sampling import RareClassSampling
+from mmseg_uda.datasets.segmentation import build_dataset
+from mmseg_uda.errors import UserError
+from mmseg_uda.random import counter_random
+
+_SOURCE, _TARGET = 0, 1  # random streams of a position
+
+
+@DATASETS.register_module()
+class SourceTargetDataset(Dataset):
+    """Pairs of a source and a target sample.
+
+    The sample at a position is drawn, augmentation and all, from (seed, position) alone; the
+    target's draws do not depend on the source's. So loader workers, ranks and a resume change
+    nothing.
+
+    Args:
+        source: config of a labelled dataset whose pipeline ends in ``PackDomain``.
+        target: the same for the target; its labels are loaded only if its ``data_prefix`` has a
+            ``seg_map_path``. None: no target.
+        rare_class_sampling: arguments of :class:`RareClassSampling`, ``data_root`` being the
+            source's by default. None: source images are drawn uniformly, as target images always
+            are.
+        seed: first part of the key of all draws.
+
+    Raises:
+        UserError: data not found, see ``check_dataset`` and :class:`RareClassSampling`; when a
+            sample is loaded: a damaged file, or a label value that is no class.
+    """
+
+    def __init__(
+        self,
+        source: dict,
+        target: dict | None = None,
+        rare_class_sampling: dict | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.source = build_dataset(source)
+        if not self.source.data_prefix.get('seg_map_path'):
+            raise UserError('the source data set has no labels: data_prefix has no seg_map_path')
+        self.target = None if target is None else build_dataset(target)
+        self.seed = seed
+        self.metainfo = self.source.metainfo
+        self.rare_class_sampling = None
+        if rare_class_sampling is not None:
+            arguments = {'data_root': self.source.data_root, **rare_class_sampling}
+            self.rare_class_sampling = RareClassSampling(**arguments)
+            self.rare_class_sampling.find_files(
+                [self.source.get_data_info(i)['seg_map_path'] for i in range(len(self.source))]
+            )
+
+    def __len__(self) -> int:
+        """Number of pairs. Positions may lie beyond it."""
+        return len(self.source) * (1 if self.target is None else len(self.target))
+
+    def __getitem__(self, position: int) -> dict:
+        """``{'source': ..., 'target': ..., 'position': position}``, samples as ``PackDomain``'s.
+
+        ``target`` is there if the dataset has one.
+        """
+        sample = {}
+        with counter_random(self.seed, position, _SOURCE):
+            sample['source'] = self._draw_source()
+        if self.target is not None:
+            with counter_random(self.seed, position, _TARGET):
+                sample['target'] = _load(self.target, np.random.randint(len(self.target)))
+        sample['position'] = position
+        return sample
+
+    def _draw_source(self) -> dict:
+        if self.rare_class_sampling is None:
+            return _load(self.source, np.random.randint(len(self.source)))
+        train_id, index = self.rare_class_sampling.draw()
+        rare_class = (train_id, self.rare_class_sampling.min_crop_pixels)
+        return _load(self.source, index, rare_class=rare_class)
+
+
+def _load(dataset, index: int, **wishes) -> dict:
+    """Run the pipeline on one sample; ``wishes`` are further entries for it."""
+    info = dataset.get_data_info(index)
+    sample = dataset.pipeline({**info, **wishes})
+    if 'label' in sample:
+        label = sample['label'].numpy()
+        classes = len(dataset.metainfo['classes'])
+        bad = label[(label >= classes) & (label != IGNORE)]
+        if bad.size:
+            raise UserError(
+                f'{info["seg_map_path"]}: label value {bad[0]} is neither one of the {classes} '
+                f'classes nor {IGNORE} (ignore): convert the labels, or mend the list of classes'
+            )
+    return sample
+
+
+@DATA_SAMPLERS.register_module()
+class PositionSampler(Sampler):
+    """Endless positions in the sample stream: each global batch is a run of consecutive positions.
+
+    Rank r of R with batches of b gets i·R·b + r·b + j for i = 0, 1, ... and j < b, so that R ranks
+    with batch b see what one rank with batch R·b sees.
+
+    Args:
+        dataset: for its length, which is the sampler's.
+        batch_size: of a rank; must be the data loader's.
+        seed: not used, positions are the same for every seed; mmengine gives it to every sampler.
+    """
+
+    def __init__(self, dataset: Dataset, batch_size: int, seed: int | None = None) -> None:
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.rank, self.world_size = get_dist_info()
+        self.start = 0
+
+    def __iter__(self) -> Iterator[int]:
+        number = self.start
+        while True:
+            batch, offset = divmod(number, self.batch_size)
+            yield (batch * self.world_size + self.rank) * self.batch_size + offset
+            number += 1
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def skip(self, num_samples: int) -> None:
+        """Start after the first ``num_samples`` positions of this rank, for a resume."""
+        self.start = num_samples
+
+
+@FUNCTIONS.register_module()
+def collate_domains(samples: list[dict]) -> dict:
+    """Stack samples to a batch: tensors get a first axis B, paths become lists.
+
+    ``{'source': {'image': (B, 3, H, W), 'label': (B, H, W), 'path': [...]}, 'target': {...},
+    'position': int64 (B,)}``.
+    """
+    return default_collate(samples)

@@ -1,0 +1,221 @@
+"""Training transforms: the crop is chosen on the label alone, so an image is decoded once.
+
+Between :class:`LabelFirstCrop` and :class:`PackDomain` mmseg's own transforms fit (``RandomFlip``,
+``PhotoMetricDistortion``). All draw from NumPy's global generator.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmseg.datasets.transforms import LoadAnnotations
+from mmseg.registry import TRANSFORMS
+
+from mmseg_uda.datasets.image_files import read_image
+from mmseg_uda.datasets.labels import IGNORE
+from mmseg_uda.errors import UserError
+
+#: What an image is padded with: the ImageNet mean, which normalisation takes to zero.
+PAD_RGB = (124, 116, 104)
+
+_MAX_REDRAWS = 10
+
+Box = tuple[int, int, int, int]
+
+
+def rescale_size(size: tuple[int, int], scale: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) of an image of ``size`` (width, height) fitted into ``scale``.
+
+    The long side fits the larger number of ``scale``, the short side the smaller, whichever asks
+    for less; the ratio is kept, sides are rounded half up.
+    """
+    factor = min(max(scale) / max(size), min(scale) / min(size))
+    return int(size[0] * factor + 0.5), int(size[1] * factor + 0.5)
+
+
+def random_crop_box(label: np.ndarray, crop_size: Sequence[int], cat_max_ratio: float = 1.0) -> Box:
+    """Draw a box (y1, y2, x1, x2) of at most ``crop_size`` (height, width) inside ``label``.
+
+    Args:
+        label: (H, W) train ids; with ``cat_max_ratio`` 1 only its shape counts.
+        cat_max_ratio: below 1, a box is drawn anew, up to ten times, while it has fewer than two
+            classes or one of them has at least this share of the labelled pixels. The tenth redraw
+            is taken as it comes.
+    """
+    box = _draw_box(label.shape, crop_size)
+    if cat_max_ratio < 1:
+        for _ in range(_MAX_REDRAWS):
+            counts = _class_counts(label, box)
+            if np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < cat_max_ratio:
+                break
+            box = _draw_box(label.shape, crop_size)
+    return box
+
+
+def validity_mask(native_hw: tuple[int, int], margins: Sequence[int]) -> np.ndarray:
+    """Mask of where pseudo-labels are trusted: 1 inside, 0 in the margins; uint8 ``native_hw``.
+
+    Args:
+        native_hw: (height, width) of the image as it was recorded.
+        margins: pixels at the (top, bottom, left, right) to distrust: the ego car, the image's rim.
+    """
+    top, bottom, left, right = margins
+    height, width = native_hw
+    mask = np.zeros((height, width), np.uint8)
+    mask[top : height - bottom, left : width - right] = 1
+    return mask
+
+
+@TRANSFORMS.register_module()
+class LabelFirstCrop(BaseTransform):
+    """Load a sample, fit it into ``scale`` and cut out a random crop.
+
+    The box is chosen on the resized label; then the image is decoded, once. Where the sample asks
+    for a class, as ``rare_class = (class, pixels)``, boxes are drawn anew, up to ten times, until
+    one has more than that many pixels of the class (DAFormer, section 4.1). A sample without
+    ``seg_map_path`` is an unlabelled image.
+
+    Args:
+        scale: (long, short) side to fit the image into, see :func:`rescale_size`.
+        crop_size: (height, width) of the crop; a smaller image gives a smaller crop, which
+            :class:`PackDomain` pads.
+        cat_max_ratio: see :func:`random_crop_box`.
+        margins: see :func:`validity_mask`; gives the sample a mask ``valid``.
+
+    Adds ``img`` (BGR uint8 (h, w, 3)), ``gt_seg_map`` (uint8 (h, w)) and ``valid`` (uint8 (h, w))
+    where there, ``seg_fields``, ``img_shape`` and ``crop_size``.
+
+    Raises:
+        UserError: a file is damaged, or image and label differ in size.
+    """
+
+    def __init__(
+        self,
+        scale: Sequence[int],
+        crop_size: Sequence[int],
+        cat_max_ratio: float = 1.0,
+        margins: Sequence[int] | None = None,
+    ) -> None:
+        self.scale = tuple(scale)
+        self.crop_size = tuple(crop_size)
+        self.cat_max_ratio = cat_max_ratio
+        self.margins = None if margins is None else tuple(margins)
+        self.load_label = LoadAnnotations()
+
+    def transform(self, results: dict) -> dict:
+        results['seg_fields'] = []
+        if 'seg_map_path' in results:
+            native = self._read_label(results)
+            label = self._resize(native, cv2.INTER_NEAREST)
+            y1, y2, x1, x2 = self._choose_box(label, results.get('rare_class'))
+            results['gt_seg_map'] = label[y1:y2, x1:x2]
+            image = read_image(results['img_path'])
+            _check_same_size(results, image, native)
+            native_hw = image.shape[:2]
+            image = self._resize(image, cv2.INTER_LINEAR)
+        else:
+            image = read_image(results['img_path'])
+            native_hw = image.shape[:2]
+            image = self._resize(image, cv2.INTER_LINEAR)
+            y1, y2, x1, x2 = random_crop_box(image, self.crop_size)
+        results['img'] = image[y1:y2, x1:x2]
+        results['img_shape'] = results['img'].shape[:2]
+        results['crop_size'] = self.crop_size
+        if self.margins is not None:
+            mask = _resized_validity_mask(native_hw, self.margins, self.scale)
+            results['valid'] = mask[y1:y2, x1:x2]
+            results['seg_fields'].append('valid')
+        return results
+
+    def _read_label(self, results: dict) -> np.ndarray:
+        path = results['seg_map_path']
+        try:
+            label = self.load_label(results)['gt_seg_map']
+        except (OSError, SyntaxError) as error:  # what Pillow raises for a damaged file
+            raise UserError(f'{path}: not a readable label ({error}), make it again') from error
+        if label.ndim != 2:
+            raise UserError(f'{path}: a label has one channel, this has shape {label.shape}')
+        return label
+
+    def _choose_box(self, label: np.ndarray, rare_class: tuple[int, float] | None) -> Box:
+        box = random_crop_box(label, self.crop_size, self.cat_max_ratio)
+        if rare_class is not None:
+            train_id, pixels = rare_class
+            for _ in range(_MAX_REDRAWS):
+                y1, y2, x1, x2 = box
+                if np.count_nonzero(label[y1:y2, x1:x2] == train_id) > pixels:
+                    break
+                box = random_crop_box(label, self.crop_size, self.cat_max_ratio)
+        return box
+
+    def _resize(self, array: np.ndarray, interpolation: int) -> np.ndarray:
+        return _resize(array, self.scale, interpolation)
+
+
+@TRANSFORMS.register_module()
+class PackDomain(BaseTransform):
+    """Pack a sample as tensors, padded at the bottom and right to the crop size.
+
+    Returns a dict with ``image`` (uint8 (3, H, W), RGB, padded with :data:`PAD_RGB`), ``path``, and
+    where there ``label`` (uint8 (H, W) train ids, padded with 255) and ``valid`` (uint8 (H, W),
+    padded with 0).
+    """
+
+    def transform(self, results: dict) -> dict:
+        size = results['crop_size']
+        image = _pad(results['img'], size, PAD_RGB[::-1]).transpose(2, 0, 1)[::-1]
+        image = torch.from_numpy(np.ascontiguousarray(image))
+        sample = {'image': image, 'path': results['img_path']}
+        if 'gt_seg_map' in results:
+            sample['label'] = torch.tensor(_pad(results['gt_seg_map'], size, IGNORE))
+        if 'valid' in results:
+            sample['valid'] = torch.tensor(_pad(results['valid'], size, 0))
+        return sample
+
+
+def _resize(array: np.ndarray, scale: tuple[int, int], interpolation: int) -> np.ndarray:
+    height, width = array.shape[:2]
+    size = rescale_size((width, height), scale)
+    return cv2.resize(array, size, interpolation=interpolation)
+
+
+@lru_cache(maxsize=8)
+def _resized_validity_mask(
+    native_hw: tuple[int, int], margins: tuple[int, ...], scale: tuple[int, int]
+) -> np.ndarray:
+    return _resize(validity_mask(native_hw, margins), scale, cv2.INTER_NEAREST)
+
+
+def _draw_box(shape: tuple[int, ...], crop_size: Sequence[int]) -> Box:
+    (height, width), (crop_height, crop_width) = shape[:2], crop_size
+    y = np.random.randint(max(height - crop_height, 0) + 1)
+    x = np.random.randint(max(width - crop_width, 0) + 1)
+    return y, min(y + crop_height, height), x, min(x + crop_width, width)
+
+
+def _class_counts(label: np.ndarray, box: Box) -> np.ndarray:
+    """Pixels of each value but 255 in a box of a label map."""
+    y1, y2, x1, x2 = box
+    crop = np.ascontiguousarray(label[y1:y2, x1:x2], np.uint8)
+    # four times as fast as bincount; its float32 counts are exact up to a crop of 4096 x 4096
+    return cv2.calcHist([crop], [0], None, [256], [0, 256]).ravel()[:IGNORE]
+
+
+def _check_same_size(results: dict, image: np.ndarray, label: np.ndarray) -> None:
+    if image.shape[:2] != label.shape:
+        sizes = [f'{array.shape[1]}x{array.shape[0]}' for array in (image, label)]
+        raise UserError(
+            f'{results["img_path"]} is {sizes[0]} pixels, its label {results["seg_map_path"]} is '
+            f'{sizes[1]}: fetch the pair again or remove both files'
+        )
+
+
+def _pad(array: np.ndarray, size: tuple[int, int], value: int | tuple) -> np.ndarray:
+    """Pad at the bottom and right with ``value``."""
+    bottom, right = size[0] - array.shape[0], size[1] - array.shape[1]
+    if bottom or right:
+        return cv2.copyMakeBorder(array, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=value)
+    return array

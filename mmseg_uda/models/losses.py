@@ -9,7 +9,10 @@ IGNORE = 255
 
 
 def segmentation_loss(
-    logits: Tensor, labels: Tensor, weight: Tensor | None = None
+    logits: Tensor,
+    labels: Tensor,
+    weight: Tensor | None = None,
+    class_weight: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Pixel-wise cross entropy averaged over *all* pixels, and the accuracy.
 
@@ -21,13 +24,16 @@ def segmentation_loss(
         logits: (B, C, h, w), brought to the labels' size bilinearly.
         labels: (B, H, W), int64 train ids, 255 = ignore.
         weight: (B, H, W), factor of each pixel's cross entropy; ``None`` = 1.
+        class_weight: (C,), factor by each pixel's label; ``None`` = 1.
 
     Returns:
         The loss and the share of correct pixels in percent (ignored ones count as wrong), both
         0-dimensional.
     """
     logits = upscale(logits, labels.shape[-2:])
-    loss = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction='none')
+    loss = F.cross_entropy(
+        logits, labels, weight=class_weight, ignore_index=IGNORE, reduction='none'
+    )
     if weight is not None:
         loss = loss * weight
     accuracy = 100 * (logits.detach().max(1).indices == labels).float().mean()

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from mmseg_uda.uda.pseudo_labels import PseudoLabels, pseudo_labels
 
 
 class Teacher(nn.Module):
@@ -41,9 +40,9 @@ class Teacher(nn.Module):
         )
 
     @torch.no_grad()
-    def label(self, images: Tensor) -> PseudoLabels:
-        """Pseudo-label ``images`` (B, 3, H, W)."""
-        return pseudo_labels(self.network.logits(images), self.threshold)
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Class probabilities (B, C, H, W) of ``images`` (B, 3, H, W)."""
+        return self.network.logits(images).float().softmax(dim=1)
 
     def train(self, mode: bool = True) -> 'Teacher':
         super().train(mode)

@@ -80,7 +80,8 @@ def test_every_class_occurs_and_the_layout_is_sane(look):
         presence += counts > 0
         pixels += counts
         depth = 1 / scene.inverse_depth(index)
-        assert np.median(depth[-8:]) < 12 < np.median(depth[:8])
+        near, far = np.median(depth[-8:]), np.median(depth[:8])
+        assert near < 12 and near < far
     absent = {'terrain', 'truck', 'train'} if look == 'sim' else set()
     for train_id, name in enumerate(CLASSES):
         assert (presence[train_id] > 0) == (name not in absent), name

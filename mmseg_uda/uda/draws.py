@@ -40,5 +40,5 @@ class StepDraws:
         return [draw_jitter(generator(*self.key, 2, image), strength) for image in self.images]
 
     def sigmas(self) -> list[float]:
-        """Standard deviations of blur in pixels, U(0.15, 1.15), one for every image of this rank."""
+        """Standard deviations of blur in pixels, U(0.15, 1.15), one per image of this rank."""
         return [float(generator(*self.key, 3, i).uniform(0.15, 1.15)) for i in self.images]

@@ -16,7 +16,7 @@ from typing import Any
 
 from mmseg_uda.engine import records
 from mmseg_uda.engine.experiment import ROOT, Stage, locate, torchrun_world
-from mmseg_uda.engine.plan import Plan
+from mmseg_uda.engine.plan import Plan, State
 from mmseg_uda.errors import UserError
 
 
@@ -46,6 +46,8 @@ class StageRunner:
             UserError: a stage is refused or failed; the message says what to do.
         """
         stages = self.plan.experiment.stages
+        for stage in stages:  # before anything is made, and before hours of training
+            self._check(self.plan.state(stage))
         with self._alone_in(self.plan.work_dir):
             if torchrun_world():
                 _join_processes()
@@ -53,9 +55,7 @@ class StageRunner:
                 self._run_stage(stage, f'[{number}/{len(stages)}] {stage.name}')
 
     def _run_stage(self, stage: Stage, title: str) -> None:
-        state = self.plan.state(stage)
-        if state.problem:
-            raise UserError(state.problem)
+        state = self._check(self.plan.state(stage))
         if state.status == 'done':
             self.say(f'{title}: done already ({state.finished})')
             return
@@ -87,6 +87,11 @@ class StageRunner:
             seconds=round(seconds, 1),
         )
         self.say(f'{title}: finished in {_duration(seconds)}')
+
+    def _check(self, state: State) -> State:
+        if state.problem:
+            raise UserError(state.problem)
+        return state
 
     def _work(self, stage: Stage, folder: Path) -> None:
         if stage.kind == 'train':

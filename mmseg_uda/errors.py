@@ -9,7 +9,7 @@ class UserError(Exception):
 
 
 def run_cli(main: Callable[[], int | None]) -> None:
-    """Run a command line's ``main`` and exit; a :class:`UserError` becomes ``error: ...``, status 2."""
+    """Run a command line's ``main`` and exit; a :class:`UserError` is printed, status 2."""
     try:
         status = main()
     except UserError as error:

@@ -1,7 +1,7 @@
 """Counter-based randomness: what is drawn depends on a key, never on what was drawn before.
 
-A training sample's augmentation is keyed by (seed, position in the sample stream), a step's draws by
-(seed, iteration). The number of loader workers, of ranks, or a resume therefore change nothing.
+A training sample's augmentation is keyed by (seed, position in the sample stream), a step's draws
+by (seed, iteration). The number of loader workers, of ranks, or a resume therefore change nothing.
 """
 
 import random

@@ -75,8 +75,12 @@ class RareClassSampling:
         min_pixels: int = 3000,
         min_crop_ratio: float = 0.5,
     ) -> None:
-        stats = _read_json(Path(data_root, CLASS_STATS))
-        self.samples_file = Path(data_root, SAMPLES_WITH_CLASS)
+        stats_file, self.samples_file = (
+            Path(data_root, name) for name in (CLASS_STATS, SAMPLES_WITH_CLASS)
+        )
+        stats = _read_json(stats_file)
+        if not any(key != 'file' for sample in stats for key in sample):
+            raise UserError(f'{stats_file}: no labelled pixels; are the labels converted?')
         self.classes, self.probabilities = class_probabilities(stats, class_temp)
         self.files = files_by_class(_read_json(self.samples_file), min_pixels)
         self.min_crop_pixels = min_pixels * min_crop_ratio

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from mmengine.dist import get_dist_info
 from mmengine.registry import FUNCTIONS
+from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Dataset, Sampler, default_collate
 
@@ -52,6 +53,7 @@ class SourceTargetDataset(Dataset):
         self.target = None if target is None else build_dataset(target)
         self.seed = seed
         self.metainfo = self.source.metainfo
+        self.num_classes = len(self.metainfo['classes'])
         self.rare_class_sampling = None
         if rare_class_sampling is not None:
             arguments = {'data_root': self.source.data_root, **rare_class_sampling}
@@ -74,32 +76,32 @@ class SourceTargetDataset(Dataset):
             sample['source'] = self._draw_source()
         if self.target is not None:
             with counter_random(self.seed, position, _TARGET):
-                sample['target'] = _load(self.target, np.random.randint(len(self.target)))
+                index = np.random.randint(len(self.target))
+                sample['target'] = self._load(self.target, index)
         sample['position'] = position
         return sample
 
     def _draw_source(self) -> dict:
         if self.rare_class_sampling is None:
-            return _load(self.source, np.random.randint(len(self.source)))
+            return self._load(self.source, np.random.randint(len(self.source)))
         train_id, index = self.rare_class_sampling.draw()
         rare_class = (train_id, self.rare_class_sampling.min_crop_pixels)
-        return _load(self.source, index, rare_class=rare_class)
+        return self._load(self.source, index, rare_class=rare_class)
 
-
-def _load(dataset, index: int, **wishes) -> dict:
-    """Run the pipeline on one sample; ``wishes`` are further entries for it."""
-    info = dataset.get_data_info(index)
-    sample = dataset.pipeline({**info, **wishes})
-    if 'label' in sample:
-        label = sample['label'].numpy()
-        classes = len(dataset.metainfo['classes'])
-        bad = label[(label >= classes) & (label != IGNORE)]
-        if bad.size:
-            raise UserError(
-                f'{info["seg_map_path"]}: label value {bad[0]} is neither one of the {classes} '
-                f'classes nor {IGNORE} (ignore): convert the labels, or mend the list of classes'
-            )
-    return sample
+    def _load(self, dataset: BaseSegDataset, index: int, **wishes) -> dict:
+        """Run the pipeline on one sample; ``wishes`` are further entries for it."""
+        info = dataset.get_data_info(index)
+        sample = dataset.pipeline({**info, **wishes})
+        if 'label' in sample:
+            label = sample['label'].numpy()
+            bad = label[(label >= self.num_classes) & (label != IGNORE)]
+            if bad.size:
+                raise UserError(
+                    f'{info["seg_map_path"]}: label value {bad[0]} is neither one of the '
+                    f'{self.num_classes} classes nor {IGNORE} (ignore): convert the labels, or '
+                    'mend the list of classes'
+                )
+        return sample
 
 
 @DATA_SAMPLERS.register_module()

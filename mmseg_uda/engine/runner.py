@@ -12,13 +12,13 @@ from mmseg.registry import RUNNERS
 from torch import nn
 
 from mmseg_uda import __version__
-from mmseg_uda.errors import UserError
 from mmseg_uda.engine.checkpoint import (
     load_checkpoint,
     load_weights,
     newest_checkpoint,
     save_checkpoint,
 )
+from mmseg_uda.errors import UserError
 
 
 @RUNNERS.register_module()

@@ -9,9 +9,9 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed
 
-from mmseg_uda.errors import UserError
 from mmseg_uda.engine.checkpoint import checkpoints
 from mmseg_uda.engine.runner import UDARunner
+from mmseg_uda.errors import UserError
 
 
 def load_config(

@@ -1,0 +1,5 @@
+"""A procedural world of driving scenes in the real data sets' formats, for tests and the demo."""
+
+from .world import make_world
+
+__all__ = ['make_world']

@@ -59,7 +59,8 @@ class FeatureDistance(Part):
 
     def set_up(self, student: nn.Module) -> None:
         self.num_classes = student.num_classes
-        self.encoder = deepcopy(student.backbone).requires_grad_(False).eval()
+        self.encoder = deepcopy(student.backbone).requires_grad_(False)
+        self.encoder.eval()
 
     def after_init(self, student: nn.Module) -> None:
         if student.pretrained is None:

@@ -34,7 +34,9 @@ def test_gta_labels_and_statistics(gta_root, nproc):
         path = f'{gta_root}/labels/{number:05d}_labelTrainIds.png'
         converted = read(path)
         np.testing.assert_array_equal(converted, translate(ids, labels.GTA_TO_TRAIN))
-        expected = {str(c): int((converted == c).sum()) for c in range(19) if (converted == c).any()}
+        expected = {
+            str(c): int((converted == c).sum()) for c in range(19) if (converted == c).any()
+        }
         assert stats[number] == {**expected, 'file': path}
         assert list(stats[number])[-1] == 'file'
         assert by_file[path] == expected

@@ -1,0 +1,177 @@
+"""The experiment table: what `python run_experiments.py --exp ID` runs.
+
+Ids: 0 the demo, 10-19 DAFormer and its baselines, 100 + N the toy version of experiment N's method.
+Published figures are mIoU in percent on the target's evaluation set, as the paper or its code base
+states them: 19 classes, 16 where the source is SYNTHIA. ``None``: no figure to compare with.
+"""
+
+from mmseg_uda.engine.experiment import Experiment, Stage
+
+TOY = 'data/toy'
+
+# The toy world is made and converted once, whichever experiment comes first.
+TOY_DATA = (
+    Stage(
+        'make_toy_world',
+        kind='command',
+        call='mmseg_uda.toy:make_world',
+        options={'out': TOY, 'looks': ['game', 'city'], 'nproc': 2, 'progress': True},
+        outputs={'source': f'{TOY}/gta', 'target': f'{TOY}/cityscapes'},
+        folder=f'{TOY}/stages/make_toy_world',
+    ),
+    Stage(
+        'convert_source',
+        kind='command',
+        call='tools.convert_datasets.gta:main',
+        options={'argv': ['{make_toy_world.source}', '--nproc', '2']},
+        outputs={'statistics': f'{TOY}/gta/sample_class_stats.json'},
+        folder=f'{TOY}/stages/convert_source',
+    ),
+    Stage(
+        'convert_target',
+        kind='command',
+        call='tools.convert_datasets.cityscapes:main',
+        options={'argv': ['{make_toy_world.target}', '--nproc', '2']},
+        outputs={'statistics': f'{TOY}/cityscapes/sample_class_stats.json'},
+        folder=f'{TOY}/stages/convert_target',
+    ),
+)
+
+
+def trained(config: str, name: str = 'train', **test_options) -> tuple[Stage, Stage]:
+    """Train a config and test the result on the target domain."""
+    test = 'test' if name == 'train' else f'test_{name}'
+    options = {'checkpoint': f'{{{name}.checkpoint}}', **test_options}
+    return Stage(name, config), Stage(test, config, kind='test', options=options)
+
+
+def of_config(config: str, name: str) -> Experiment:
+    """The experiment that a config file alone makes."""
+    return Experiment(None, name, trained(config))
+
+
+SOURCE_ONLY = 'configs/toy/source_only_mitb0_toy_game2city.py'
+SELF_TRAINING = 'configs/toy/daformer_mitb0_toy_game2city.py'
+
+PREDICTIONS = {'show_dir': '{folder}/predictions', 'opacity': 1}
+
+DEMO = (
+    *TOY_DATA,
+    *trained(SOURCE_ONLY, 'source_only', **PREDICTIONS),
+    *trained(SELF_TRAINING, 'self_training', **PREDICTIONS),
+    Stage(
+        'report',
+        kind='command',
+        call='tools.report:main',
+        options={
+            'argv': [
+                SELF_TRAINING,
+                'source-only={test_source_only.scores}',
+                'self-training={test_self_training.scores}',
+                '--out',
+                '{folder}',
+            ]
+        },
+        outputs={'table': '{folder}/report.md', 'picture': '{folder}/comparison.png'},
+    ),
+)
+
+TABLE = (
+    Experiment(0, 'demo', DEMO, note='toy world: source-only and self-training side by side'),
+    # DAFormer (Hoyer et al., CVPR 2022) and what it is measured against
+    Experiment(
+        10,
+        'daformer_gta2cs',
+        trained('configs/daformer/daformer_mitb5_gta2cs.py'),
+        published=68.3,
+        note='DAFormer, MiT-B5, GTA -> Cityscapes',
+    ),
+    Experiment(
+        11,
+        'daformer_synthia2cs',
+        trained('configs/daformer/daformer_mitb5_synthia2cs.py'),
+        published=60.9,
+        metric='mIoU16',
+        note='DAFormer, MiT-B5, SYNTHIA -> Cityscapes',
+    ),
+    Experiment(
+        12,
+        'daformer_cs2dzur',
+        trained('configs/daformer/daformer_mitb5_cs2dzur.py'),
+        published=53.8,
+        note='DAFormer, MiT-B5, Cityscapes -> Dark Zurich; published on the test server',
+    ),
+    Experiment(
+        13,
+        'daformer_cs2acdc',
+        trained('configs/daformer/daformer_mitb5_cs2acdc.py'),
+        published=55.4,
+        note='DAFormer, MiT-B5, Cityscapes -> ACDC; published on the test server',
+    ),
+    Experiment(
+        14,
+        'daformer_dlv2_gta2cs',
+        trained('configs/daformer/daformer_dlv2_gta2cs.py'),
+        note="DAFormer's training, DeepLabv2 ResNet-101, GTA -> Cityscapes",
+    ),
+    Experiment(
+        15,
+        'dacs_dlv2_gta2cs',
+        trained('configs/dacs/dacs_dlv2_gta2cs.py'),
+        published=52.1,
+        note='DACS, DeepLabv2 ResNet-101, GTA -> Cityscapes',
+    ),
+    Experiment(
+        16,
+        'dacs_dlv2_synthia2cs',
+        trained('configs/dacs/dacs_dlv2_synthia2cs.py'),
+        published=48.3,
+        metric='mIoU16',
+        note='DACS, DeepLabv2 ResNet-101, SYNTHIA -> Cityscapes',
+    ),
+    Experiment(
+        17,
+        'source_only_mitb5_gta2cs',
+        trained('configs/source_only/source_only_mitb5_gta2cs.py'),
+        note='no adaptation, MiT-B5, GTA -> Cityscapes',
+    ),
+    Experiment(
+        18,
+        'oracle_mitb5_cs',
+        trained('configs/oracle/oracle_mitb5_cs.py'),
+        note='supervised on the target, MiT-B5, Cityscapes',
+    ),
+    Experiment(
+        19,
+        'source_only_dlv2_gta2cs',
+        trained('configs/source_only/source_only_dlv2_gta2cs.py'),
+        note='no adaptation, DeepLabv2 ResNet-101, GTA -> Cityscapes',
+    ),
+    # The same methods on the toy world, with a MiT-B0 from scratch
+    Experiment(
+        110,
+        'toy_daformer',
+        (*TOY_DATA, *trained(SELF_TRAINING)),
+        note='self-training, game -> city',
+    ),
+    Experiment(
+        115,
+        'toy_dacs',
+        (*TOY_DATA, *trained('configs/toy/dacs_mitb0_toy_game2city.py')),
+        note='DACS, game -> city',
+    ),
+    Experiment(
+        117,
+        'toy_source_only',
+        (*TOY_DATA, *trained(SOURCE_ONLY)),
+        note='no adaptation, game -> city',
+    ),
+    Experiment(
+        118,
+        'toy_oracle',
+        (*TOY_DATA, *trained('configs/toy/oracle_mitb0_toy_city.py')),
+        note='supervised on the target, city',
+    ),
+)
+
+EXPERIMENTS = {experiment.id: experiment for experiment in TABLE}

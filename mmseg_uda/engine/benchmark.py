@@ -1,0 +1,187 @@
+"""How much time and memory a training step costs beyond its network passes."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from mmseg_uda.uda.method import UDAMethod
+
+Call = Callable[[], None]
+
+
+@dataclass
+class StepCost:
+    """Seconds and bytes of one step and of its bare network passes.
+
+    Attributes:
+        step, passes: seconds, the median over the repeats.
+        resident: bytes of the weights and the optimiser's state, there all the time.
+        step_peak, pass_peak: bytes held at once, the resident ones included, in a whole step and in
+            the most expensive pass alone.
+        calls: name and number of the network passes of a step.
+    """
+
+    step: float
+    passes: float
+    resident: int
+    step_peak: int
+    pass_peak: int
+    calls: dict[str, int]
+
+
+def build_method(config: Config, device: str) -> tuple[UDAMethod, nn.Module]:
+    """The method of ``config`` with random weights, and its optimiser wrapper."""
+    method = MODELS.build(config.model).to(device).train()
+    if config.get('channels_last'):
+        method.to(memory_format=torch.channels_last)
+    return method, build_optim_wrapper(method, config.optim_wrapper)
+
+
+def random_batch(size: tuple[int, int], images: int, num_classes: int = 19, cell: int = 32) -> dict:
+    """A collated training batch (see ``collate_domains``) of noise, labels in square cells."""
+    height, width = size
+    noise = partial(torch.randint, 0, 256, (images, 3, height, width), dtype=torch.uint8)
+    cells = torch.randint(
+        0, num_classes, (images, -(-height // cell), -(-width // cell)), dtype=torch.uint8
+    )
+    label = cells.repeat_interleave(cell, 1).repeat_interleave(cell, 2)[:, :height, :width]
+    valid = torch.ones(images, height, width, dtype=torch.uint8)
+    return dict(source=dict(image=noise(), label=label), target=dict(image=noise(), valid=valid))
+
+
+def measure_step(method: UDAMethod, optim_wrapper, data: dict, repeats: int = 10) -> StepCost:
+    """Time whole steps against their network passes alone, in turn, in this process.
+
+    The passes are those that a step really made: every supervised pass of the student (forward,
+    loss, backward), every teacher inference and every pass of a frozen encoder is recorded once
+    and replayed on the same inputs.
+    """
+
+    def step() -> None:
+        method.train_step(data, optim_wrapper)
+
+    step()  # the first step is not like the others: the teacher's copy, lazily made states
+    with _recorded(method) as calls:
+        step()
+    replays = [partial(_replay, optim_wrapper, method, *call) for call in calls]
+
+    def passes() -> None:
+        for replay in replays:
+            replay()
+        optim_wrapper.zero_grad()
+
+    passes()
+    times: dict[Call, list[float]] = {step: [], passes: []}
+    for _ in range(repeats):
+        for run, seconds in times.items():
+            seconds.append(_seconds(run))
+    pass_peaks = []
+    for replay in replays:
+        pass_peaks.append(peak_bytes(replay))
+        optim_wrapper.zero_grad()
+    names = [call[0] for call in calls]
+    resident = _bytes([method.state_dict(), optim_wrapper.optimizer.state_dict()])
+    return StepCost(
+        median(times[step]),
+        median(times[passes]),
+        resident,
+        resident + peak_bytes(step),
+        resident + max(pass_peaks),
+        {name: names.count(name) for name in dict.fromkeys(names)},
+    )
+
+
+@contextmanager
+def _recorded(method: UDAMethod) -> Iterator[list[tuple]]:
+    """Record the network passes while the body runs: (name, callable, arguments)."""
+    calls: list[tuple] = []
+    patched = []
+
+    def record(owner: nn.Module, attribute: str, name: str) -> None:
+        original = getattr(owner, attribute)
+
+        def wrapper(*args):
+            calls.append((name, original, args))
+            return original(*args)
+
+        setattr(owner, attribute, wrapper)
+        patched.append((owner, attribute))
+
+    record(method.student, 'supervise', 'student')
+    for name, module in method.named_modules():
+        if name == 'teacher.network':
+            record(module, 'logits', 'teacher')
+        elif name.startswith('parts.') and name.endswith('.encoder'):
+            record(module, 'forward', 'frozen encoder')
+    try:
+        yield calls
+    finally:
+        for owner, attribute in patched:
+            delattr(owner, attribute)
+
+
+def _replay(optim_wrapper, method: UDAMethod, name: str, call: Callable, args: tuple) -> None:
+    if name == 'student':
+        with optim_wrapper.optim_context(method):
+            losses = call(*args).losses
+        method.parse_losses(losses)[0].backward()
+        return
+    with torch.no_grad(), optim_wrapper.optim_context(method):
+        call(*args)
+
+
+def _seconds(run: Call) -> float:
+    _synchronise()
+    start = time.perf_counter()
+    run()
+    _synchronise()
+    return time.perf_counter() - start
+
+
+def _synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def peak_bytes(run: Call) -> int:
+    """Most bytes of tensors that ``run`` holds at once, beyond those that exist already."""
+    if torch.cuda.is_available():
+        _synchronise()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        run()
+        return torch.cuda.max_memory_allocated() - before
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        run()
+    events = [e for e in profile.profiler.kineto_results.events() if e.name() == '[memory]']
+    changes = torch.tensor([e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())])
+    return int(changes.cumsum(0).max())
+
+
+def _bytes(value: Any) -> int:
+    """Bytes of all tensors in nested dictionaries and lists."""
+    if isinstance(value, Tensor):
+        return value.nbytes
+    if isinstance(value, dict):
+        value = list(value.values())
+    return sum(map(_bytes, value)) if isinstance(value, list) else 0
+
+
+def evaluate_image(method: UDAMethod, size: tuple[int, int], device: str) -> Tensor:
+    """Segment one noise image (H, W) with the student as a test would; returns its labels."""
+    method.eval()
+    image = torch.randn(1, 3, *size, device=device)
+    with torch.no_grad():
+        metas = [dict(ori_shape=size, img_shape=size, pad_shape=size)]
+        return method.student.inference(image, metas).argmax(1)

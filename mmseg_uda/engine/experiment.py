@@ -1,0 +1,120 @@
+"""What an experiment is: stages, each with a config or a command, and the published figure.
+
+Imports nothing heavy: the front door lists and plans without torch.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmseg_uda.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of an experiment.
+
+    Kinds, what they need and the outputs that later stages can refer to:
+
+    - ``train``: a config; ``options`` are dotted config keys and their values. Output
+      ``checkpoint``, the last iteration's.
+    - ``test``: a config; ``options`` are ``checkpoint`` and further options of ``tools/test.py``
+      (``{'network': 'teacher'}`` is ``--network teacher``). Output ``scores``, the JSON file.
+    - ``command``: ``call`` names a Python function as ``module:function``; ``options`` are its
+      keyword arguments. It must be safe to repeat after it broke off. Outputs as declared.
+
+    ``{stage.output}`` in an option stands for the path of an earlier stage's output, ``{folder}``
+    in options and outputs for the stage's own folder.
+    """
+
+    name: str
+    config: str | None = None
+    kind: str = 'train'
+    options: Mapping[str, Any] = field(default_factory=dict)
+    call: str | None = None
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    folder: str | None = None
+    """Where the record goes if several experiments share the stage; else ``<work dir>/<name>``."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A row of the experiment table.
+
+    Attributes:
+        published: mIoU in percent that the paper or its code base states.
+        metric: the figure that ``published`` is, a key of ``scores.json``.
+    """
+
+    id: int | None
+    name: str
+    stages: tuple[Stage, ...]
+    published: float | None = None
+    metric: str = 'mIoU'
+    note: str = ''
+
+
+def read_config(path: str, overrides: Mapping[str, Any]) -> Any:
+    """The mmengine config at ``path`` (from the working directory, else beside the package).
+
+    Imports nothing that the config asks for.
+
+    Raises:
+        UserError: missing or broken file, or an override that does not fit it.
+    """
+    from mmengine.config import Config
+
+    try:
+        config = Config.fromfile(locate(path), import_custom_modules=False)
+    except UserError:
+        raise
+    except Exception as error:  # a config is Python: anything can go wrong in it
+        raise UserError(f'config {path} cannot be read: {error}') from error
+    try:
+        config.merge_from_dict(dict(overrides))
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise UserError(
+            f'{", ".join(overrides)} cannot be set in config {path}: {error}'
+        ) from error
+    return config
+
+
+def locate(config: str) -> Path:
+    """The file of a config, from the working directory or beside the package."""
+    for path in (Path(config), ROOT / config):
+        if path.is_file():
+            return path
+    raise UserError(f'config {config} does not exist')
+
+
+def parse_overrides(arguments: list[str] | None) -> dict[str, Any]:
+    """``['a.b=1', 'c=x,y']`` as ``{'a.b': 1, 'c': ['x', 'y']}``, by mmengine's rules.
+
+    Raises:
+        UserError: an argument without ``=`` or with brackets that do not match.
+    """
+    if not arguments:
+        return {}
+    from mmengine.config import DictAction
+
+    overrides = {}
+    for argument in arguments:
+        key, equals, value = argument.partition('=')
+        if not equals or not key:
+            raise UserError(f'--cfg-options {argument}: write KEY=VALUE')
+        try:
+            overrides[key] = DictAction._parse_iterable(value)
+        except AssertionError as error:
+            raise UserError(f'--cfg-options {argument}: {error}') from error
+    return overrides
+
+
+def torchrun_world() -> tuple[int, int] | None:
+    """(rank, world size) that torchrun's variables give, ``None`` if this process is on its own."""
+    if not {'RANK', 'WORLD_SIZE'} <= os.environ.keys():
+        return None
+    return int(os.environ['RANK']), int(os.environ['WORLD_SIZE'])

@@ -1,0 +1,167 @@
+"""What a stage leaves behind: its record, what it read and wrote, and what counts as a change.
+
+A record is ``stage.json`` in the stage's folder. It is written when the stage begins (so that one
+that broke off knows what it was) and again when it has finished.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mmseg_uda.errors import UserError
+from mmseg_uda.files import save_json, sha256
+
+RECORD = 'stage.json'
+
+# Keys of the flattened settings that leave trained weights and scores as they are.
+IRRELEVANT = re.compile(
+    r'(^|\.)(nproc|num_workers|persistent_workers|pin_memory|prefetch_factor)$'
+    r'|^config\.(work_dir|resume|launcher|log_level|log_processor|visualizer|vis_backends)(\.|$)'
+    r'|^config\.default_hooks\.(logger|visualization)(\.|$)'
+    r'|^config\.default_hooks\.checkpoint\.(interval|keep)$'
+    r'|^config\.train_cfg\.val_interval$'
+)
+
+
+def flatten(value: Any, prefix: str = '') -> dict[str, Any]:
+    """Nested dicts and lists as one dict of dotted keys; lists of plain values stay one value."""
+    if isinstance(value, Mapping):
+        items = [(str(key), item) for key, item in value.items()]
+    elif isinstance(value, (list, tuple)) and any(isinstance(v, (Mapping, list)) for v in value):
+        items = [(str(index), item) for index, item in enumerate(value)]
+    else:
+        return {prefix: list(value) if isinstance(value, tuple) else value}
+    flat = {}
+    for key, item in items:
+        flat |= flatten(item, f'{prefix}.{key}' if prefix else key)
+    return flat
+
+
+def relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The flattened settings without those that change nothing in the result."""
+    return {key: v for key, v in flatten(plain(settings)).items() if not IRRELEVANT.search(key)}
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON keeps it: tuples become lists, what JSON lacks becomes its ``str``."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def fingerprint(settings: Mapping[str, Any]) -> str:
+    """Hexadecimal SHA-256 of the settings that matter."""
+    return hashlib.sha256(json.dumps(relevant(settings), sort_keys=True).encode()).hexdigest()
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Readable lines ``key: old -> new`` of the settings that matter and differ."""
+    before, now = relevant(old), relevant(new)
+    keys = [key for key in before | now if before.get(key, ...) != now.get(key, ...)]
+    show = {True: repr, False: lambda _: '(not set)'}
+    return [
+        f'{key}: {show[key in before](before.get(key))} -> {show[key in now](now.get(key))}'
+        for key in keys
+    ]
+
+
+def signature(path: Path) -> dict[str, Any]:
+    """What identifies a file's content. Of a folder, that it is there."""
+    if path.is_dir():
+        return {'path': str(path), 'folder': True}
+    stat = path.stat()
+    content = {'size': stat.st_size, 'mtime_ns': stat.st_mtime_ns, 'sha256': sha256(path)}
+    return {'path': str(path), **content}
+
+
+def is_unchanged(path: Path, recorded: Mapping[str, Any]) -> bool:
+    """Whether ``path`` has the content that ``recorded`` (a :func:`signature`) describes.
+
+    A file of the same size and time is taken as it is; only one that was touched is read.
+    """
+    if recorded.get('folder'):
+        return path.is_dir()
+    if not path.is_file() or path.stat().st_size != recorded['size']:
+        return False
+    return path.stat().st_mtime_ns == recorded['mtime_ns'] or sha256(path) == recorded['sha256']
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The record in ``folder``, ``None`` where there is none.
+
+    Raises:
+        UserError: if the file is not a stage's record.
+    """
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_text())
+        if not {'settings', 'inputs', 'finished'} <= record.keys():
+            raise ValueError('keys are missing')
+    except FileNotFoundError:
+        return None
+    except (ValueError, AttributeError) as error:
+        raise UserError(
+            f'{path} is not the record of a stage ({error}); delete {folder} to run the stage again'
+        ) from error
+    return record
+
+
+def write_record(folder: Path, name: str, settings: Mapping[str, Any], **content: Any) -> None:
+    """Write the record of stage ``name`` atomically; ``content`` has inputs, outputs, finished."""
+    versions = {package: _version(package) for package in ('torch', 'onedl-mmsegmentation')}
+    record = {
+        'name': name,
+        'fingerprint': fingerprint(settings),
+        'settings': plain(settings),
+        'versions': versions,
+        **content,
+    }
+    save_json(folder / RECORD, record)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint ``iter_N.pth`` of the highest iteration in ``folder``."""
+    numbered = [
+        (int(match[1]), path)
+        for path in folder.glob('iter_*.pth')
+        if (match := re.fullmatch(r'iter_(\d+)\.pth', path.name))
+    ]
+    return max(numbered)[1] if numbered else None
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` for this process; the system lets go when the process ends, however it ends.
+
+    A process lock and not a lock that forked loader workers share: those outlive a killed parent
+    by seconds and would keep the next run out.
+
+    Raises:
+        UserError: if another process works in the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / '.lock', 'a+') as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise UserError(
+                f'{folder} is in use by process {file.read().strip() or "?"}; '
+                'wait for it, end it, or choose another --work-dir'
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

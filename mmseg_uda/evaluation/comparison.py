@@ -1,0 +1,110 @@
+"""Several runs side by side: a table of their scores and a picture of their predictions."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from mmseg_uda.errors import UserError
+
+MEANS = ('mIoU', 'mIoU16', 'mIoU13')
+GAP, TITLE = 4, 16  # pixels between the tiles of a picture, and of its line of titles
+
+
+def read_scores(path: str | Path) -> dict[str, Any]:
+    """The content of a ``scores.json``.
+
+    Raises:
+        UserError: the file is missing or holds no scores.
+    """
+    try:
+        scores = json.loads(Path(path).read_text())
+        if not {'mIoU', 'classes'} <= scores.keys():
+            raise ValueError('no mIoU or no classes in it')
+    except FileNotFoundError as error:
+        raise UserError(f'{path} does not exist; tools/test.py --eval mIoU writes it') from error
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f'{path} holds no scores ({error}); run tools/test.py again') from error
+    return scores
+
+
+def comparison_rows(runs: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """A table as text: IoU in percent of each class and each mean, a column for each run.
+
+    With more than one run, a last column has the difference of the last and the first.
+    """
+    first, *_, last = list(runs.values()) * 2
+    rows = [['class', *runs, *(['gain'] if len(runs) > 1 else [])]]
+    for name in first['classes']:
+        figures = [run['classes'].get(name, {}).get('IoU') for run in runs.values()]
+        rows.append([name, *map(_text, figures)])
+    for name in MEANS:
+        if name in first:
+            rows.append([name, *(_text(run.get(name)) for run in runs.values())])
+    if len(runs) > 1:
+        for row in rows[1:]:
+            known = '-' not in (row[1], row[-1])
+            row.append(f'{float(row[-1]) - float(row[1]):+.2f}' if known else '-')
+    return rows
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text as a Markdown table that reads well as it is, too."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        '| '
+        + ' | '.join(
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        + ' |'
+        for row in rows
+    ]
+    rule = ['-' * widths[0], *('-' * (width - 1) + ':' for width in widths[1:])]
+    return '\n'.join([lines[0], '| ' + ' | '.join(rule) + ' |', *lines[1:]]) + '\n'
+
+
+def comparison_picture(
+    titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]], tile_width: int = 320
+) -> Image.Image:
+    """Tiles in a grid below a line of titles.
+
+    Args:
+        titles: one for each column.
+        rows: of RGB images (H, W, 3) uint8, one for each title; a row's images are of one size.
+        tile_width: pixels; heights follow.
+    """
+    tiles = [[_scaled(image, tile_width) for image in row] for row in rows]
+    height = TITLE + sum(row[0].height + GAP for row in tiles)
+    width = len(titles) * (tile_width + GAP) - GAP
+    picture = Image.new('RGB', (width, height), 'white')
+    draw = ImageDraw.Draw(picture)
+    for column, title in enumerate(titles):
+        draw.text((column * (tile_width + GAP) + GAP, 2), title, fill='black')
+    top = TITLE
+    for row in tiles:
+        for column, tile in enumerate(row):
+            picture.paste(tile, (column * (tile_width + GAP), top))
+        top += row[0].height + GAP
+    return picture
+
+
+def coloured(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """Train ids (H, W) as RGB colours (H, W, 3) uint8; ids without a class are black."""
+    colours = np.zeros((256, 3), np.uint8)
+    colours[: len(palette)] = palette
+    return colours[label]
+
+
+def _scaled(image: np.ndarray, width: int) -> Image.Image:
+    height = round(image.shape[0] * width / image.shape[1])
+    smaller = width < image.shape[1]
+    how = Image.Resampling.BOX if smaller else Image.Resampling.NEAREST
+    return Image.fromarray(image).resize((width, height), how)
+
+
+def _text(percent: float | None) -> str:
+    return '-' if percent is None else f'{percent:.2f}'

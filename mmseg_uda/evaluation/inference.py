@@ -1,0 +1,159 @@
+"""From a config and a checkpoint to predictions, without what only training needs."""
+
+import copy
+from collections.abc import Callable, Iterator
+from os import PathLike
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmseg.models import BaseSegmentor
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from mmseg_uda.datasets.image_files import read_image
+from mmseg_uda.datasets.segmentation import build_dataset
+from mmseg_uda.engine.checkpoint import load_segmentor_weights
+from mmseg_uda.errors import UserError
+
+# What building a component from a config raises when a key or a type is wrong.
+BUILD_ERRORS = (TypeError, KeyError, ValueError, AttributeError, AssertionError, ImportError)
+
+
+def build_segmentor(
+    config: Config, checkpoint: str, network: str = 'student', device: str = 'cpu'
+) -> BaseSegmentor:
+    """The segmentor of a method's config with the weights of a checkpoint, in evaluation mode.
+
+    Args:
+        network: ``student`` or ``teacher``.
+
+    Raises:
+        UserError: no segmentor in the config, a checkpoint that is unreadable or does not fit, or
+            an unknown device.
+    """
+    import mmseg_uda.register  # noqa: F401
+
+    if 'segmentor' not in config.get('model', {}):
+        raise UserError(f'config {config.filename} has no model.segmentor')
+    init_default_scope(config.get('default_scope', 'mmseg'))
+    options = copy.deepcopy(config.model.segmentor)
+    options.data_preprocessor = config.model.get('data_preprocessor')
+    options.pretrained = None  # the checkpoint holds all weights
+    try:
+        segmentor = MODELS.build(options)
+    except BUILD_ERRORS as error:
+        raise UserError(f'config {config.filename}: model.segmentor: {error}') from error
+    load_segmentor_weights(segmentor, checkpoint, network=network)
+    try:
+        return segmentor.to(device).eval()
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f'device {device} cannot be used: {error}') from error
+
+
+def build_test_loader(config: Config, labels: bool) -> DataLoader:
+    """The test data of a config.
+
+    Args:
+        labels: load the labels too; they must be there.
+
+    Raises:
+        UserError: wrong folders, no images, or an image without its label.
+    """
+    init_default_scope(config.get('default_scope', 'mmseg'))
+    options = copy.deepcopy(config.test_dataloader)
+    options.persistent_workers = False  # one pass
+    if not labels:
+        options.dataset.data_prefix.pop('seg_map_path', None)
+        options.dataset.pipeline = without(options.dataset.pipeline, 'LoadAnnotations')
+    elif 'seg_map_path' not in options.dataset.data_prefix:
+        raise UserError(
+            f'config {config.filename}: test_dataloader.dataset.data_prefix has no seg_map_path, '
+            'so there are no labels to evaluate against; export predictions with --format-only'
+        )
+    try:
+        options.dataset = NamedErrors(build_dataset(options.dataset))
+        return Runner.build_dataloader(options, seed=0)
+    except BUILD_ERRORS as error:
+        raise UserError(f'config {config.filename}: test_dataloader: {error}') from error
+
+
+class NamedErrors(Dataset):
+    """A data set whose errors name the files of the sample that cannot be loaded."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.metainfo = dataset.metainfo
+        self.infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> dict:
+        try:
+            return self.dataset[index]
+        except Exception as error:
+            files = [self.infos[index].get(key) for key in ('img_path', 'seg_map_path')]
+            names = ' or its label '.join(file for file in files if file)
+            reason = str(error).strip().split('\n')[-1]
+            raise UserError(f'{names} cannot be read: {type(error).__name__}: {reason}') from error
+
+
+@torch.no_grad()
+def predict(segmentor: BaseSegmentor, loader: DataLoader) -> Iterator[list[SegDataSample]]:
+    """Predictions batch by batch, with a progress bar (images a second, time left)."""
+    total = -(-len(loader.dataset) // get_world_size())
+    with tqdm(total=total, unit='img', disable=not is_main_process()) as bar:
+        try:
+            for batch in loader:
+                samples = segmentor.test_step(batch)
+                yield samples
+                bar.update(len(samples))
+        except UserError as error:  # from a worker process it comes with the worker's traceback
+            message = str(error).strip().split('\n')[-1]
+            raise UserError(message.split('UserError: ')[-1]) from error
+
+
+def file_predictor(
+    segmentor: BaseSegmentor, config: Config
+) -> Callable[[str | PathLike], tuple[np.ndarray, np.ndarray]]:
+    """A function from an image file to the image (H, W, 3) BGR and its train ids (H, W), uint8.
+
+    Images may have any size; they go through the config's test pipeline. The function raises a
+    UserError for a file that is damaged, or too large or too small for the network.
+    """
+    pipeline = Compose(
+        without(config.test_dataloader.dataset.pipeline, 'LoadImageFromFile', 'LoadAnnotations')
+    )
+
+    @torch.no_grad()
+    def predict_file(path: str | PathLike) -> tuple[np.ndarray, np.ndarray]:
+        image = read_image(path)
+        height, width = image.shape[:2]
+        try:
+            sample = pipeline(dict(img=image, img_shape=(height, width), ori_shape=(height, width)))
+            batch = {name: [value] for name, value in sample.items()}
+            return image, train_ids(segmentor.test_step(batch)[0])
+        except (RuntimeError, cv2.error) as error:
+            reason = str(error).strip().split('\n')[0]
+            raise UserError(f'{path}: fails with {height} x {width} pixels: {reason}') from error
+
+    return predict_file
+
+
+def train_ids(sample: SegDataSample) -> np.ndarray:
+    """The predicted train ids of a sample, (H, W) uint8 on the host."""
+    return sample.pred_sem_seg.data[0].byte().cpu().numpy()
+
+
+def without(pipeline: list[dict[str, Any]], *types: str) -> list[dict[str, Any]]:
+    """The transforms of a pipeline config that are of none of ``types``."""
+    return [step for step in pipeline if step['type'].split('.')[-1] not in types]

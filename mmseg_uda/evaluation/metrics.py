@@ -1,0 +1,141 @@
+"""The metric of semantic segmentation: counted on the device, summed over a data set and ranks."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from mmengine.dist import all_reduce, get_dist_info, is_main_process
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from mmseg.registry import METRICS
+from torch import Tensor
+
+from mmseg_uda.errors import UserError
+from mmseg_uda.evaluation.report import save_report, score_table
+from mmseg_uda.evaluation.scores import Scores, scores
+
+IGNORE = 255
+
+
+def confusion_matrix(pred: Tensor, label: Tensor, num_classes: int) -> Tensor:
+    """Count pixels by (true class, predicted class) on the tensors' device.
+
+    Args:
+        pred: integer tensor of any shape, classes 0..C-1.
+        label: integer tensor of the same shape; pixels outside 0..C-1 (255 = ignore) do not count.
+
+    Returns:
+        (C, C) int64; row = true class, column = predicted class.
+    """
+    known = (label >= 0) & (label < num_classes)
+    pairs = label[known].long() * num_classes + pred[known].long()
+    return pairs.bincount(minlength=num_classes**2).view(num_classes, num_classes)
+
+
+@METRICS.register_module()
+class SegmentationMetric(BaseMetric):
+    """Mean IoU over all classes and over named subsets of them.
+
+    Nothing is kept per image: one (C, C) count of pixels lies on the device of the predictions and
+    is summed over the ranks once, at the end. Images that a sampler repeats so that all ranks get
+    the same number (mmengine's ``DefaultSampler``) count once.
+
+    Args:
+        subsets: name -> train ids of subsets whose mean IoU is reported as well, such as the 16 and
+            13 classes on which adaptation from SYNTHIA is compared.
+        out_dir: folder for ``scores.json`` and ``scores.csv``; None writes no files.
+
+    ``evaluate`` returns percentages, not rounded: mIoU, the subsets, mAcc, aAcc and ``IoU.<class>``
+    of each class that has one. The :class:`Scores` stay in ``scores``; the dict ``meta`` goes into
+    the JSON file.
+    """
+
+    default_prefix = ''  # names stay as they are: mIoU
+
+    def __init__(
+        self, subsets: Mapping[str, Sequence[int]] | None = None, out_dir: str | None = None
+    ) -> None:
+        super().__init__()
+        self.subsets = dict(subsets or {})
+        self.out_dir = out_dir
+        self.meta: dict = {}
+        self.scores: Scores | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._images = 0
+        self._total: Tensor | None = None
+        self._latest: Tensor | None = None  # counts of the latest image, not yet in the total
+
+    def process(self, data_batch: dict | None, data_samples: Sequence[dict]) -> None:
+        """Add a batch of samples that hold ``pred_sem_seg`` and ``gt_sem_seg``, (1, H, W) each.
+
+        Raises:
+            UserError: a sample has no ground truth, or one of another size.
+        """
+        for sample in data_samples:
+            pred = sample['pred_sem_seg']['data']
+            if 'gt_sem_seg' not in sample:
+                raise UserError(
+                    f'{sample.get("img_path")}: has no label to evaluate against; '
+                    'load labels in the test pipeline, or export predictions instead'
+                )
+            label = sample['gt_sem_seg']['data'].to(pred.device, non_blocking=True)
+            if label.shape != pred.shape:
+                raise UserError(
+                    f'{sample.get("seg_map_path")}: the label has {tuple(label.shape[-2:])} '
+                    f'pixels, its image {tuple(pred.shape[-2:])}'
+                )
+            if self._latest is not None:
+                self._total = self._latest if self._total is None else self._total + self._latest
+            self._latest = _count(pred, label, len(self.dataset_meta['classes']))
+            self._images += 1
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Scores of what was processed since the last call.
+
+        Args:
+            size: number of images in the data set.
+
+        Raises:
+            UserError: there are no labelled pixels, or labels that are not train ids.
+        """
+        rank, world_size = get_dist_info()
+        if self._images and (self._images - 1) * world_size + rank >= size:
+            self._latest, self._images = None, self._images - 1  # a repeated image
+        num_classes = len(self.dataset_meta['classes'])
+        parts = [part for part in (self._total, self._latest) if part is not None]
+        counts = sum(parts) if parts else torch.zeros(num_classes**2 + 1, dtype=torch.int64)
+        counts = torch.cat([counts, counts.new_tensor([self._images])])
+        all_reduce(counts)
+        self._reset()
+        return self.compute_metrics(counts.tolist())
+
+    def compute_metrics(self, results: list[int]) -> dict[str, float]:
+        """Scores, table and files; ``results`` = C * C counts, stray pixels, images."""
+        classes = self.dataset_meta['classes']
+        *counts, strays, images = results
+        if strays:
+            raise UserError(
+                f'{strays} label pixels are neither a class (0..{len(classes) - 1}) nor {IGNORE} '
+                '(ignore): are the labels train ids? tools/convert_datasets makes them'
+            )
+        if not any(counts):
+            raise UserError(f'no labelled pixel in the {images} evaluated images')
+        self.scores = scores(np.reshape(counts, (len(classes), -1)), self.subsets)
+        if is_main_process():
+            print_log('\n' + score_table(self.scores, classes, images), logger='current')
+            if self.out_dir is not None:
+                save_report(self.out_dir, self.scores, classes, {**self.meta, 'images': images})
+        fractions = {name: mean.iou for name, mean in self.scores.means().items()}
+        fractions |= {'mAcc': self.scores.macc, 'aAcc': self.scores.aacc}
+        fractions |= {
+            f'IoU.{name}': float(iou) for name, iou in zip(classes, self.scores.iou, strict=True)
+        }
+        return {name: 100 * value for name, value in fractions.items() if not np.isnan(value)}
+
+
+def _count(pred: Tensor, label: Tensor, num_classes: int) -> Tensor:
+    """(C * C + 1,) int64: the confusion matrix, and the labels that are neither class nor 255."""
+    strays = ((label >= num_classes) & (label != IGNORE)).sum()
+    return torch.cat([confusion_matrix(pred, label, num_classes).flatten(), strays[None]])

@@ -1,0 +1,68 @@
+"""Scores for people (a table) and for programs (JSON, CSV)."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmseg_uda.evaluation.scores import Scores
+from mmseg_uda.files import atomic_write, save_json
+
+
+def score_table(scores: Scores, classes: Sequence[str], images: int) -> str:
+    """The table on screen: percentages with two decimals, '-' where there is no score."""
+    width = max(map(len, ('class', *classes)))
+    lines = [f'{"class":{width}}  {"IoU":>6}  {"Acc":>6}  {"pixels":>7}']
+    shares = scores.pixels / scores.pixels.sum()
+    for name, iou, acc, share in zip(classes, scores.iou, scores.acc, shares, strict=True):
+        lines.append(f'{name:{width}}  {_text(iou):>6}  {_text(acc):>6}  {_text(share):>6}%')
+    lines.append('-' * len(lines[0]))
+    for name, mean in scores.means().items():
+        which = f'{mean.known} of {mean.classes}' if mean.known < mean.classes else mean.classes
+        lines.append(
+            f'{name:{width}}  {_text(mean.iou):>6}  {_text(mean.acc):>6}  ({which} classes)'
+        )
+    lines.append(f'{"aAcc":{width}}  {"":6}  {_text(scores.aacc):>6}  ({images} images)')
+    return '\n'.join(lines)
+
+
+def save_report(folder: str | Path, scores: Scores, classes: Sequence[str], meta: dict) -> None:
+    """Write ``scores.json`` and ``scores.csv``: unrounded percentages, null or empty for NaN.
+
+    Args:
+        folder: made if it does not exist; the files of an earlier evaluation are replaced.
+        meta: what was evaluated (checkpoint, config, images, ...); goes into the JSON file.
+    """
+    rows = [
+        dict(zip(('IoU', 'Acc', 'pixels'), (_number(iou), _number(acc), int(pixels)), strict=True))
+        for iou, acc, pixels in zip(scores.iou, scores.acc, scores.pixels, strict=True)
+    ]
+    means = scores.means()
+    save_json(
+        Path(folder) / 'scores.json',
+        {
+            **{name: _number(mean.iou) for name, mean in means.items()},
+            'mAcc': _number(scores.macc),
+            'aAcc': _number(scores.aacc),
+            'classes': dict(zip(classes, rows, strict=True)),
+            'subsets': {name: [classes[i] for i in ids] for name, ids in scores.subsets.items()},
+            'meta': meta,
+        },
+    )
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator='\n')
+    table.writerow(['class', 'IoU', 'Acc', 'pixels'])
+    table.writerows([name, *row.values()] for name, row in zip(classes, rows, strict=True))
+    table.writerows([name, _number(m.iou), _number(m.acc), None] for name, m in means.items())
+    table.writerow(['aAcc', None, _number(scores.aacc), scores.pixels.sum()])
+    with atomic_write(Path(folder) / 'scores.csv', 'w') as file:
+        file.write(text.getvalue())
+
+
+def _number(fraction: float) -> float | None:
+    return None if math.isnan(fraction) else 100 * float(fraction)
+
+
+def _text(fraction: float) -> str:
+    return '-' if math.isnan(fraction) else f'{100 * fraction:.2f}'

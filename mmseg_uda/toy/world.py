@@ -1,0 +1,146 @@
+"""Makes a toy world on disk: the four data sets, restartable and the same whatever the order."""
+
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..errors import UserError
+from ..files import atomic_write, save_json
+from . import looks as tables
+from .writers import FOLDERS, SPLITS, Sample, files
+
+LOOKS = tuple(FOLDERS)
+DEFAULT_COUNTS = {'train': 300, 'val': 60, 'test': 10}
+_RECIPE = 1  # to be raised when code changes the scenes or pictures; the tables count by themselves
+_RECORD = 'toy_world.json'
+
+Job = tuple[str, str, int]  # look, split, index
+
+
+def make_world(
+    out: str | Path,
+    *,
+    seed: int = 0,
+    size: tuple[int, int] = (128, 256),
+    counts: Mapping[str, int] | None = None,
+    nproc: int = 1,
+    looks: Sequence[str] = LOOKS,
+    progress: bool = False,
+) -> None:
+    """Write the data sets of the given looks below ``out``, in the real data sets' layouts.
+
+    ``size`` is (H, W) in pixels; ``counts`` maps ``train``, ``val`` and ``test`` to images a look
+    (a look without such a split ignores it). Image i of a split depends on (seed, look, split, i)
+    and the size alone. Files that are there are kept, so a broken-off call can be repeated, and a
+    later call may ask for more images or looks. ``nproc`` > 1 starts processes by ``spawn``.
+
+    Raises :class:`UserError` for bad arguments, and when ``out`` holds a world of another seed,
+    size or recipe, one with more images, or data that are not a toy world's.
+    """
+    out, size = Path(out), (int(size[0]), int(size[1]))
+    counts = DEFAULT_COUNTS | dict(counts or {})
+    _check_arguments(seed, size, counts, nproc, looks)
+    wanted = {look: {split: counts[split] for split in SPLITS[look]} for look in looks}
+    _record(out, seed, size, wanted)
+    jobs = [
+        (look, split, index)
+        for look, splits in wanted.items()
+        for split, count in splits.items()
+        for index in range(count)
+    ]
+    work = partial(_make, out, seed, size)
+    if nproc == 1:
+        _run(map(work, jobs), len(jobs), progress)
+        return
+    with multiprocessing.get_context('spawn').Pool(nproc, initializer=_one_thread) as pool:
+        _run(pool.imap_unordered(work, jobs, chunksize=4), len(jobs), progress)
+
+
+def _make(out: Path, seed: int, size: tuple[int, int], job: Job) -> None:
+    missing = {p: encode for p, encode in files(*job).items() if not (out / p).exists()}
+    if not missing:
+        return
+    sample = Sample(seed, *job, size)
+    for path, encode in missing.items():
+        with atomic_write(out / path) as file:
+            file.write(encode(sample))
+
+
+def _run(results: Iterable[None], total: int, progress: bool) -> None:
+    for _ in tqdm(results, total=total, desc='toy world', unit='image', disable=not progress):
+        pass
+
+
+def _one_thread() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def _check_arguments(seed, size, counts, nproc, looks) -> None:
+    if seed < 0:
+        raise UserError(f'seed {seed}: give 0 or more')
+    if size[0] < 32 or size[1] < 64:
+        raise UserError(f'size {size[0]}x{size[1]}: give at least 32x64 (height x width)')
+    if nproc < 1:
+        raise UserError(f'nproc {nproc}: give at least 1')
+    for look in looks:
+        if look not in LOOKS:
+            raise UserError(f"look '{look}' is unknown: choose from {', '.join(LOOKS)}")
+    for split, count in counts.items():
+        if split not in DEFAULT_COUNTS:
+            raise UserError(f"split '{split}' is unknown: choose from {', '.join(DEFAULT_COUNTS)}")
+        if count < 0:
+            raise UserError(f'{count} {split} images: give 0 or more')
+
+
+def _record(out: Path, seed: int, size: tuple[int, int], wanted: dict) -> None:
+    """Check ``out`` against what is asked for, then write down what it is going to hold."""
+    path = out / _RECORD
+    new = {'seed': seed, 'size': list(size), 'recipe': _recipe()}
+    old = _read(path)
+    for name, value in new.items():
+        if old and old.get(name) != value:
+            raise UserError(
+                f'{path}: the world there has {name} {old.get(name)}, not {value}; '
+                'choose another folder or delete that one'
+            )
+    images = dict(old['images']) if old else {}
+    for look, splits in wanted.items():
+        if look not in images and (out / FOLDERS[look]).exists():
+            raise UserError(
+                f'{out / FOLDERS[look]} exists and is not of a toy world; choose another folder'
+            )
+        for split, count in splits.items():
+            there = images.get(look, {}).get(split, 0)
+            if there > count:
+                raise UserError(
+                    f'{path}: the world there has {there} {split} images of look {look}, not '
+                    f'{count}; choose another folder or delete that one'
+                )
+        images[look] = splits
+    new['images'] = images
+    if new != old:
+        save_json(path, new)
+
+
+def _read(path: Path) -> dict | None:
+    if not path.exists():
+        return None
+    try:
+        record = json.loads(path.read_text())
+        dict(record['images'])
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f'{path}: not the record of a toy world; delete its folder') from error
+    return record
+
+
+def _recipe() -> str:
+    """Identifies the tables and the code that scenes and pictures come from."""
+    recipe = (_RECIPE, tables.DISTRICTS, tables.LAYOUTS, tables.PALETTE, tables.LOOKS)
+    return f'{_RECIPE}-{hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]}'

@@ -1,0 +1,226 @@
+import itertools
+import random
+
+import numpy as np
+import pytest
+import torch
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from mmseg_uda.datasets import source_target, transforms
+from mmseg_uda.datasets.conversion import convert_label_images
+from mmseg_uda.datasets.raw_labels import GTA
+from mmseg_uda.datasets.source_target import (
+    PositionSampler,
+    SourceTargetDataset,
+    collate_domains,
+)
+from mmseg_uda.errors import UserError
+from tests.datasets.conftest import (
+    stripes,
+    write_image,
+    write_palette_label,
+    write_train_ids,
+)
+
+
+def pipeline(scale, *extra, **crop):
+    return [
+        dict(type='LabelFirstCrop', scale=scale, crop_size=(32, 32), **crop),
+        dict(type='RandomFlip', prob=0.5),
+        *extra,
+        dict(type='PackDomain'),
+    ]
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Six GTA pairs (class 12 rare) and five unlabelled Cityscapes images, all of 48 x 96."""
+    for number in range(6):
+        write_image(tmp_path / f'gta/images/{number:05d}.png', (48, 96), number)
+        ids = stripes((48, 96), [7] * 5 + [26] * 3)
+        if number > 3:
+            ids[20:28, 56:64] = 25
+        write_palette_label(tmp_path / f'gta/labels/{number:05d}.png', ids)
+    convert_label_images(GTA, str(tmp_path / 'gta'), nproc=1)
+    folder = tmp_path / 'cityscapes/leftImg8bit/train/bonn'
+    for number in range(5):
+        write_image(folder / f'bonn_{number:06d}_000019_leftImg8bit.png', (48, 96), 50 + number)
+    return dict(
+        source=dict(
+            type='GTADataset',
+            data_root=str(tmp_path / 'gta'),
+            data_prefix=dict(img_path='images', seg_map_path='labels'),
+            pipeline=pipeline((96, 48), cat_max_ratio=0.75),
+        ),
+        target=dict(
+            type='CityscapesDataset',
+            data_root=str(tmp_path / 'cityscapes'),
+            data_prefix=dict(img_path='leftImg8bit/train'),
+            pipeline=pipeline((96, 48), margins=(4, 8, 4, 4)),
+        ),
+        rare_class_sampling=dict(class_temp=0.1, min_pixels=40, min_crop_ratio=0.5),
+        seed=3,
+    )
+
+
+def equal(one, two):
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(equal(one[key], two[key]) for key in one)
+    return torch.equal(one, two) if torch.is_tensor(one) else one == two
+
+
+def test_sample(config):
+    dataset = SourceTargetDataset(**config)
+    assert len(dataset) == 30
+    assert dataset.metainfo['classes'][0] == 'road'
+    sample = dataset[7]
+    assert set(sample) == {'source', 'target', 'position'} and sample['position'] == 7
+    assert set(sample['source']) == {'image', 'label', 'path'}
+    assert set(sample['target']) == {'image', 'valid', 'path'}
+    assert sample['source']['image'].shape == (3, 32, 32)
+    assert sample['target']['valid'].shape == (32, 32)
+
+
+def test_sample_depends_on_seed_and_position_alone(config):
+    dataset = SourceTargetDataset(**config)
+    first = dataset[5]
+    np.random.seed(123)
+    random.seed(9)
+    states = np.random.get_state()[1].copy(), torch.get_rng_state(), random.getstate()
+    dataset[6]
+    assert equal(SourceTargetDataset(**config)[5], first)
+    assert (np.random.get_state()[1] == states[0]).all()  # and it leaves the generators alone
+    assert torch.equal(torch.get_rng_state(), states[1]) and random.getstate() == states[2]
+    assert not equal(dataset[6]['source'], first['source'])
+    other = SourceTargetDataset(**(config | dict(seed=4)))
+    assert any(not equal(other[i]['target'], dataset[i]['target']) for i in range(5))
+
+
+def test_target_does_not_depend_on_the_source(config):
+    targets = [SourceTargetDataset(**config)[i]['target'] for i in range(6)]
+    config['rare_class_sampling'] = None
+    config['source']['pipeline'] = pipeline((96, 48), dict(type='PhotoMetricDistortion'))
+    dataset = SourceTargetDataset(**config)
+    assert all(equal(dataset[i]['target'], targets[i]) for i in range(6))
+
+
+def test_rare_class_sampling_prefers_images_and_crops_with_the_class(config):
+    shares = []
+    for sampling in (None, config['rare_class_sampling'] | dict(class_temp=0.01)):
+        dataset = SourceTargetDataset(**(config | dict(rare_class_sampling=sampling)))
+        labels = [dataset[i]['source']['label'] for i in range(60)]
+        shares.append(np.mean([bool((label == 12).sum() > 20) for label in labels]))
+    assert shares[0] < 0.4 and shares[1] > 0.8
+
+
+def test_images_are_decoded_once_a_sample(config, monkeypatch):
+    dataset = SourceTargetDataset(**config)
+    decoded = []
+    read = transforms.read_image
+    monkeypatch.setattr(transforms, 'read_image', lambda path: decoded.append(path) or read(path))
+    for position in range(10):
+        sample = dataset[position]
+        assert decoded == [sample['source']['path'], sample['target']['path']]
+        decoded.clear()
+
+
+def test_all_images_are_drawn_without_rare_class_sampling(config):
+    dataset = SourceTargetDataset(**(config | dict(rare_class_sampling=None)))
+    samples = [dataset[i] for i in range(80)]
+    for domain, number in (('source', 6), ('target', 5)):
+        assert len({sample[domain]['path'] for sample in samples}) == number
+
+
+def test_without_target(config):
+    dataset = SourceTargetDataset(config['source'])
+    assert len(dataset) == 6 and set(dataset[0]) == {'source', 'position'}
+
+
+def test_labelled_target(config, tmp_path):
+    for image in (tmp_path / 'cityscapes/leftImg8bit/train/bonn').iterdir():
+        name = image.name.replace('_leftImg8bit', '_gtFine_labelTrainIds')
+        write_train_ids(tmp_path / 'cityscapes/gtFine/train/bonn' / name, stripes((48, 96), [1, 2]))
+    unlabelled = SourceTargetDataset(**config)[3]['target']
+    config['target']['data_prefix']['seg_map_path'] = 'gtFine/train'
+    labelled = SourceTargetDataset(**config)[3]['target']
+    assert labelled.pop('label').shape == (32, 32)
+    assert equal(labelled, unlabelled)  # the label changes no draw
+
+
+def test_own_data_with_three_classes(config, tmp_path):
+    for number in range(3):
+        write_image(tmp_path / f'own/pictures/p{number}.jpg', (40, 60), number)
+        write_train_ids(tmp_path / f'own/masks/p{number}.png', stripes((40, 60), [0, 1, 2, 255]))
+    config['source'] = dict(
+        type='BaseSegDataset',
+        data_root=str(tmp_path / 'own'),
+        data_prefix=dict(img_path='pictures', seg_map_path='masks'),
+        metainfo=dict(classes=('road', 'field', 'house'), palette=[[0] * 3, [9] * 3, [99] * 3]),
+        pipeline=pipeline((60, 40)),
+    )
+    config['rare_class_sampling'] = None
+    dataset = SourceTargetDataset(**config)
+    assert dataset.metainfo['classes'] == ('road', 'field', 'house')
+    assert set(dataset[0]['source']['label'].unique().tolist()) <= {0, 1, 2, 255}
+    for number in range(3):
+        write_train_ids(tmp_path / f'own/masks/p{number}.png', stripes((40, 60), [0, 3]))
+    with pytest.raises(UserError, match=r'masks/p\d.png: label value 3 is neither one of the 3'):
+        for position in range(5):
+            dataset[position]
+
+
+def test_source_without_labels_and_missing_statistics(config, tmp_path):
+    with pytest.raises(UserError, match='source data set has no labels'):
+        SourceTargetDataset(config['target'])
+    (tmp_path / 'gta/sample_class_stats.json').unlink()
+    with pytest.raises(UserError, match='sample_class_stats.json: not found'):
+        SourceTargetDataset(**config)
+
+
+def test_batches_do_not_depend_on_the_number_of_workers(config):
+    batches = []
+    for workers in (0, 2):
+        loader = Runner.build_dataloader(
+            dict(
+                dataset=dict(type='SourceTargetDataset', **config),
+                sampler=dict(type='PositionSampler', batch_size=2),
+                batch_size=2,
+                num_workers=workers,
+                collate_fn=dict(type='collate_domains'),
+            ),
+            seed=workers,
+        )
+        batches.append(list(itertools.islice(loader, 4)))
+    assert all(equal(one, two) for one, two in zip(*batches, strict=True))
+    batch = batches[0][1]
+    assert batch['position'].tolist() == [2, 3] and batch['position'].dtype == torch.int64
+    assert batch['source']['image'].shape == (2, 3, 32, 32)
+    assert batch['source']['label'].shape == (2, 32, 32)
+    assert isinstance(batch['source']['path'], list) and len(batch['target']['path']) == 2
+
+
+def test_error_in_a_worker_stays_a_user_error(config, tmp_path):
+    dataset = SourceTargetDataset(config['source'])
+    for image in (tmp_path / 'gta/images').iterdir():
+        image.write_bytes(image.read_bytes()[:200])
+    loader = DataLoader(
+        dataset, 1, sampler=PositionSampler(dataset, 1), num_workers=1, collate_fn=collate_domains
+    )
+    with pytest.raises(UserError, match='png: the file is cut off'):
+        next(iter(loader))
+
+
+def positions(monkeypatch, rank, world_size, batch_size, skip=0):
+    monkeypatch.setattr(source_target, 'get_dist_info', lambda: (rank, world_size))
+    sampler = PositionSampler(range(5), batch_size, seed=1)
+    sampler.skip(skip)
+    return list(itertools.islice(sampler, 12))
+
+
+def test_positions_of_ranks_make_up_one_stream(monkeypatch):
+    assert positions(monkeypatch, 0, 1, 4) == list(range(12))
+    ranks = [positions(monkeypatch, rank, 2, 2) for rank in range(2)]
+    assert ranks[0][:6] == [0, 1, 4, 5, 8, 9] and ranks[1][:6] == [2, 3, 6, 7, 10, 11]
+    whole = positions(monkeypatch, 1, 2, 3)
+    assert positions(monkeypatch, 1, 2, 3, skip=6)[:6] == whole[6:]

@@ -1,0 +1,170 @@
+import errno
+import logging
+import os
+import pickle
+import zipfile
+
+import pytest
+import torch
+from torch import nn
+
+from mmseg_uda.engine.checkpoint import (
+    checkpoints,
+    load_checkpoint,
+    load_segmentor_weights,
+    load_weights,
+    newest_checkpoint,
+    save_checkpoint,
+)
+from mmseg_uda.errors import UserError
+
+
+class Segmentor(nn.Module):
+    def __init__(self, width=3):
+        super().__init__()
+        self.backbone = nn.Linear(2, width)
+        self.decode_head = nn.Linear(width, 4)
+
+
+def state(seed=0, width=3):
+    torch.manual_seed(seed)
+    return Segmentor(width).state_dict()
+
+
+def with_prefix(prefix, state_dict):
+    return {prefix + name: value for name, value in state_dict.items()}
+
+
+def damage(path, how):
+    data = bytearray(path.read_bytes())
+    if how == 'truncated':
+        data = data[: len(data) // 2]
+    elif how == 'empty':
+        data = b''
+    elif how == 'one byte':
+        with zipfile.ZipFile(path) as archive:  # inside the first tensor's bytes
+            member = next(i for i in archive.infolist() if '/data/' in i.filename)
+            with archive.open(member) as stored:
+                data[data.index(stored.read())] ^= 1
+    path.write_bytes(bytes(data))
+
+
+DAMAGES = ('truncated', 'empty', 'one byte')
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    save_checkpoint({'state_dict': state(), 'meta': {'iter': 3}}, tmp_path / 'iter_3.pth')
+    checkpoint = load_checkpoint(tmp_path / 'iter_3.pth')
+    assert checkpoint['meta'] == {'iter': 3}
+    assert all(torch.equal(v, state()[k]) for k, v in checkpoint['state_dict'].items())
+    assert os.listdir(tmp_path) == ['iter_3.pth']
+
+
+@pytest.mark.parametrize('how', DAMAGES)
+def test_a_damaged_file_is_named(tmp_path, how):
+    save_checkpoint({'state_dict': state()}, tmp_path / 'x.pth')
+    damage(tmp_path / 'x.pth', how)
+    with pytest.raises(UserError, match=r'x\.pth is damaged'):
+        load_checkpoint(tmp_path / 'x.pth')
+
+
+@pytest.mark.parametrize('how', DAMAGES)
+def test_a_damaged_newest_one_falls_back_with_a_warning(tmp_path, how, caplog):
+    for iteration in (5, 10):
+        save_checkpoint({'meta': {'iter': iteration}}, tmp_path / f'iter_{iteration}.pth')
+    save_checkpoint({'weights': state()}, tmp_path / 'iter_15.pth')
+    damage(tmp_path / 'iter_15.pth', how)
+    with caplog.at_level(logging.WARNING):
+        path, checkpoint = newest_checkpoint(tmp_path)
+    assert (path.name, checkpoint['meta']['iter']) == ('iter_10.pth', 10)
+
+
+def test_all_damaged_is_an_error_that_lists_them(tmp_path):
+    for iteration in (5, 10):
+        save_checkpoint({'w': state()}, tmp_path / f'iter_{iteration}.pth')
+        damage(tmp_path / f'iter_{iteration}.pth', 'truncated')
+    with pytest.raises(UserError, match=r'iter_10\.pth.*iter_5\.pth'):
+        newest_checkpoint(tmp_path)
+
+
+def test_no_checkpoint_is_no_error(tmp_path):
+    (tmp_path / 'iter_final.pth').touch()
+    assert newest_checkpoint(tmp_path) is None
+    assert checkpoints(tmp_path) == []
+
+
+class Poison:
+    def __init__(self, flag):
+        self.flag = flag
+
+    def __reduce__(self):
+        return os.system, (f'touch {self.flag}',)
+
+
+@pytest.mark.parametrize('form', ['torch', 'torch legacy', 'pickle'])
+def test_a_poisoned_pickle_is_refused_and_not_run(tmp_path, form):
+    flag, path = tmp_path / 'was_run', tmp_path / 'poison.pth'
+    content = {'state_dict': state(), 'meta': Poison(flag)}
+    if form == 'pickle':
+        path.write_bytes(pickle.dumps(content))
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=form == 'torch')
+    with pytest.raises(UserError, match=r'poison\.pth is (refused|damaged)'):
+        load_checkpoint(path)
+    assert not flag.exists()
+
+
+def test_a_full_disk_leaves_earlier_checkpoints_alone(tmp_path, monkeypatch):
+    path = tmp_path / 'iter_1.pth'
+    save_checkpoint({'a': torch.zeros(3)}, path)
+    before = path.read_bytes()
+
+    def no_space(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr('os.fsync', no_space)
+    with pytest.raises(UserError, match='No space left'):
+        save_checkpoint({'a': torch.ones(3)}, path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ['iter_1.pth']
+
+
+@pytest.mark.parametrize('prefix', ['student.', 'model.', 'module.model.', ''])
+def test_the_student_of_every_layout_is_found(tmp_path, prefix):
+    weights = state(1)
+    content = with_prefix(prefix, weights)
+    if prefix:
+        content |= with_prefix('teacher.network.', state(2)) | {'_extra_state': torch.tensor(3)}
+    torch.save({'state_dict': content}, tmp_path / 'x.pth')
+    network = Segmentor()
+    load_segmentor_weights(network, tmp_path / 'x.pth')
+    assert all(torch.equal(v, weights[k]) for k, v in network.state_dict().items())
+
+
+@pytest.mark.parametrize('prefix', ['teacher.network.', 'ema_model.'])
+def test_the_teacher_of_every_layout_is_found(tmp_path, prefix):
+    weights = state(1)
+    torch.save(with_prefix(prefix, weights) | with_prefix('model.', state(2)), tmp_path / 'x.pth')
+    network = Segmentor()
+    load_segmentor_weights(network, tmp_path / 'x.pth', 'teacher')
+    assert all(torch.equal(v, weights[k]) for k, v in network.state_dict().items())
+
+
+def test_training_heads_may_be_missing_from_the_network(tmp_path):
+    torch.save(state() | {'auxiliary_head.conv.weight': torch.ones(1)}, tmp_path / 'x.pth')
+    load_segmentor_weights(Segmentor(), tmp_path / 'x.pth')
+
+
+def test_a_network_that_is_not_there_is_an_error(tmp_path):
+    torch.save(with_prefix('student.', state()), tmp_path / 'x.pth')
+    with pytest.raises(UserError, match='holds no teacher.*found: student'):
+        load_segmentor_weights(Segmentor(), tmp_path / 'x.pth', 'teacher')
+
+
+def test_another_architecture_is_refused_with_what_differs():
+    other = state(width=5) | {'neck.weight': torch.ones(1)}
+    other.pop('decode_head.bias')
+    with pytest.raises(UserError) as error:
+        load_weights(Segmentor(), other, 'x.pth')
+    for hint in ('decode_head.bias', 'neck.weight', '(5, 2) in the file, (3, 2) in the model'):
+        assert hint in str(error.value)

@@ -1,0 +1,188 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mmseg_uda.datasets.labels import TRAIN_TO_CITYSCAPES
+from mmseg_uda.errors import UserError
+from tests.evaluation.tiny import IMAGES, SIZE, image_path, label_path, loop_scores, make_tiny
+from tools.test import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope='module')
+def tiny(tmp_path_factory):
+    root = tmp_path_factory.mktemp('cityscapes')
+    return root, *map(str, make_tiny(root))
+
+
+@pytest.fixture
+def own_tiny(tmp_path):
+    """Like ``tiny``, but may be damaged."""
+    return tmp_path, *map(str, make_tiny(tmp_path))
+
+
+def read(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_scores_are_those_of_the_written_predictions(tiny, tmp_path, capsys):
+    root, config, checkpoint = tiny
+    shown, scored = tmp_path / 'shown', tmp_path / 'scored'
+    main(
+        [config, checkpoint, '--eval', 'mIoU', '--out-dir', str(scored)]
+        + ['--show-dir', str(shown), '--opacity', '1']
+    )
+    pairs = [
+        (read(shown / f'{Path(name).name}_leftImg8bit.png'), read(label_path(root, name)))
+        for name in IMAGES
+    ]
+    expected = 100 * np.array(loop_scores(pairs, 19))
+    report = json.loads((scored / 'scores.json').read_text())
+    found = [row['IoU'] for row in report['classes'].values()]
+    np.testing.assert_allclose(np.array(found, float), expected, rtol=1e-9)
+    assert report['mIoU'] == pytest.approx(np.nanmean(expected))
+    assert report['mIoU2'] == pytest.approx(np.mean(expected[:2]))
+    assert report['meta']['checkpoint'] == checkpoint and report['meta']['images'] == 3
+    assert report['meta']['network'] == 'student'
+    assert {str(scored / 'scores.json'), str(shown)} <= set(capsys.readouterr().out.split())
+    assert (scored / 'scores.csv').is_file()
+
+
+def test_scores_go_beside_the_checkpoint(own_tiny):
+    root, config, checkpoint = own_tiny
+    for network in ('student', 'teacher'):
+        main([config, checkpoint, '--eval', 'mIoU', '--network', network])
+    student, teacher = (
+        json.loads((root / f'test-iter_1-{network}' / 'scores.json').read_text())
+        for network in ('student', 'teacher')
+    )
+    assert student['mIoU'] != teacher['mIoU']
+
+
+def test_export_needs_no_labels(own_tiny, tmp_path):
+    root, config, checkpoint = own_tiny
+    for name in IMAGES:
+        label_path(root, name).unlink()
+    args = [config, checkpoint, '--format-only', '--eval-options', f'imgfile_prefix={tmp_path}/out']
+    main(args)
+    name = f'{Path(IMAGES[0]).name}_leftImg8bit.png'
+    train_ids = read(tmp_path / 'out' / name)
+    assert train_ids.shape == SIZE and len(list((tmp_path / 'out').iterdir())) == len(IMAGES)
+    main([*args, 'to_label_id=True'])
+    label_ids = np.vectorize(TRAIN_TO_CITYSCAPES.get)(train_ids)
+    np.testing.assert_array_equal(read(tmp_path / 'out' / name), label_ids)
+
+
+def test_loader_workers_and_config_overrides(tiny, tmp_path):
+    _, config, checkpoint = tiny
+    main(
+        [config, checkpoint, '--show-dir', str(tmp_path)]
+        + ['--cfg-options', 'test_dataloader.num_workers=1']
+        + ['test_dataloader.dataset.data_prefix.img_path=leftImg8bit/val/bonn']
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ['bonn_0_leftImg8bit.png']
+    assert read(tmp_path / 'bonn_0_leftImg8bit.png').shape == (*SIZE, 3)
+
+
+def test_missing_label_is_named(own_tiny):
+    root, config, checkpoint = own_tiny
+    label_path(root, IMAGES[1]).unlink()
+    with pytest.raises(UserError, match='aachen_1_gtFine_labelTrainIds.png'):
+        main([config, checkpoint, '--eval', 'mIoU'])
+
+
+def test_wrong_data_root_is_named(tiny):
+    _, config, checkpoint = tiny
+    override = 'test_dataloader.dataset.data_root=/no/such/root'
+    with pytest.raises(UserError, match='/no/such/root'):
+        main([config, checkpoint, '--eval', 'mIoU', '--cfg-options', override])
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_truncated_image_is_named(own_tiny, workers):
+    root, config, checkpoint = own_tiny
+    image = image_path(root, IMAGES[1])
+    image.write_bytes(image.read_bytes()[:100])
+    override = f'test_dataloader.num_workers={workers}'
+    with pytest.raises(UserError) as caught:
+        main([config, checkpoint, '--eval', 'mIoU', '--cfg-options', override])
+    assert str(image) in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_checkpoint_of_another_architecture(tiny):
+    _, config, checkpoint = tiny
+    override = 'model.segmentor.decode_head.channels=16'
+    with pytest.raises(UserError, match='does not fit'):
+        main([config, checkpoint, '--eval', 'mIoU', '--cfg-options', override])
+
+
+def test_number_of_classes_must_agree(own_tiny):
+    root, config, checkpoint = own_tiny
+    dataset = "type='CityscapesDataset',"
+    two = f"{dataset} metainfo=dict(classes=('road', 'sky')),"
+    Path(config).write_text(Path(config).read_text().replace(dataset, two))
+    with pytest.raises(UserError, match='19 classes, the test set 2'):
+        main([config, checkpoint, '--show-dir', str(root / 'shown')])
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ([], 'nothing to do'),
+        (['--eval', 'mDice'], 'invalid choice'),
+        (['--eval', 'mIoU', '--format-only'], 'choose one'),
+        (['--format-only'], 'imgfile_prefix=DIR'),
+        (['--format-only', '--eval-options', 'prefix=x'], '--eval-options prefix=x'),
+        (['--format-only', '--eval-options', 'imgfile_prefix=x', 'to_label_id=2'], 'True or False'),
+        (['--eval', 'mIoU', '--eval-options', 'imgfile_prefix=x'], 'belong to --format-only'),
+        (['--show-dir', 'x', '--opacity', '1.5'], 'opacity is 1.5'),
+    ],
+)
+def test_wrong_arguments(arguments, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(['config.py', 'checkpoint.pth', *arguments])
+    assert caught.value.code == 2 and message in capsys.readouterr().err
+
+
+class Poison:
+    def __reduce__(self):
+        return Path.touch, (Path('poisoned'),)
+
+
+def test_poisoned_checkpoint_is_refused_and_does_not_run(tiny, tmp_path):
+    torch.save({'state_dict': Poison()}, tmp_path / 'poison.pth')
+    ran = subprocess.run(
+        [
+            sys.executable,
+            ROOT / 'tools/test.py',
+            tiny[1],
+            tmp_path / 'poison.pth',
+            '--eval',
+            'mIoU',
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert ran.returncode == 2
+    assert ran.stderr.splitlines()[-1].startswith('error: checkpoint')
+    assert not (tmp_path / 'poisoned').exists()
+
+
+@pytest.mark.parametrize('tool', ['test', 'infer'])
+def test_help_is_light(tool):
+    code = (
+        f'import sys, tools.{tool} as tool\n'
+        'try:\n    tool.main(["--help"])\n'
+        'except SystemExit as end:\n    assert not end.code\n'
+        'assert not {"torch", "mmseg"} & sys.modules.keys()'
+    )
+    subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True, capture_output=True)

@@ -1,0 +1,144 @@
+#!/usr/bin/env python
+"""Measure what training costs, on your machine.
+
+    python tools/benchmark.py step [CONFIG]     a step against its bare network passes
+    python tools/benchmark.py full [CONFIG]     a full-size step and one test image
+    python tools/benchmark.py data [CONFIG]     samples a second and core, share of decoding
+"""
+
+import argparse
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+if __package__ in (None, ''):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmseg_uda.errors import run_cli
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest='command', required=True)
+    step = commands.add_parser('step', help='a training step against its bare network passes')
+    step.add_argument('config', nargs='?', default='configs/toy/daformer_mitb0_toy_game2city.py')
+    step.add_argument('--size', type=int, nargs=2, default=(256, 256), metavar=('H', 'W'))
+    step.add_argument('--batch-size', type=int, default=2)
+    step.add_argument('--repeats', type=int, default=10)
+    full = commands.add_parser('full', help='steps at full size, then one 1024 x 2048 test image')
+    full.add_argument('config', nargs='?', default='configs/daformer/daformer_mitb5_gta2cs.py')
+    full.add_argument('--size', type=int, nargs=2, default=(512, 512), metavar=('H', 'W'))
+    full.add_argument('--batch-size', type=int, default=2)
+    full.add_argument('--steps', type=int, default=1)
+    data = commands.add_parser('data', help='the loader of one core')
+    data.add_argument('config', nargs='?', default='configs/daformer/daformer_mitb5_gta2cs.py')
+    data.add_argument('--samples', type=int, default=40)
+    for command in (step, full):
+        command.add_argument('--bf16', action='store_true', help='bfloat16 autocast')
+        command.add_argument('--device', default=None, help='default: cuda if there is one')
+    for command in (step, full, data):
+        command.add_argument(
+            '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='change the config'
+        )
+    args = parser.parse_args(argv)
+    print(f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {args.config}')
+    return {'step': benchmark_step, 'full': benchmark_full, 'data': benchmark_data}[args.command](
+        args
+    )
+
+
+def benchmark_step(args: argparse.Namespace) -> int:
+    from mmseg_uda.engine.benchmark import measure_step, random_batch
+
+    method, optim_wrapper = _method(args)
+    cost = measure_step(
+        method, optim_wrapper, random_batch(args.size, args.batch_size), args.repeats
+    )
+    calls = ', '.join(f'{number} x {name}' for name, number in cost.calls.items())
+    print(f'network passes of a step: {calls}')
+    print(f'step        {cost.step:8.3f} s   {cost.step_peak / 2**20:8.0f} MiB')
+    print(f'passes      {cost.passes:8.3f} s   {cost.pass_peak / 2**20:8.0f} MiB (largest)')
+    print(f'ratio       {cost.step / cost.passes:8.3f}     {cost.step_peak / cost.pass_peak:8.3f}')
+    return 0
+
+
+def benchmark_full(args: argparse.Namespace) -> int:
+    import resource
+
+    import torch
+
+    from mmseg_uda.engine.benchmark import evaluate_image, random_batch
+
+    method, optim_wrapper = _method(args)
+    parameters = sum(p.numel() for p in method.student.parameters())
+    print(f'student: {parameters:,} parameters, {method.data_preprocessor.device}')
+    data = random_batch(args.size, args.batch_size)
+    for _ in range(args.steps):
+        start = time.perf_counter()
+        logs = {k: round(float(v), 4) for k, v in method.train_step(data, optim_wrapper).items()}
+        print(f'step {time.perf_counter() - start:.2f} s  {logs}')
+    start = time.perf_counter()
+    labels = evaluate_image(method, (1024, 2048), str(method.data_preprocessor.device))
+    print(f'test image {tuple(labels.shape[1:])} {time.perf_counter() - start:.2f} s')
+    if torch.cuda.is_available():
+        print(f'peak {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB on the GPU')
+    print(f'peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB in the process')
+    return 0
+
+
+def benchmark_data(args: argparse.Namespace) -> int:
+    import cv2
+    from mmseg.registry import DATASETS
+
+    config = _config(args)
+    cv2.setNumThreads(0)
+    dataset = DATASETS.build(config.train_dataloader.dataset)
+    decoding = 0.0
+    decode = cv2.imdecode
+
+    def timed(*values, **options):
+        nonlocal decoding
+        start = time.perf_counter()
+        try:
+            return decode(*values, **options)
+        finally:
+            decoding += time.perf_counter() - start
+
+    cv2.imdecode = timed
+    start = time.perf_counter()
+    for position in range(args.samples):
+        dataset[position]
+    seconds = time.perf_counter() - start
+    cv2.imdecode = decode
+    print(f'{args.samples / seconds:.1f} samples a second and core, {decoding / seconds:.0%} decoding')
+    return 0
+
+
+def _config(args: argparse.Namespace):
+    from mmengine.registry import init_default_scope
+
+    from mmseg_uda.engine.stages import parse_overrides
+    from mmseg_uda.engine.train import load_config
+
+    config = load_config(args.config, parse_overrides(args.cfg_options))
+    init_default_scope('mmseg')
+    return config
+
+
+def _method(args: argparse.Namespace):
+    import torch
+
+    from mmseg_uda.engine.benchmark import build_method
+
+    config = _config(args)
+    if args.bf16:
+        config.optim_wrapper.type = 'AutocastOptimWrapper'
+    return build_method(config, args.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+
+
+if __name__ == '__main__':
+    run_cli(main)

@@ -1,0 +1,52 @@
+"""Write a toy world: procedural driving scenes in the layouts and formats of the real data sets.
+
+    python tools/make_toy_world.py data/toy --nproc 2
+
+makes data/toy/{gta,synthia,cityscapes,dark_zurich}, which the conversion scripts and the dataset
+classes read like the real ones. A broken-off run goes on where it stopped.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if __package__ in (None, ''):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line."""
+    looks = ('game', 'sim', 'city', 'night')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('out', metavar='OUT', type=Path, help='folder of the world')
+    parser.add_argument(
+        '--size', nargs=2, type=int, default=(128, 256), metavar=('H', 'W'), help='of an image'
+    )
+    for split, count in (('train', 300), ('val', 60), ('test', 10)):
+        text = f'{split} images of each look that has such a split (default: {count})'
+        parser.add_argument(f'--{split}', type=int, default=count, metavar='N', help=text)
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--looks', nargs='+', choices=looks, default=looks, help='default: all')
+    parser.add_argument('--nproc', type=int, default=1, metavar='N', help='processes')
+    args = parser.parse_args(argv)
+
+    from mmseg_uda.toy import make_world
+
+    make_world(
+        args.out,
+        seed=args.seed,
+        size=tuple(args.size),
+        counts={'train': args.train, 'val': args.val, 'test': args.test},
+        nproc=args.nproc,
+        looks=args.looks,
+        progress=True,
+    )
+
+
+if __name__ == '__main__':
+    from mmseg_uda.errors import run_cli
+
+    run_cli(main)

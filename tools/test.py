@@ -1,0 +1,216 @@
+#!/usr/bin/env python
+"""Evaluate a checkpoint, show its predictions, or write them for a test server."""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmseg_uda.engine.experiment import parse_overrides
+from mmseg_uda.errors import UserError, run_cli
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from torch.utils.data import DataLoader
+
+EVAL_OPTIONS = ('imgfile_prefix', 'to_label_id')
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog='At least one of --eval, --show-dir and --format-only says what to do. '
+        'Several GPUs: torchrun --nproc_per_node N tools/test.py ... --launcher pytorch',
+    )
+    parser.add_argument('config', help='config that the checkpoint was trained with')
+    parser.add_argument('checkpoint', help='.pth file')
+    parser.add_argument(
+        '--eval', nargs='+', choices=['mIoU'], help='score the test set of the config'
+    )
+    parser.add_argument('--show-dir', metavar='DIR', help='write a picture of each prediction')
+    parser.add_argument(
+        '--opacity',
+        type=float,
+        default=0.5,
+        help='of the class colours, 0..1 (default 0.5); 1 writes palette PNGs of train ids',
+    )
+    parser.add_argument(
+        '--format-only',
+        action='store_true',
+        help='write label PNGs for a test server; needs no labels (see --eval-options)',
+    )
+    parser.add_argument(
+        '--eval-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='imgfile_prefix=DIR: folder of --format-only; to_label_id=True: write Cityscapes '
+        'label ids instead of train ids',
+    )
+    parser.add_argument(
+        '--network', choices=['student', 'teacher'], default='student', help='default: student'
+    )
+    parser.add_argument(
+        '--work-dir',
+        '--out-dir',
+        metavar='DIR',
+        help='folder for scores.json and scores.csv; default: test-<checkpoint>-<network> beside '
+        'the checkpoint',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        metavar='KEY=VALUE',
+        help='change the config, e.g. test_dataloader.dataset.data_root=DIR',
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch'], default='none', help='pytorch: below torchrun'
+    )
+    args = parser.parse_args(argv)
+    if not (args.eval or args.show_dir or args.format_only):
+        parser.error('nothing to do: add --eval mIoU, --show-dir DIR or --format-only')
+    if args.eval and args.format_only:
+        parser.error('--eval needs labels and --format-only is for sets without: choose one')
+    if not 0 <= args.opacity <= 1:
+        parser.error(f'--opacity is {args.opacity}, it must be in 0..1')
+    args.eval_options = export_options(parser, args)
+    args.cfg_options = parse_overrides(args.cfg_options)
+    return args
+
+
+def export_options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, Any]:
+    """The checked ``--eval-options``."""
+    options: dict[str, Any] = {}
+    for item in args.eval_options:
+        key, _, value = item.partition('=')
+        if key not in EVAL_OPTIONS or not value:
+            parser.error(f'--eval-options {item}: give {" or ".join(EVAL_OPTIONS)} as KEY=VALUE')
+        options[key] = value
+    if args.format_only and 'imgfile_prefix' not in options:
+        parser.error('--format-only needs a folder: --eval-options imgfile_prefix=DIR')
+    if options and not args.format_only:
+        parser.error('--eval-options belong to --format-only')
+    if (flag := options.get('to_label_id', 'False').lower()) not in ('true', 'false'):
+        parser.error(f'--eval-options to_label_id={flag}: it must be True or False')
+    options['to_label_id'] = flag == 'true'
+    return options
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line."""
+    args = parse_args(argv)
+
+    from mmengine.device import get_device
+    from mmengine.utils.dl_utils import set_multi_processing
+
+    from mmseg_uda.engine.train import load_config
+    from mmseg_uda.evaluation.inference import build_segmentor, build_test_loader
+
+    config = load_config(args.config, args.cfg_options)
+    started_ranks = start_ranks(args.launcher)
+    set_multi_processing(**config.get('env_cfg', {}).get('mp_cfg', {}))
+    segmentor = build_segmentor(config, args.checkpoint, args.network, get_device())
+    loader = build_test_loader(config, labels=bool(args.eval))
+    classes = loader.dataset.metainfo['classes']
+    if segmentor.num_classes != len(classes):
+        raise UserError(
+            f'config {args.config}: the network has {segmentor.num_classes} classes, '
+            f'the test set {len(classes)}'
+        )
+    run(args, config, segmentor, loader)
+    if started_ranks:
+        import torch.distributed
+
+        torch.distributed.destroy_process_group()
+
+
+def run(args: argparse.Namespace, config: 'Config', segmentor: Any, loader: 'DataLoader') -> None:
+    """One pass over the test set, feeding whatever was asked for."""
+    from mmengine.dist import is_main_process
+
+    from mmseg_uda.evaluation import export
+    from mmseg_uda.evaluation.inference import predict, train_ids
+
+    metainfo = loader.dataset.metainfo
+    evaluator = build_evaluator(args, config, metainfo) if args.eval else None
+    paths = [info['img_path'] for info in loader.dataset.infos]
+    names = dict(zip(paths, export.output_names(paths), strict=True))
+    pictures, labels = args.show_dir, args.eval_options.get('imgfile_prefix')
+    with export.BackgroundWriter() as writer:
+        for samples in predict(segmentor, loader):
+            if evaluator is not None:
+                evaluator.process(data_samples=samples)
+            for sample in samples if pictures or labels else ():
+                ids, name = train_ids(sample), f'{names[sample.img_path]}.png'
+                if pictures:
+                    target = Path(pictures, name)
+                    look = metainfo['palette'], args.opacity
+                    writer.submit(export.write_picture, target, sample.img_path, ids, *look)
+                if labels:
+                    ids = export.to_label_ids(ids) if args.eval_options['to_label_id'] else ids
+                    writer.submit(export.write_label, Path(labels, name), ids)
+    if evaluator is not None:
+        evaluator.evaluate(len(loader.dataset))
+    if is_main_process():
+        if evaluator is not None:
+            print(f'scores:   {Path(args.work_dir) / "scores.json"} (and .csv)')
+        if pictures:
+            print(f'pictures: {pictures}')
+        if labels:
+            print(f'labels:   {labels}')
+
+
+def build_evaluator(args: argparse.Namespace, config: 'Config', metainfo: dict) -> Any:
+    """The config's test evaluator; its files go to ``args.work_dir``, which is made now."""
+    from mmengine.evaluator import Evaluator
+
+    from mmseg_uda import __version__
+    from mmseg_uda.evaluation import SegmentationMetric
+
+    checkpoint = Path(args.checkpoint)
+    if args.work_dir is None:
+        args.work_dir = str(checkpoint.parent / f'test-{checkpoint.stem}-{args.network}')
+    try:  # before hours of inference
+        os.makedirs(args.work_dir, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f'cannot make {args.work_dir} ({error.strerror}): choose another --work-dir'
+        ) from error
+    evaluator = Evaluator(config.test_evaluator)
+    evaluator.dataset_meta = metainfo
+    for metric in evaluator.metrics:
+        if isinstance(metric, SegmentationMetric):
+            metric.out_dir = args.work_dir
+            metric.meta = dict(
+                checkpoint=str(checkpoint.resolve()),
+                network=args.network,
+                config=str(Path(args.config).resolve()),
+                cfg_options=args.cfg_options,
+                date=time.strftime('%Y-%m-%d %H:%M:%S'),
+                version=__version__,
+            )
+    return evaluator
+
+
+def start_ranks(launcher: str) -> bool:
+    """Join the other processes of torchrun; False if there is nothing to join (any more)."""
+    import torch
+
+    if launcher == 'none' or torch.distributed.is_initialized():
+        return False
+    if 'RANK' not in os.environ:
+        raise UserError('--launcher pytorch: start this command with torchrun')
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
+    torch.distributed.init_process_group('nccl' if torch.cuda.is_available() else 'gloo')
+    return True
+
+
+if __name__ == '__main__':
+    run_cli(main)

@@ -1,0 +1,76 @@
+#!/usr/bin/env python
+"""Train one config. Below torchrun, one process of the training.
+
+`run_experiments.py` does the same with stages, tests and a table of results around it.
+"""
+
+import argparse
+import os
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+if __name__ == '__main__':
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmseg_uda.engine.experiment import parse_overrides
+from mmseg_uda.engine.records import exclusive
+from mmseg_uda.errors import UserError, run_cli
+
+
+def main(argv: list[str] | None = None) -> int | None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', metavar='DIR', help='default: work_dirs/<config name>')
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='go on from the newest whole checkpoint of the work dir',
+    )
+    parser.add_argument('--seed', type=int, help="default: the config's")
+    parser.add_argument(
+        '--cfg-options', nargs='+', metavar='KEY=VALUE', help='override entries of the config'
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=('none', 'pytorch'),
+        help="default: pytorch where torchrun's variables are set, else none",
+    )
+    parser.add_argument('--tensorboard', action='store_true', help='write TensorBoard scalars')
+    arguments = parser.parse_args(argv)
+    overrides = parse_overrides(arguments.cfg_options)
+    launcher = arguments.launcher or ('pytorch' if 'RANK' in os.environ else 'none')
+    if launcher == 'pytorch':
+        check_device()
+
+    from mmseg_uda.engine.train import load_config, train
+
+    config = load_config(
+        arguments.config, overrides, arguments.seed, arguments.work_dir, arguments.tensorboard
+    )
+    alone = launcher == 'none' or os.environ['RANK'] == '0'
+    with exclusive(Path(config.work_dir)) if alone else nullcontext():
+        train(config, resume=arguments.resume, launcher=launcher)
+    return None
+
+
+def check_device() -> None:
+    """Refuse a process for which torchrun's variables or the machine have no place.
+
+    Raises:
+        UserError: not started by torchrun, or more processes than GPUs.
+    """
+    import torch
+
+    if missing := {'RANK', 'LOCAL_RANK', 'WORLD_SIZE'} - os.environ.keys():
+        raise UserError(
+            f'--launcher pytorch: {", ".join(sorted(missing))} not set; start with torchrun, or '
+            'use run_experiments.py --gpus N'
+        )
+    found, local_rank = torch.cuda.device_count(), int(os.environ['LOCAL_RANK'])
+    if found and local_rank >= found:
+        raise UserError(f'process {local_rank + 1} of this machine has no GPU: it has {found}')
+
+
+if __name__ == '__main__':
+    run_cli(main)

@@ -126,7 +126,7 @@ class Segmentor(EncoderDecoder):
         return self.logits(inputs)
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Logits (B, C, H, W), or with a ``class_weight`` in ``test_cfg`` weighted probabilities."""
+        """Logits (B, C, H, W); with ``test_cfg.class_weight`` probabilities times these."""
         logits = super().inference(inputs, batch_img_metas)
         if self.test_class_weight is None:
             return logits

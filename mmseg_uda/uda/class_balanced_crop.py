@@ -15,9 +15,7 @@ LABEL_VALUES = 256
 
 
 @torch.no_grad()
-def crop_scores(
-    labels: Tensor, corners: Tensor, size: tuple[int, int], max_ratio: float
-) -> Tensor:
+def crop_scores(labels: Tensor, corners: Tensor, size: tuple[int, int], max_ratio: float) -> Tensor:
     """How balanced the classes are in each of several crops of each image.
 
     Args:

@@ -144,6 +144,8 @@ def _blocks_of_one_class(labels: Tensor, num_classes: int) -> tuple[Tensor, Tens
     cells[place] = order
     used = torch.zeros_like(cells, dtype=torch.bool)
     used[place] = sorted_labels < num_classes
-    block_class = torch.searchsorted(last_block, torch.arange(blocks, device=labels.device), right=True)
+    block_class = torch.searchsorted(
+        last_block, torch.arange(blocks, device=labels.device), right=True
+    )
     shape = (blocks, BLOCK)
     return cells.view(shape), used.view(shape), block_class.clamp(max=num_classes - 1)

@@ -42,8 +42,7 @@ class StepDraws:
     def jitters(self, strength: float, stream: int = 0) -> list[Jitter]:
         """A colour jitter for every image of this rank."""
         return [
-            draw_jitter(generator(*self.key, 2 + STREAM * stream, i), strength)
-            for i in self.images
+            draw_jitter(generator(*self.key, 2 + STREAM * stream, i), strength) for i in self.images
         ]
 
     def sigmas(self, stream: int = 0) -> list[float]:

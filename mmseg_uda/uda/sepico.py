@@ -25,8 +25,9 @@ class SePiCo(SelfTraining):
     A step: the teacher labels the target images, crops of them are chosen that hold many classes,
     and labelled again; the teacher's embeddings of the source enter the class statistics; the
     student learns from the strongly augmented source (cross entropy and contrast), from the
-    strongly augmented target (contrast), and from class-mixed images (cross entropy). From Cityscapes
-    to Dark Zurich it is the same with the part ``DayPartner`` and class weights in the segmentor.
+    strongly augmented target (contrast), and from class-mixed images (cross entropy). From
+    Cityscapes to Dark Zurich it is the same with the part ``DayPartner`` and class weights in the
+    segmentor.
 
     The student needs a ``ProjectionHead`` as ``auxiliary_head``. Target batches are uncropped.
 

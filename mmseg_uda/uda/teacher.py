@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 
-
 class Teacher(nn.Module):
     """Labels target images; follows the student as an EMA of its parameters.
 

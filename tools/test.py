@@ -172,6 +172,7 @@ def build_evaluator(args: argparse.Namespace, config: 'Config', metainfo: dict) 
 
     from mmseg_uda import __version__
     from mmseg_uda.evaluation import SegmentationMetric
+    from mmseg_uda.evaluation.inference import BUILD_ERRORS
 
     checkpoint = Path(args.checkpoint)
     if args.work_dir is None:
@@ -182,7 +183,10 @@ def build_evaluator(args: argparse.Namespace, config: 'Config', metainfo: dict) 
         raise UserError(
             f'cannot make {args.work_dir} ({error.strerror}): choose another --work-dir'
         ) from error
-    evaluator = Evaluator(config.test_evaluator)
+    try:
+        evaluator = Evaluator(config.test_evaluator)
+    except BUILD_ERRORS as error:
+        raise UserError(f'config {args.config}: test_evaluator: {error}') from error
     evaluator.dataset_meta = metainfo
     for metric in evaluator.metrics:
         if isinstance(metric, SegmentationMetric):

@@ -189,7 +189,8 @@ def _convert(
     if label is None:
         label = read(source)
         with atomic_write(target) as file:
-            Image.fromarray(label).save(file, 'PNG')
+            # half the time of the default level 6, for a tenth more bytes
+            Image.fromarray(label).save(file, 'PNG', compress_level=4)
     return count_classes(label)
 
 

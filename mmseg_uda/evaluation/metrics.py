@@ -14,6 +14,7 @@ from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.report import save_report, score_table
 from mmseg_uda.evaluation.scores import Scores, scores
 
+LABELS = 256  # a label is 8 bits
 IGNORE = 255
 
 
@@ -22,21 +23,27 @@ def confusion_matrix(pred: Tensor, label: Tensor, num_classes: int) -> Tensor:
 
     Args:
         pred: integer tensor of any shape, classes 0..C-1.
-        label: integer tensor of the same shape; pixels outside 0..C-1 (255 = ignore) do not count.
+        label: integer tensor of the same shape, 0..255; values from C on (255 = ignore) do not
+            count.
 
     Returns:
         (C, C) int64; row = true class, column = predicted class.
     """
-    known = (label >= 0) & (label < num_classes)
-    pairs = label[known].long() * num_classes + pred[known].long()
-    return pairs.bincount(minlength=num_classes**2).view(num_classes, num_classes)
+    return _count(pred, label, num_classes)[:num_classes]
+
+
+def _count(pred: Tensor, label: Tensor, num_classes: int) -> Tensor:
+    """(256, C) int64: pixels by (label, predicted class). One pass, several times as fast as
+    selecting the valid pixels first."""
+    pairs = label.int() * num_classes + pred.int()
+    return pairs.flatten().bincount(minlength=LABELS * num_classes).view(LABELS, num_classes)
 
 
 @METRICS.register_module()
 class SegmentationMetric(BaseMetric):
     """Mean IoU over all classes and over named subsets of them.
 
-    Nothing is kept per image: one (C, C) count of pixels lies on the device of the predictions and
+    Nothing is kept per image: one table of pixel counts lies on the device of the predictions and
     is summed over the ranks once, at the end. Images that a sampler repeats so that all ranks get
     the same number (mmengine's ``DefaultSampler``) count once.
 
@@ -105,24 +112,24 @@ class SegmentationMetric(BaseMetric):
             self._latest, self._images = None, self._images - 1  # a repeated image
         num_classes = len(self.dataset_meta['classes'])
         parts = [part for part in (self._total, self._latest) if part is not None]
-        counts = sum(parts) if parts else torch.zeros(num_classes**2 + 1, dtype=torch.int64)
-        counts = torch.cat([counts, counts.new_tensor([self._images])])
+        counts = sum(parts) if parts else torch.zeros(LABELS, num_classes, dtype=torch.int64)
+        counts = torch.cat([counts.flatten(), counts.new_tensor([self._images])])
         all_reduce(counts)
         self._reset()
         return self.compute_metrics(counts.tolist())
 
     def compute_metrics(self, results: list[int]) -> dict[str, float]:
-        """Scores, table and files; ``results`` = C * C counts, stray pixels, images."""
+        """Scores, table and files; ``results`` = counts of label x class, number of images."""
         classes = self.dataset_meta['classes']
-        *counts, strays, images = results
-        if strays:
+        counts, images = np.reshape(results[:-1], (LABELS, -1)), results[-1]
+        if strays := [i for i in range(len(classes), IGNORE) if counts[i].any()]:
             raise UserError(
-                f'{strays} label pixels are neither a class (0..{len(classes) - 1}) nor {IGNORE} '
-                '(ignore): are the labels train ids? tools/convert_datasets makes them'
+                f'the labels hold {strays}, which is neither a class (0..{len(classes) - 1}) nor '
+                f'{IGNORE} (ignore): are they train ids? tools/convert_datasets makes them'
             )
-        if not any(counts):
+        if not counts[: len(classes)].any():
             raise UserError(f'no labelled pixel in the {images} evaluated images')
-        self.scores = scores(np.reshape(counts, (len(classes), -1)), self.subsets)
+        self.scores = scores(counts[: len(classes)], self.subsets)
         if is_main_process():
             print_log('\n' + score_table(self.scores, classes, images), logger='current')
             if self.out_dir is not None:
@@ -133,9 +140,3 @@ class SegmentationMetric(BaseMetric):
             f'IoU.{name}': float(iou) for name, iou in zip(classes, self.scores.iou, strict=True)
         }
         return {name: 100 * value for name, value in fractions.items() if not np.isnan(value)}
-
-
-def _count(pred: Tensor, label: Tensor, num_classes: int) -> Tensor:
-    """(C * C + 1,) int64: the confusion matrix, and the labels that are neither class nor 255."""
-    strays = ((label >= num_classes) & (label != IGNORE)).sum()
-    return torch.cat([confusion_matrix(pred, label, num_classes).flatten(), strays[None]])

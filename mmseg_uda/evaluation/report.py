@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.scores import Scores
 from mmseg_uda.files import atomic_write, save_json
 
@@ -33,30 +34,45 @@ def save_report(folder: str | Path, scores: Scores, classes: Sequence[str], meta
     Args:
         folder: made if it does not exist; the files of an earlier evaluation are replaced.
         meta: what was evaluated (checkpoint, config, images, ...); goes into the JSON file.
+
+    Raises:
+        UserError: the files cannot be written.
     """
-    rows = [
-        dict(zip(('IoU', 'Acc', 'pixels'), (_number(iou), _number(acc), int(pixels)), strict=True))
+    try:
+        _save_json(Path(folder) / 'scores.json', scores, classes, meta)
+        _save_csv(Path(folder) / 'scores.csv', scores, classes)
+    except OSError as error:
+        raise UserError(f'cannot write scores into {folder}: {error.strerror or error}') from error
+
+
+def _rows(scores: Scores) -> list[dict[str, float | int | None]]:
+    return [
+        {'IoU': _number(iou), 'Acc': _number(acc), 'pixels': int(pixels)}
         for iou, acc, pixels in zip(scores.iou, scores.acc, scores.pixels, strict=True)
     ]
-    means = scores.means()
-    save_json(
-        Path(folder) / 'scores.json',
-        {
-            **{name: _number(mean.iou) for name, mean in means.items()},
-            'mAcc': _number(scores.macc),
-            'aAcc': _number(scores.aacc),
-            'classes': dict(zip(classes, rows, strict=True)),
-            'subsets': {name: [classes[i] for i in ids] for name, ids in scores.subsets.items()},
-            'meta': meta,
-        },
-    )
+
+
+def _save_json(path: Path, scores: Scores, classes: Sequence[str], meta: dict) -> None:
+    content = {
+        **{name: _number(mean.iou) for name, mean in scores.means().items()},
+        'mAcc': _number(scores.macc),
+        'aAcc': _number(scores.aacc),
+        'classes': dict(zip(classes, _rows(scores), strict=True)),
+        'subsets': {name: [classes[i] for i in ids] for name, ids in scores.subsets.items()},
+        'meta': meta,
+    }
+    save_json(path, content)
+
+
+def _save_csv(path: Path, scores: Scores, classes: Sequence[str]) -> None:
     text = io.StringIO()
     table = csv.writer(text, lineterminator='\n')
     table.writerow(['class', 'IoU', 'Acc', 'pixels'])
-    table.writerows([name, *row.values()] for name, row in zip(classes, rows, strict=True))
-    table.writerows([name, _number(m.iou), _number(m.acc), None] for name, m in means.items())
+    table.writerows([name, *row.values()] for name, row in zip(classes, _rows(scores), strict=True))
+    for name, mean in scores.means().items():
+        table.writerow([name, _number(mean.iou), _number(mean.acc), None])
     table.writerow(['aAcc', None, _number(scores.aacc), scores.pixels.sum()])
-    with atomic_write(Path(folder) / 'scores.csv', 'w') as file:
+    with atomic_write(path, 'w') as file:
         file.write(text.getvalue())
 
 

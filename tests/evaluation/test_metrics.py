@@ -120,7 +120,7 @@ def test_label_of_another_size_is_an_error():
 def test_labels_that_are_no_train_ids_are_an_error():
     wrong = metric()
     wrong.process(None, [sample(torch.zeros(1, 1, 3).long(), torch.tensor([[[0, 26, 255]]]))])
-    with pytest.raises(UserError, match='1 label pixels are neither'):
+    with pytest.raises(UserError, match=r'hold \[26\]'):
         wrong.evaluate(1)
 
 
@@ -150,3 +150,11 @@ def test_ranks_are_summed_and_repeated_images_count_once(tmp_path):
     expected = alone.evaluate(3)
     for rank in range(2):
         assert torch.load(tmp_path / f'rank{rank}', weights_only=True) == expected
+
+
+def test_scores_that_cannot_be_written_are_an_error(tmp_path):
+    (tmp_path / 'file').touch()
+    unwritten = metric(out_dir=str(tmp_path / 'file'))
+    unwritten.process(None, [sample(*random_maps(1)[0])])
+    with pytest.raises(UserError, match='cannot write scores'):
+        unwritten.evaluate(1)

@@ -124,6 +124,16 @@ def test_checkpoint_of_another_architecture(tiny):
         main([config, checkpoint, '--eval', 'mIoU', '--cfg-options', override])
 
 
+@pytest.mark.parametrize('key', ['model.segmentor', 'test_dataloader.dataset', 'test_evaluator'])
+def test_unknown_config_key_is_named(tiny, tmp_path, key):
+    _, config, checkpoint = tiny
+    with pytest.raises(UserError, match='no_such_key'):
+        main(
+            [config, checkpoint, '--eval', 'mIoU', '--out-dir', str(tmp_path)]
+            + ['--cfg-options', f'{key}.no_such_key=1']
+        )
+
+
 def test_number_of_classes_must_agree(own_tiny):
     root, config, checkpoint = own_tiny
     dataset = "type='CityscapesDataset',"

@@ -1,0 +1,172 @@
+"""Comparing results with golden figures: sub-samples, tolerances, exceptions that notes grant."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .cases import Case, Output
+from .expressions import index
+
+
+class UnreadableNote(ValueError):
+    """A note describes a sub-sample that this reader does not know."""
+
+
+def mismatches(case: Case, results: Mapping[str, Any]) -> list[str]:
+    """What differs between ``results`` and the case's figures, one line each; empty if all agree.
+
+    Every stored figure needs a result; results that this case does not store are passed over.
+    ``results`` may also hold ``params.<name>``: what the case may state among its parameters
+    (a table, a list of files), to be met exactly.
+    """
+    problems = []
+    for output in case.outputs.values():
+        if output.name not in results:
+            problems.append(f'{output.name}: no result')
+            continue
+        problems += _differences(case, output, results[output.name])
+    for name, stated in case.params.items():
+        result = _plain(results.get(f'params.{name}', stated))
+        if result != stated:
+            problems.append(f'params.{name}: {str(result):.300} is not {str(stated):.300}')
+    return problems
+
+
+def _differences(case: Case, output: Output, result: Any) -> list[str]:
+    expected = output.expected
+    try:
+        actual = subsample(as_array(result), output.note)
+    except (UnreadableNote, IndexError) as error:
+        return [f'{output.name}: {error}']
+    if np.squeeze(actual).shape != np.squeeze(expected).shape:
+        return [f'{output.name}: shape {actual.shape}, the figure has {expected.shape}']
+    actual = actual.reshape(expected.shape)
+    if re.search(r'\b0 instead of nan\b', case.text, re.IGNORECASE):
+        expected = np.nan_to_num(expected, nan=0.0)
+
+    rtol, atol = case.tolerance
+    rtol = rtol if output.rtol is None else output.rtol
+    atol = atol if output.atol is None else output.atol
+    counted = _where_it_counts(case, output)
+    allowed = share_of_outliers(f'{case.text}\n{output.note}')
+    problems = _outside(output.name, actual, expected, rtol, atol, counted, allowed)
+
+    first = re.search(r'first row of (\w+) should agree to rtol ([\d.e-]+)', case.text)
+    if first and first[1] == output.name and rtol > 0:
+        stricter = float(first[2])
+        problems += _outside(
+            f'{output.name}[0]', actual[0], expected[0], stricter, atol * stricter / rtol
+        )
+    return problems
+
+
+def _outside(
+    name: str,
+    actual: np.ndarray,
+    expected: np.ndarray,
+    rtol: float,
+    atol: float,
+    counted: np.ndarray | None = None,
+    allowed: float = 0.0,
+) -> list[str]:
+    """A line if more than a share ``allowed`` of the pixels (rounded up) is out of tolerance."""
+    wrong = ~close(actual, expected, rtol, atol)
+    if counted is not None:
+        wrong &= counted
+    if wrong.ndim == 4:  # a pixel is wrong when any of its channels is
+        pixels = wrong.any(axis=1)
+    else:
+        pixels = wrong
+    if pixels.sum() <= math.ceil(allowed * pixels.size):
+        return []
+    worst = _worst(actual, expected, wrong)
+    return [
+        f'{name}: {wrong.sum()} of {wrong.size} values differ (rtol {rtol:g}, atol {atol:g}); '
+        f'worst at {worst}: {actual[worst]} instead of {expected[worst]}'
+    ]
+
+
+def close(actual: np.ndarray, expected: np.ndarray, rtol: float, atol: float) -> np.ndarray:
+    """Elementwise |actual - expected| <= atol + rtol |expected|; NaN equals NaN.
+
+    Integers (labels, counts, positions) are never granted a relative tolerance.
+    """
+    if np.issubdtype(expected.dtype, np.integer):
+        rtol = 0.0
+    if not np.issubdtype(expected.dtype, np.number):
+        return actual == expected
+    actual, expected = actual.astype(np.float64), expected.astype(np.float64)
+    return np.isclose(actual, expected, rtol=rtol, atol=atol, equal_nan=True)
+
+
+def subsample(array: np.ndarray, note: str) -> np.ndarray:
+    """The part of ``array`` that ``note`` names.
+
+    Notes look like ``[..., ::2, ::2]``, ``channels [::16] of shape [1, 256, 17, 17]``, ``rows
+    [::4]``. Other words (what the array is) select nothing.
+
+    Raises:
+        UnreadableNote: if the array has another shape than the note says it has.
+    """
+    shape = re.search(r'(?:of|full) shape (\[[\d,\s]*\])', note)
+    if shape and list(array.shape) != _integers(shape[1]):
+        raise UnreadableNote(f'shape {list(array.shape)}, the note says {shape[1]}')
+    for word, text in re.findall(r'(\w+)?\s*\[([\d\s,:.-]*:[\d\s,:.-]*)\]', note):
+        axis = {'channels': 1, 'rows': -2, 'columns': -1}.get(word)
+        keys = index(text)
+        if axis is not None and len(keys) == 1:
+            keys = (slice(None),) * (axis % array.ndim) + keys
+        array = array[keys]
+    return array
+
+
+def _integers(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r'\d+', text)]
+
+
+def share_of_outliers(text: str) -> float:
+    """Share of pixels that a note allows to differ: ``... 0.1 percent of the pixels ...``."""
+    found = re.search(r'allow\w* (?:at most )?([\d.]+) ?(?:percent|%) of the pixels', text)
+    return float(found[1]) / 100 if found else 0.0
+
+
+def _where_it_counts(case: Case, output: Output) -> np.ndarray | None:
+    """Positions to compare, when a note of another output limits them.
+
+    ``a_margin`` with the note "compare a only where it exceeds 1e-4" says where ``a`` counts.
+    """
+    for other in case.outputs.values():
+        limit = re.search(r'compare (\w+) only where it exceeds ([\d.e-]+)', other.note)
+        if limit and other.name == f'{output.name}_margin':
+            return other.expected > float(limit[2])
+    return None
+
+
+def _worst(actual: np.ndarray, expected: np.ndarray, wrong: np.ndarray) -> tuple[int, ...]:
+    if not np.issubdtype(expected.dtype, np.number):
+        return tuple(int(i) for i in np.argwhere(wrong)[0])
+    distance = np.abs(actual.astype(np.float64) - expected.astype(np.float64))
+    distance = np.where(wrong, np.nan_to_num(distance, nan=np.inf), -1)
+    return tuple(int(i) for i in np.unravel_index(distance.argmax(), distance.shape))
+
+
+def as_array(value: Any) -> np.ndarray:
+    """Tensors, lists and numbers as NumPy; truth values as integers, as they are stored."""
+    if hasattr(value, 'detach'):
+        value = value.detach().cpu().numpy()
+    array = np.asarray(value)
+    return array.astype(np.int64) if array.dtype == bool else array
+
+
+def _plain(value: Any) -> Any:
+    """``value`` as JSON would give it back."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if hasattr(value, 'tolist'):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,79 @@
+"""Learning rates over time, and which parameters get which rate and decay."""
+
+import mmengine.optim
+import torch
+from mmseg.registry import MODELS, PARAM_SCHEDULERS
+from torch import nn
+
+import mmseg_uda.engine.optim  # noqa: F401 - registers the constructor
+
+from ..cases import Case
+from ..networks import segmentor_config
+from . import Results, family
+
+
+@family('daformer', 'lr_')
+def learning_rate(case: Case) -> Results:
+    params = case.params
+    base = params.get('base_lr', params.get('lr'))
+    rates = base if isinstance(base, list) else [base]
+    groups = [{'params': [nn.Parameter(torch.zeros(1))], 'lr': rate} for rate in rates]
+    optimizer = torch.optim.SGD(groups)
+    schedules = [
+        PARAM_SCHEDULERS.build(dict(config, begin=0, by_epoch=False, optimizer=optimizer))
+        for config in _schedules(params)
+    ]
+    optimizer.step()  # torch warns where schedules move before their optimiser
+    wanted, rows = params['iterations'], {}
+    for iteration in range(max(wanted) + 1):
+        rows[iteration] = [group['lr'] for group in optimizer.param_groups]
+        for schedule in schedules:
+            schedule.step()
+    rows = [rows[iteration] for iteration in wanted]
+    return {'lr': rows if isinstance(base, list) else [rate for (rate,) in rows]}
+
+
+def _schedules(params: dict) -> list[dict]:
+    """mmengine's names for the published schedule; it counts ``end`` one further."""
+    poly = dict(
+        type='PolyLR',
+        power=params.get('power', 1.0),
+        eta_min=params.get('min_lr', params.get('lr_min', 0.0)),
+        end=params['max_iters'] + 1,
+    )
+    if not params.get('warmup'):
+        return [poly]
+    start, length = params['warmup_ratio'], params['warmup_iters']
+    return [dict(type='LinearLR', start_factor=start, end=length + 1), poly]
+
+
+@family('daformer', 'param_groups')
+def parameter_groups(case: Case) -> Results:
+    network = segmentor_config(case.name.removeprefix('param_groups_'))
+    method = nn.ModuleDict({'model': MODELS.build(network)})
+    optimizer = optim_wrapper(method, case.params['optimizer']).optimizer
+    settings = {
+        id(parameter): (group['lr'], group['weight_decay'])
+        for group in optimizer.param_groups
+        for parameter in group['params']
+    }
+    rows = {name: settings[id(parameter)] for name, parameter in method.named_parameters()}
+    return {
+        'lr_and_decay': [rows[name] for name in case.params['parameters']],
+        'params.groups': len(rows),
+    }
+
+
+def optim_wrapper(module: nn.Module, config: dict) -> mmengine.optim.OptimWrapper:
+    """Our optimiser set-up of ``{'type': 'AdamW', ..., 'paramwise_cfg': {...}}``."""
+    optimizer = dict(config)
+    paramwise = optimizer.pop('paramwise_cfg', {})
+    return mmengine.optim.build_optim_wrapper(
+        module,
+        dict(
+            type='OptimWrapper',
+            constructor='UDAOptimWrapperConstructor',
+            optimizer=optimizer,
+            paramwise_cfg=paramwise,
+        ),
+    )

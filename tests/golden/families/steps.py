@@ -1,0 +1,221 @@
+"""Complete training steps with all random draws given."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+import mmseg_uda.register  # noqa: F401 - registers methods and their parts
+from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
+from mmseg_uda.uda.augmentation import Jitter
+from mmseg_uda.uda.class_mix import LABEL_VALUES
+from mmseg_uda.uda.method import UDAMethod
+
+from ..cases import Case, UnknownCase
+from ..expressions import evaluate, number_after
+from ..fill import fill_array
+from ..networks import segmentor_config
+from . import Results, family
+from .functions import label_maps, tensor
+from .optim import optim_wrapper
+
+FEATURE_DISTANCE = 'src.loss_imnet_feat_dist'
+
+
+@family('daformer', r'\w+?_step')
+def training_steps(case: Case) -> Results:
+    """Steps of self-training and of source-only training with a plain encoder-decoder."""
+    method = build_method(case)
+    published = published_names(method)
+    seed = number_after('seed', case.description('weights'))
+    with torch.no_grad():
+        for name, entry in published.items():
+            entry.copy_(tensor(fill_array(name, entry.shape, seed)))
+    return run_steps(case, method, published)
+
+
+def build_method(case: Case) -> UDAMethod:
+    """Our method for the published options of the case.
+
+    Raises:
+        UnknownCase: for options of methods that are not built yet.
+    """
+    model, uda = dict(case.params['model']), case.params['uda']
+    if model.pop('type', 'EncoderDecoder') != 'EncoderDecoder' or uda.get('mask_mode'):
+        raise UnknownCase(
+            f'{case.name}: steps of {case.params["model"]["type"]} with masks: '
+            f'{uda.get("mask_mode")} are not known'
+        )
+    if not {'alpha', 'source_only'} & set(uda) or uda.get('mix', 'class') != 'class':
+        raise UnknownCase(f'{case.name}: the options {sorted(uda)} are of no method known here')
+
+    segmentor = _segmentor(model, case.params['num_classes'])
+    if uda.get('source_only'):
+        if uda.get('imnet_feature_dist_lambda'):
+            raise UnknownCase(f'{case.name}: source-only with a feature distance is not known')
+        return MODELS.build(dict(type='SourceOnly', segmentor=segmentor))
+    return MODELS.build(
+        dict(
+            type='SelfTraining',
+            segmentor=segmentor,
+            alpha=uda['alpha'],
+            threshold=uda['pseudo_threshold'],
+            jitter_strength=uda['color_jitter_strength'],
+            jitter_threshold=uda['color_jitter_probability'],
+            blur=uda['blur'],
+            parts=_parts(case, uda),
+        )
+    )
+
+
+def _segmentor(model: dict, num_classes: int) -> dict:
+    """Config of ``{'backbone': 'mit_b0 (drop_path_rate 0)', 'channels': 32, ...}``."""
+    encoder = model.pop('backbone').split()[0].replace('_', '')
+    config = segmentor_config(f'daformer_{encoder}', num_classes=num_classes, **model)
+    if config['backbone']['type'] == 'MiT':
+        config['backbone']['drop_path_rate'] = 0
+    return config
+
+
+def _parts(case: Case, uda: dict) -> dict[str, dict]:
+    parts = {}
+    if uda.get('imnet_feature_dist_lambda'):
+        parts['feature_distance'] = dict(
+            type='FeatureDistance',
+            weight=uda['imnet_feature_dist_lambda'],
+            classes=uda.get('imnet_feature_dist_classes'),
+            min_ratio=uda.get('imnet_feature_dist_scale_min_ratio'),
+        )
+    top = uda.get('pseudo_weight_ignore_top') or 0
+    bottom = uda.get('pseudo_weight_ignore_bottom') or 0
+    if top or bottom:
+        parts['margins'] = dict(type='IgnoreMargins', top=top, bottom=bottom)
+    if case.params.get('valid_pseudo_mask'):
+        parts['valid_region'] = dict(type='ValidRegion')
+    return parts
+
+
+def published_names(method: UDAMethod) -> dict[str, Tensor]:
+    """Our parameters and buffers by the names of published checkpoints."""
+    networks = {'model.': method.student}
+    if hasattr(method, 'teacher'):
+        networks['ema_model.'] = method.teacher.network
+    if 'feature_distance' in getattr(method, 'parts', ()):
+        networks['imnet_model.backbone.'] = method.parts['feature_distance'].encoder
+    return {
+        f'{prefix}{name}': entry
+        for prefix, network in networks.items()
+        for name, entry in network.state_dict().items()
+    }
+
+
+class GivenDraws:
+    """The draws of one step as the case lists them, in place of ``StepDraws``."""
+
+    def __init__(self, listed: dict[str, Any]) -> None:
+        self.listed = listed
+
+    def triggers(self, stream: int = 0) -> tuple[float, float]:
+        """One pair a stream; without blur, its trigger need not be listed."""
+        jitter, blur = [*self.listed.get('uniform', ()), 0.0, 0.0][2 * stream :][:2]
+        return jitter, blur
+
+    def class_keys(self) -> Tensor:
+        keys = torch.ones(len(self.listed['classes']), LABEL_VALUES)
+        for image, classes in zip(keys, self.listed['classes'], strict=True):
+            image[classes] = 0
+        return keys
+
+    def jitters(self, strength: float) -> list[Jitter]:
+        return [Jitter(**call) for call in self.listed['jitter']]
+
+    def sigmas(self) -> list[float]:
+        return self.listed['sigma']
+
+
+def run_steps(case: Case, method: UDAMethod, published: dict[str, Tensor]) -> Results:
+    """Run the listed iterations, and collect what the case may store of them."""
+    params = case.params
+    wrapper = optim_wrapper(method, params['optimizer'])
+    groups = wrapper.optimizer.param_groups
+    multipliers = [group['lr'] / params['optimizer']['lr'] for group in groups]
+    calls = record_calls(method.student)
+    results: Results = {}
+    losses, norms = [], []
+    method.train()
+    for i, rate in enumerate(params['learning_rates']):
+        for group, multiplier in zip(groups, multipliers, strict=True):
+            group['lr'] = rate * multiplier
+        listed = params['draws'][i] if params.get('draws') else {}
+        method.draw = lambda batch_size, listed=listed: GivenDraws(listed)
+        logs = method.backward_passes(batch(case, i), wrapper)
+        losses.append([_published_value(name, logs[name]) for name in params['log_names']])
+        norms.append(
+            [gradient_norm(method.student.backbone), gradient_norm(method.student.decode_head)]
+        )
+        if i == 0:
+            results |= _call_results(calls)
+        wrapper.step()
+        wrapper.zero_grad()
+        method.iteration += 1
+
+    networks = [method.student]
+    if hasattr(method, 'teacher'):
+        networks.append(method.teacher.network)
+    results |= {
+        'losses': losses,
+        'grad_norms': norms,
+        'parameter_norms': [norm(list(network.parameters())) for network in networks],
+    }
+    return results | {f'final.{name}': entry for name, entry in published.items()}
+
+
+def batch(case: Case, i: int) -> UDABatch:
+    """Source and target images of iteration ``i``, already normalised."""
+    source = tensor(case.input('source image', i=i))
+    labels = label_maps(case.input('source labels', i=i, shape=source.shape))
+    target = tensor(case.input('target image', i=i, shape=list(source.shape)))
+    valid = case.params.get('valid_pseudo_mask')
+    if valid:
+        valid = tensor(evaluate(valid, {'shape': labels.shape}))
+    return UDABatch(DomainBatch(source, labels), DomainBatch(target, valid=valid or None))
+
+
+def record_calls(student: nn.Module) -> list[tuple]:
+    """A list to which every supervised forward of the student adds its inputs."""
+    calls: list[tuple] = []
+    supervise: Callable = student.supervise
+
+    def recording(images: Tensor, labels: Tensor, weight: Tensor | None = None) -> Any:
+        calls.append((images.clone(), labels.clone(), weight if weight is None else weight.clone()))
+        return supervise(images, labels, weight)
+
+    student.supervise = recording
+    return calls
+
+
+def _call_results(calls: list[tuple]) -> Results:
+    names = 'image', 'label', 'weight'
+    return {
+        f'call{number}_{name}': value
+        for number, call in enumerate(calls)
+        for name, value in zip(names, call, strict=True)
+        if value is not None
+    }
+
+
+def gradient_norm(module: nn.Module) -> float:
+    return norm([p.grad for p in module.parameters() if p.grad is not None])
+
+
+def norm(tensors: list[Tensor]) -> float:
+    """L2 norm of all elements together."""
+    return float(torch.stack([t.detach().double().square().sum() for t in tensors]).sum().sqrt())
+
+
+def _published_value(name: str, value: Tensor) -> float:
+    """The published code logs the mean over no cells as NaN where ours logs 0."""
+    empty = name == FEATURE_DISTANCE and value == 0
+    return float('nan') if empty else float(value)

@@ -6,8 +6,11 @@ Configs say ``custom_imports = dict(imports=['mmseg_uda.register'])``.
 import importlib
 
 for _room in (
-    'datasets',
-    'evaluation',
+    'datasets.dark_zurich',
+    'datasets.segmentation',
+    'datasets.source_target',
+    'datasets.transforms',
+    'evaluation.metrics',
     'models',
     'engine.hooks',
     'engine.optim',

@@ -12,6 +12,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_uda.errors import UserError
+from mmseg_uda.models.class_weights import class_weights
 from mmseg_uda.models.losses import segmentation_loss, upscale
 from mmseg_uda.models.pretrained import load_pretrained_backbone
 from mmseg_uda.models.sliding_window import sliding_window_logits
@@ -44,9 +45,10 @@ class Segmentor(EncoderDecoder):
             ``init_weights``; ``None`` trains from scratch.
         test_cfg: ``dict(mode='whole')`` or ``dict(mode='slide', crop_size=(h, w), stride=(h, w))``;
             with ``batched_slide=True`` all windows of an image go through the network at once;
-            with ``class_weight`` (C numbers) predictions are the arg-max of the class
+            with ``class_weight`` predictions are the arg-max of the class
             probabilities times these (SePiCo's evaluation by night).
-        class_weight: C numbers, factors of the cross entropy by label; ``None`` = 1.
+        class_weight: factors of the cross entropy by label, see
+            :func:`mmseg_uda.models.class_weights.class_weights`.
         kwargs: of mmseg's ``EncoderDecoder`` (backbone, decode_head, neck, auxiliary_head, ...).
 
     Raises:
@@ -58,7 +60,7 @@ class Segmentor(EncoderDecoder):
         *,
         pretrained: str | None = None,
         test_cfg: dict | None = None,
-        class_weight: Sequence[float] | None = None,
+        class_weight: Sequence[float] | dict | None = None,
         **kwargs,
     ) -> None:
         test_cfg = ConfigDict(test_cfg or dict(mode='whole'))
@@ -72,8 +74,7 @@ class Segmentor(EncoderDecoder):
             ('class_weight', class_weight),
             ('test_class_weight', test_cfg.get('class_weight')),
         ):
-            weight = None if weight is None else torch.tensor(weight, dtype=torch.float32)
-            self.register_buffer(name, weight, persistent=False)
+            self.register_buffer(name, class_weights(weight), persistent=False)
 
     def init_weights(self) -> None:
         """Initialise from scratch, then read the backbone's pretrained weights if there are any."""

@@ -6,6 +6,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from mmseg_uda.models.class_weights import class_weights
 from mmseg_uda.uda.parts import Part, Step
 
 CONFIDENT = 0.4  # probability by day from which a static class follows the day image
@@ -23,27 +24,27 @@ class DayPartner(Part):
         ratio: share of the day's probability where it is above 0.4; below, the share is
             1 - ``ratio``.
         classes: train ids of the classes that stand still; all others keep the night's probability.
-        class_weight: C numbers by which the result is multiplied, so that it does not sum to 1 (as
-            published); None = 1.
+        class_weight: factors of the result, which then does not sum to 1 (as published); see
+            :func:`mmseg_uda.models.class_weights.class_weights`.
     """
 
     def __init__(
         self,
         ratio: float = 0.8,
         classes: Sequence[int] = (0, 1, 2, 3, 4, 8, 9, 10),
-        class_weight: Sequence[float] | None = None,
+        class_weight: Sequence[float] | dict | None = None,
     ) -> None:
         super().__init__()
         self.ratio = ratio
         self.classes = list(classes)
-        self.class_weight = None if class_weight is None else list(class_weight)
+        weight = class_weights(class_weight)
+        weight = torch.ones(()) if weight is None else weight.view(-1, 1, 1)
+        self.register_buffer('weight', weight, persistent=False)
 
     def set_up(self, student) -> None:
         static = torch.zeros(student.num_classes, 1, 1)
         static[self.classes] = 1
-        weight = self.class_weight or [1.0] * student.num_classes
         self.register_buffer('static', static, persistent=False)
-        self.register_buffer('weight', torch.tensor(weight).view(-1, 1, 1), persistent=False)
 
     @torch.no_grad()
     def probabilities(self, step: Step, probabilities: Tensor) -> Tensor:

@@ -119,6 +119,8 @@ def subsample(array: np.ndarray, note: str) -> np.ndarray:
         keys = index(text)
         if axis is not None and len(keys) == 1:
             keys = (slice(None),) * (axis % array.ndim) + keys
+        if word == 'pixels':
+            keys = (..., *keys)
         array = array[keys]
     return array
 
@@ -129,7 +131,12 @@ def _integers(text: str) -> list[int]:
 
 def share_of_outliers(text: str) -> float:
     """Share of pixels that a note allows to differ: ``... 0.1 percent of the pixels ...``."""
-    found = re.search(r'allow\w* (?:at most )?([\d.]+) ?(?:percent|%) of the pixels', text)
+    number = r'([\d.]+) ?(?:percent|%) of the pixels'
+    found = (
+        re.search(rf'allow\w* (?:at most )?{number}', text)
+        or re.search(rf'up to {number} may differ', text)
+        or re.search(rf'\(< {number}\) are acceptable', text)
+    )
     return float(found[1]) / 100 if found else 0.0
 
 

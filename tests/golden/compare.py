@@ -37,6 +37,8 @@ def mismatches(case: Case, results: Mapping[str, Any]) -> list[str]:
 
 def _differences(case: Case, output: Output, result: Any) -> list[str]:
     expected = output.expected
+    if expected.dtype == object:
+        return _nested_differences(case, output.name, _plain(result), expected.tolist())
     try:
         actual = subsample(as_array(result), output.note)
     except (UnreadableNote, IndexError) as error:
@@ -61,6 +63,29 @@ def _differences(case: Case, output: Output, result: Any) -> list[str]:
             f'{output.name}[0]', actual[0], expected[0], stricter, atol * stricter / rtol
         )
     return problems
+
+
+def _nested_differences(case: Case, name: str, actual: Any, expected: Any) -> list[str]:
+    """Differences in mappings and lists; numbers have the tolerance of the case.
+
+    A case may give other tolerances for what is logged: ``log_tolerance``, of losses and accuracies.
+    """
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
+        keys = [*expected, *(key for key in actual if key not in expected)]
+        pairs = [(key, actual.get(key), expected.get(key)) for key in keys]
+    elif isinstance(expected, list) and isinstance(actual, list) and len(actual) == len(expected):
+        pairs = [(index, a, e) for index, (a, e) in enumerate(zip(actual, expected, strict=True))]
+    elif isinstance(expected, float) and isinstance(actual, int | float):
+        rtol, atol = case.tolerance
+        if 'log_tolerance' in case.entry:
+            given = case.entry['log_tolerance']['acc' if 'acc' in name else 'losses']
+            rtol, atol = given['rtol'], given['atol']
+        same = np.isclose(actual, expected, rtol=rtol, atol=atol, equal_nan=True)
+        return [] if same else [f'{name}: {actual} instead of {expected}']
+    else:
+        same = actual == expected
+        return [] if same else [f'{name}: {actual!r:.200} instead of {expected!r:.200}']
+    return [line for key, a, e in pairs for line in _nested_differences(case, f'{name}.{key}', a, e)]
 
 
 def _outside(

@@ -161,8 +161,8 @@ class PackDomain(BaseTransform):
     """Pack a sample as tensors, padded at the bottom and right to the crop size.
 
     Returns a dict with ``image`` (uint8 (3, H, W), RGB, padded with :data:`PAD_RGB`), ``path``, and
-    where there ``day`` (as ``image``), ``label`` (uint8 (H, W) train ids, padded with 255) and ``valid`` (uint8 (H, W),
-    padded with 0).
+    where there ``day`` (as ``image``), ``label`` (uint8 (H, W) train ids, padded with 255) and
+    ``valid`` (uint8 (H, W), padded with 0).
     """
 
     def transform(self, results: dict) -> dict:

@@ -1,9 +1,10 @@
 """Loss of a segmentation network."""
 
-import torch
 import torch.nn.functional as F
 from mmseg.models.utils import resize
 from torch import Tensor
+
+from mmseg_uda.models.precision import at_least_float32
 
 IGNORE = 255
 
@@ -42,7 +43,7 @@ def segmentation_loss(
 
 def upscale(logits: Tensor, size: tuple[int, int]) -> Tensor:
     """Logits (B, C, h, w) -> (B, C, H, W) bilinearly, at least in float32."""
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    logits = at_least_float32(logits)
     if logits.shape[-2:] == tuple(size):
         return logits
     # Losses and arg-maxima reduce over the channels, which is fastest in plain NCHW memory.

@@ -4,6 +4,8 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
+from mmseg_uda.models.precision import at_least_float32
+
 
 class ClassStatistics(nn.Module):
     """Mean, diagonal covariance, pixel count and memory bank of every class.
@@ -47,7 +49,7 @@ class ClassStatistics(nn.Module):
         nothing is larger than the embeddings themselves.
         """
         with torch.autocast(embeddings.device.type, enabled=False):
-            embeddings = embeddings.float().flatten(2)  # (B, A, N)
+            embeddings = at_least_float32(embeddings).flatten(2)  # (B, A, N)
             classes = torch.arange(len(self.count), device=labels.device).view(-1, 1)
             members = (labels.flatten(1).unsqueeze(1) == classes).to(embeddings)  # (B, C, N)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseg_uda.errors import UserError
+from mmseg_uda.models.precision import at_least_float32
 from mmseg_uda.uda.class_statistics import ClassStatistics
 from mmseg_uda.uda.contrast_losses import bank_loss, dist_loss, proto_loss, uniformity
 from mmseg_uda.uda.reduce_labels import cell_labels
@@ -71,7 +72,9 @@ class PixelContrast(nn.Module):
             self.weights, self.statistics, embeddings, strict=True
         ):
             with torch.autocast(cells.device.type, enabled=False):
-                term = self._loss(statistics, cells.float(), self._cell_labels(labels, cells))
+                term = self._loss(
+                    statistics, at_least_float32(cells), self._cell_labels(labels, cells)
+                )
             terms.append(weight * term)
         return sum(terms)
 

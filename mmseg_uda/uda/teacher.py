@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from mmseg_uda.models.precision import at_least_float32
+
 
 class Teacher(nn.Module):
     """Labels target images; follows the student as an EMA of its parameters.
@@ -41,7 +43,7 @@ class Teacher(nn.Module):
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:
         """Class probabilities (B, C, H, W) of ``images`` (B, 3, H, W)."""
-        return self.network.logits(images).float().softmax(dim=1)
+        return at_least_float32(self.network.logits(images)).softmax(dim=1)
 
     def train(self, mode: bool = True) -> 'Teacher':
         super().train(mode)

@@ -20,14 +20,16 @@ def mismatches(case: Case, results: Mapping[str, Any]) -> list[str]:
 
     Every stored figure needs a result; results that this case does not store are passed over.
     ``results`` may also hold ``params.<name>``: what the case may state among its parameters
-    (a table, a list of files), to be met exactly.
+    (a table, a list of files), to be met exactly; and ``noise.<output>``, the rounding error of a
+    result, by which the tolerance grows.
     """
     problems = []
     for output in case.outputs.values():
         if output.name not in results:
             problems.append(f'{output.name}: no result')
             continue
-        problems += _differences(case, output, results[output.name])
+        noise = results.get(f'noise.{output.name}', 0.0)
+        problems += _differences(case, output, results[output.name], noise)
     for name, stated in case.params.items():
         result = _plain(results.get(f'params.{name}', stated))
         if result != stated:
@@ -35,7 +37,7 @@ def mismatches(case: Case, results: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _differences(case: Case, output: Output, result: Any) -> list[str]:
+def _differences(case: Case, output: Output, result: Any, noise: Any = 0.0) -> list[str]:
     expected = output.expected
     if expected.dtype == object:
         return _nested_differences(case, output.name, _plain(result), expected.tolist())
@@ -48,6 +50,10 @@ def _differences(case: Case, output: Output, result: Any) -> list[str]:
     actual = actual.reshape(expected.shape)
     if re.search(r'\b0 instead of nan\b', case.text, re.IGNORECASE):
         expected = np.nan_to_num(expected, nan=0.0)
+
+    if not np.isscalar(noise):
+        noise = subsample(as_array(noise), output.note).reshape(expected.shape)
+        expected = expected + np.clip(actual - expected, -noise, noise)
 
     rtol, atol = case.tolerance
     rtol = rtol if output.rtol is None else output.rtol
@@ -77,7 +83,7 @@ def _nested_differences(case: Case, name: str, actual: Any, expected: Any) -> li
         pairs = [(index, a, e) for index, (a, e) in enumerate(zip(actual, expected, strict=True))]
     elif isinstance(expected, float) and isinstance(actual, int | float):
         rtol, atol = case.tolerance
-        if 'log_tolerance' in case.entry:
+        if name.startswith('log') and 'log_tolerance' in case.entry:
             given = case.entry['log_tolerance']['acc' if 'acc' in name else 'losses']
             rtol, atol = given['rtol'], given['atol']
         same = np.isclose(actual, expected, rtol=rtol, atol=atol, equal_nan=True)
@@ -85,7 +91,9 @@ def _nested_differences(case: Case, name: str, actual: Any, expected: Any) -> li
     else:
         same = actual == expected
         return [] if same else [f'{name}: {actual!r:.200} instead of {expected!r:.200}']
-    return [line for key, a, e in pairs for line in _nested_differences(case, f'{name}.{key}', a, e)]
+    return [
+        line for key, a, e in pairs for line in _nested_differences(case, f'{name}.{key}', a, e)
+    ]
 
 
 def _outside(

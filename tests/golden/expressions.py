@@ -280,7 +280,9 @@ def _quantised(value: np.ndarray, match: re.Match) -> np.ndarray:
 
 def _standardised(value: np.ndarray, match: re.Match) -> np.ndarray:
     """``x = (u - mean) / std`` with numbers for the channels, axis 1."""
-    mean, std = (np.array(ast.literal_eval(text), np.float32)[:, None, None] for text in match.groups())
+    mean, std = (
+        np.array(ast.literal_eval(text), np.float32)[:, None, None] for text in match.groups()
+    )
     return (value - mean) / std
 
 

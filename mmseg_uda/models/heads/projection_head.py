@@ -11,6 +11,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_uda.errors import UserError
+from mmseg_uda.models.precision import at_least_float32
 
 TRANSFORMS = (None, 'resize_concat', 'multiple_select')
 
@@ -95,7 +96,7 @@ class ProjectionHead(BaseModule):
             size = maps[0].shape[2:]
             maps = [x if x.shape[2:] == size else _resize(x, size) for x in maps]
             outputs = [self.convs(torch.cat(maps, dim=1))]
-        return [F.normalize(x.float(), dim=1) for x in outputs]
+        return [F.normalize(at_least_float32(x), dim=1) for x in outputs]
 
 
 def _resize(x: Tensor, size: torch.Size) -> Tensor:

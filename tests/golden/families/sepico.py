@@ -18,6 +18,7 @@ from mmseg_uda.datasets.transforms import random_crop_box
 from mmseg_uda.models.class_weights import frequency_weights
 from mmseg_uda.models.losses import upscale
 from mmseg_uda.uda.class_balanced_crop import best_corners, crop, crop_scores
+from mmseg_uda.uda.class_mix import LABEL_VALUES, class_mask, mix
 from mmseg_uda.uda.class_statistics import ClassStatistics
 from mmseg_uda.uda.contrast_losses import dist_loss, uniformity
 from mmseg_uda.uda.pixel_contrast import VARIANTS, PixelContrast
@@ -304,15 +305,14 @@ def day_partners(case: Case) -> Results:
 
 @family('sepico', 'classmix')
 def class_mixed(case: Case) -> Results:
-    from mmseg_uda.uda.class_mix import LABEL_VALUES, class_mask, mix
-
     labels = label_maps(case.input('source_label'))
     chosen = torch.zeros(len(labels), LABEL_VALUES, dtype=torch.bool)
     for image, classes in zip(chosen, case.inputs['chosen_classes'], strict=True):
         image[classes] = True
     mask = class_mask(labels, chosen)
     value, margin = re.match(r'([\d.]+), (.*?);', case.inputs['target_weight']).groups()
-    weight = evaluate(f'{value} * ones; {margin}', {'shape': tuple(labels.shape)})
+    margin = f'{margin.removesuffix(" 0")} are 0'
+    weight = evaluate(f'{value} * ones(...); {margin}', {'shape': list(labels.shape)})
     return {
         'mask': mask,
         'mixed': mix(mask, tensor(case.input('source')), tensor(case.input('target'))),

@@ -50,7 +50,16 @@ def whole_network(case: Case) -> Results:
     published = case.folder / f'{name}.keys.json'
     if published.is_file():
         check_layout(network, json.loads(published.read_text()))
-    images = tensor(case.input('x'))
+    results = outputs_of(network, tensor(case.input('x')))
+    if network.training:
+        # Batch statistics over few cells, layer after layer, amplify rounding: measured here.
+        exact = outputs_of(network.double(), tensor(case.input('x')).double())
+        for name in ('feat3', 'logits', 'proj', 'full_logits'):
+            results[f'noise.{name}'] = (results[name] - exact[name]).abs()
+    return results
+
+
+def outputs_of(network: nn.Module, images: Tensor) -> Results:
     with torch.no_grad():
         features = network.features(images)
         logits, (projection,) = network.decode(features), network.project(features)
@@ -101,7 +110,9 @@ def optimizer_config(network: str, lr: float = 6e-5, head: float = 10.0, **setti
 def training_steps(case: Case) -> Results:
     params = case.params
     method = build_method(case)
-    optimizer = {n: v for n, v in params['optimizer'].items() if n in ('lr', 'betas', 'weight_decay')}
+    optimizer = {
+        n: v for n, v in params['optimizer'].items() if n in ('lr', 'betas', 'weight_decay')
+    }
     head = params['optimizer']['lr_head'] / params['optimizer']['lr']
     wrapper = optim_wrapper(method, optimizer_config(params['network'], head=head, **optimizer))
     start = {name: value.clone() for name, value in method.student.state_dict().items()}
@@ -168,7 +179,7 @@ def build_method(case: Case) -> SePiCo:
     )
     for network in (method.student, method.teacher.network):
         network.load_state_dict(fill_state_dict(network.state_dict(), params['state_seed']))
-    return method
+    return method.double()
 
 
 class GivenDraws:
@@ -209,9 +220,12 @@ class GivenDraws:
 
 
 def batch(case: Case, i: int) -> UDABatch:
-    source = DomainBatch(tensor(case.input(f'img_{i}')), label_maps(case.input(f'label_{i}')))
-    day = tensor(case.input(f'day_{i}')) if f'day_{i}' in case.inputs else None
-    return UDABatch(source, DomainBatch(tensor(case.input(f'target_{i}')), day=day))
+    def images(name: str) -> Tensor:
+        return tensor(case.input(f'{name}_{i}')).double()
+
+    source = DomainBatch(images('img'), label_maps(case.input(f'label_{i}')))
+    day = images('day') if f'day_{i}' in case.inputs else None
+    return UDABatch(source, DomainBatch(images('target'), day=day))
 
 
 def record_student_calls(method: SePiCo) -> dict[str, Tensor]:

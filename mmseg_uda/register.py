@@ -6,8 +6,10 @@ Configs say ``custom_imports = dict(imports=['mmseg_uda.register'])``.
 import importlib
 
 for _room in (
-    'datasets',
-    'evaluation',
+    'datasets.segmentation',
+    'datasets.source_target',
+    'datasets.transforms',
+    'evaluation.metrics',
     'models',
     'engine.hooks',
     'engine.optim',

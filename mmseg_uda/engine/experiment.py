@@ -3,7 +3,6 @@
 Imports nothing heavy: the front door lists and plans without torch.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,10 +110,3 @@ def parse_overrides(arguments: list[str] | None) -> dict[str, Any]:
         except AssertionError as error:
             raise UserError(f'--cfg-options {argument}: {error}') from error
     return overrides
-
-
-def torchrun_world() -> tuple[int, int] | None:
-    """(rank, world size) that torchrun's variables give, ``None`` if this process is on its own."""
-    if not {'RANK', 'WORLD_SIZE'} <= os.environ.keys():
-        return None
-    return int(os.environ['RANK']), int(os.environ['WORLD_SIZE'])

@@ -23,6 +23,7 @@ for _room in (
     'engine.hooks',
     'engine.optim',
     'engine.runner',
+    'engine.schedules',
     'uda',
 ):
     importlib.import_module(f'mmseg_uda.{_room}')

@@ -6,10 +6,7 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=6e-4, betas=(0.9, 0.999), weight_decay=0.01),
     paramwise_cfg=dict(custom_keys=dict(norm=dict(decay_mult=0.0))),
 )
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-6, begin=0, end=50 + 1, by_epoch=False),
-    dict(type='PolyLR', power=1.0, eta_min=0.0, begin=0, end=max_iters + 1, by_epoch=False),
-]
+param_scheduler = [dict(type='WarmupPolyLR', max_iters=max_iters, warmup_iters=50)]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -11,7 +11,9 @@ class WarmupPolyLR(_ParamScheduler):
     Before iteration i (from 0), with a group's base rate lr::
 
         decayed(i) = (lr - min_lr) * (1 - i / max_iters) ** power + min_lr
-        rate(i)    = decayed(i) * (1 - (1 - i / warmup_iters) * (1 - warmup_ratio))   i < warmup_iters
+        rate(i)    = decayed(i) * (1 - (1 - i / warmup_iters) * (1 - warmup_ratio))
+
+    where the second factor holds for i < warmup_iters.
 
     The decay counts from 0, under the warm-up. Chained library schedules cannot say this when
     ``min_lr`` > 0: their decay acts on the warmed-up rate.

@@ -107,6 +107,8 @@ def parse_overrides(arguments: list[str] | None) -> dict[str, Any]:
             raise UserError(f'--cfg-options {argument}: write KEY=VALUE')
         try:
             overrides[key] = DictAction._parse_iterable(value)
-        except AssertionError as error:
-            raise UserError(f'--cfg-options {argument}: {error}') from error
+        except (AssertionError, RecursionError) as error:  # it knows lists, tuples and plain values
+            raise UserError(
+                f'--cfg-options {argument}: cannot be read as a value ({error})'
+            ) from error
     return overrides

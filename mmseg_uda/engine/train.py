@@ -13,6 +13,7 @@ from mmengine.dist import init_dist, is_distributed
 from mmseg_uda.engine.checkpoint import checkpoints
 from mmseg_uda.engine.runner import UDARunner
 from mmseg_uda.errors import UserError
+from mmseg_uda.evaluation.inference import BUILD_ERRORS
 
 # Top-level keys of a config that are read besides the runner's own arguments.
 OPTIONS = ('custom_imports', 'runner_type', 'channels_last', 'compile', 'sync_bn')
@@ -97,8 +98,12 @@ def build_runner(config: Config) -> UDARunner:
     try:
         runner = UDARunner.from_cfg(config)
         _ = runner.train_loop, runner.val_loop  # builds the data loaders
-    except (TypeError, KeyError, ValueError, AttributeError, FileNotFoundError) as error:
-        raise UserError(f'config {config.filename} cannot be built: {error}') from error
+        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+    except (*BUILD_ERRORS, FileNotFoundError) as error:
+        reason = error.args[0] if isinstance(error, KeyError) else error
+        reason = str(reason).split(' More details')[0]  # mmengine's lecture on registries
+        raise UserError(f'config {config.filename} cannot be built: {reason}') from error
     return runner
 
 

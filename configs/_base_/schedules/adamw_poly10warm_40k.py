@@ -1,6 +1,5 @@
 # DAFormer's schedule: AdamW, heads at ten times the rate, no decay for the encoder's norms,
 # linear warm-up over 1500 iterations times a linear decay to 0 over all iterations.
-max_iters = 40000
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='UDAOptimWrapperConstructor',
@@ -16,13 +15,13 @@ optim_wrapper = dict(
 param_scheduler = [
     dict(
         type='WarmupPolyLR',
-        max_iters=max_iters,
         power=1.0,
         min_lr=0.0,
         warmup_iters=1500,
         warmup_ratio=1e-6,
+        by_epoch=False,
     )
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=4000)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=40000, val_interval=4000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -22,7 +22,7 @@ def learning_rate(case: Case) -> Results:
     optimizer = torch.optim.SGD(groups)
     schedule = WarmupPolyLR(
         optimizer,
-        max_iters=params['max_iters'],
+        end=params['max_iters'],
         power=params.get('power', 1.0),
         min_lr=params.get('min_lr', params.get('lr_min', 0.0)),
         warmup_iters=params['warmup_iters'] if params.get('warmup') else 0,

@@ -1,6 +1,7 @@
 """The experiment table: what `python run_experiments.py --exp ID` runs.
 
-Ids: 0 the demo, 1-8 SePiCo, 10-19 DAFormer and its baselines, 70-79 derived from 1-8, 100 + N the toy version of experiment N's method.
+Ids: 0 the demo, 1-8 SePiCo, 10-19 DAFormer and its baselines, 70-79 further SePiCo (configs derived
+from 1-8), 100 + N the toy version of experiment N's method.
 Published figures are mIoU in percent on the target's evaluation set, as the paper or its code base
 states them: 19 classes, 16 where the source is SYNTHIA. ``None``: no figure to compare with.
 """

@@ -10,7 +10,8 @@ import difflib
 from pathlib import Path
 
 from experiments import EXPERIMENTS, of_config
-from mmseg_uda.engine.experiment import Experiment, parse_overrides, torchrun_world
+from mmseg_uda.engine.experiment import Experiment, parse_overrides
+from mmseg_uda.engine.launch import torchrun_world
 from mmseg_uda.engine.plan import Plan
 from mmseg_uda.engine.stages import StageRunner
 from mmseg_uda.errors import UserError, run_cli

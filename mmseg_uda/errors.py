@@ -13,7 +13,9 @@ def run_cli(main: Callable[[], int | None]) -> None:
     try:
         status = main()
     except UserError as error:
-        print(f'error: {error}', file=sys.stderr)
+        # A loader worker's error arrives with the worker's traceback before the message.
+        message = str(error).strip().rpartition('UserError: ')[2]
+        print(f'error: {message}', file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         status = 130

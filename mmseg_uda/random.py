@@ -13,15 +13,15 @@ import numpy as np
 
 def generator(*key: int) -> np.random.Generator:
     """A NumPy generator that depends on the non-negative integers of ``key`` alone."""
-    return np.random.default_rng(key)
+    return np.random.default_rng(_entropy(key))
 
 
 @contextmanager
 def counter_random(*key: int) -> Iterator[None]:
     """Inside, Python's, NumPy's global and torch's CPU generator start from ``key``.
 
-    For code that draws from the global generators (mmseg's transforms, a third-party backbone's
-    dropout). Their former states come back on exit.
+    For code that draws from the global generators, such as mmseg's transforms. Their former states
+    come back on exit.
     """
     import torch
 
@@ -30,7 +30,7 @@ def counter_random(*key: int) -> Iterator[None]:
         np.random.get_state(),
         torch.get_rng_state(),
     )
-    seed_all(*key)
+    torch.default_generator.manual_seed(_seed_host(*key))
     try:
         yield
     finally:
@@ -43,7 +43,17 @@ def seed_all(*key: int) -> None:
     """Seed Python's, NumPy's and torch's (every device's) global generators from ``key``."""
     import torch
 
-    words = np.random.SeedSequence(key).generate_state(4)
+    torch.manual_seed(_seed_host(*key))
+
+
+def _seed_host(*key: int) -> int:
+    """Seed Python's and NumPy's global generators; returns a seed for torch."""
+    words = np.random.SeedSequence(_entropy(key)).generate_state(4)
     random.seed(int(words[0]))
     np.random.seed(words[1:3])
-    torch.manual_seed(int(words[3]))
+    return int(words[3])
+
+
+def _entropy(key: tuple[int, ...]) -> tuple[int, ...]:
+    """NumPy takes keys that differ in trailing zeros for equal; their length tells them apart."""
+    return (len(key), *key)

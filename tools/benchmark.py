@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Measure what training costs, on your machine.
 
-    python tools/benchmark.py step [CONFIG]     a step against its bare network passes
-    python tools/benchmark.py full [CONFIG]     a full-size step and one test image
-    python tools/benchmark.py data [CONFIG]     samples a second and core, share of decoding
+python tools/benchmark.py step [CONFIG]     a step against its bare network passes
+python tools/benchmark.py full [CONFIG]     a full-size step and one test image
+python tools/benchmark.py data [CONFIG]     samples a second and core, share of decoding
 """
 
 import argparse
@@ -86,7 +86,9 @@ def benchmark_full(args: argparse.Namespace) -> int:
     print(f'test image {tuple(labels.shape[1:])} {time.perf_counter() - start:.2f} s')
     if torch.cuda.is_available():
         print(f'peak {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB on the GPU')
-    print(f'peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB in the process')
+    print(
+        f'peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB in the process'
+    )
     return 0
 
 
@@ -114,14 +116,16 @@ def benchmark_data(args: argparse.Namespace) -> int:
         dataset[position]
     seconds = time.perf_counter() - start
     cv2.imdecode = decode
-    print(f'{args.samples / seconds:.1f} samples a second and core, {decoding / seconds:.0%} decoding')
+    print(
+        f'{args.samples / seconds:.1f} samples a second and core, {decoding / seconds:.0%} decoding'
+    )
     return 0
 
 
 def _config(args: argparse.Namespace):
     from mmengine.registry import init_default_scope
 
-    from mmseg_uda.engine.stages import parse_overrides
+    from mmseg_uda.engine.experiment import parse_overrides
     from mmseg_uda.engine.train import load_config
 
     config = load_config(args.config, parse_overrides(args.cfg_options))

@@ -68,11 +68,12 @@ def draw(config_path: str, runs: dict[str, Path], count: int) -> Any:
 
     from mmseg_uda.datasets.image_files import read_image
     from mmseg_uda.datasets.segmentation import build_dataset
+    from mmseg_uda.engine.experiment import locate
     from mmseg_uda.engine.train import load_config
     from mmseg_uda.evaluation.comparison import coloured, comparison_picture
     from mmseg_uda.evaluation.export import output_names
 
-    config = load_config(config_path)
+    config = load_config(locate(config_path))
     init_default_scope(config.get('default_scope', 'mmseg'))
     dataset = build_dataset(config.test_dataloader.dataset)
     infos = [dataset.get_data_info(index) for index in range(len(dataset))]

@@ -5,7 +5,6 @@
 """
 
 import argparse
-import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,8 +13,9 @@ if __name__ == '__main__':
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg_uda.engine.experiment import parse_overrides
+from mmseg_uda.engine.launch import joined_processes, torchrun_world
 from mmseg_uda.engine.records import exclusive
-from mmseg_uda.errors import UserError, run_cli
+from mmseg_uda.errors import run_cli
 
 
 def main(argv: list[str] | None = None) -> int | None:
@@ -39,37 +39,19 @@ def main(argv: list[str] | None = None) -> int | None:
     parser.add_argument('--tensorboard', action='store_true', help='write TensorBoard scalars')
     arguments = parser.parse_args(argv)
     overrides = parse_overrides(arguments.cfg_options)
-    launcher = arguments.launcher or ('pytorch' if 'RANK' in os.environ else 'none')
-    if launcher == 'pytorch':
-        check_device()
+    launcher = arguments.launcher or ('pytorch' if torchrun_world() else 'none')
+    joined = joined_processes() if launcher == 'pytorch' else nullcontext()
 
     from mmseg_uda.engine.train import load_config, train
 
     config = load_config(
         arguments.config, overrides, arguments.seed, arguments.work_dir, arguments.tensorboard
     )
-    alone = launcher == 'none' or os.environ['RANK'] == '0'
-    with exclusive(Path(config.work_dir)) if alone else nullcontext():
-        train(config, resume=arguments.resume, launcher=launcher)
+    with joined:
+        first = launcher == 'none' or torchrun_world()[0] == 0
+        with exclusive(Path(config.work_dir)) if first else nullcontext():
+            train(config, resume=arguments.resume, launcher=launcher)
     return None
-
-
-def check_device() -> None:
-    """Refuse a process for which torchrun's variables or the machine have no place.
-
-    Raises:
-        UserError: not started by torchrun, or more processes than GPUs.
-    """
-    import torch
-
-    if missing := {'RANK', 'LOCAL_RANK', 'WORLD_SIZE'} - os.environ.keys():
-        raise UserError(
-            f'--launcher pytorch: {", ".join(sorted(missing))} not set; start with torchrun, or '
-            'use run_experiments.py --gpus N'
-        )
-    found, local_rank = torch.cuda.device_count(), int(os.environ['LOCAL_RANK'])
-    if found and local_rank >= found:
-        raise UserError(f'process {local_rank + 1} of this machine has no GPU: it has {found}')
 
 
 if __name__ == '__main__':

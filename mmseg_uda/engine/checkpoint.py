@@ -69,11 +69,11 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise
     except Exception as error:
         if 'weights_only' in str(error).lower() or 'Unsupported' in str(error):
-            reason = str(error).split('\n')[0]
+            code = re.search(r'GLOBAL (\S+)', str(error))  # the rest advises to run it
             raise UserError(
                 f'checkpoint {path} is refused: to read it, code stored in the file would have to '
-                f'run ({reason}). If you trust its origin, re-save its state_dict with the code '
-                'that wrote it: torch.save(checkpoint["state_dict"], path)'
+                f'run{f" ({code[1]})" if code else ""}. If you trust its origin, re-save its '
+                'state_dict with the code that wrote it: torch.save(checkpoint["state_dict"], path)'
             ) from None
         raise UserError(f'checkpoint {path} is damaged or not a checkpoint: {error}') from error
     if not isinstance(checkpoint, dict):

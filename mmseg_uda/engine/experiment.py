@@ -3,7 +3,6 @@
 Imports nothing heavy: the front door lists and plans without torch.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,13 +107,8 @@ def parse_overrides(arguments: list[str] | None) -> dict[str, Any]:
             raise UserError(f'--cfg-options {argument}: write KEY=VALUE')
         try:
             overrides[key] = DictAction._parse_iterable(value)
-        except AssertionError as error:
-            raise UserError(f'--cfg-options {argument}: {error}') from error
+        except (AssertionError, RecursionError) as error:  # it knows lists, tuples and plain values
+            raise UserError(
+                f'--cfg-options {argument}: cannot be read as a value ({error})'
+            ) from error
     return overrides
-
-
-def torchrun_world() -> tuple[int, int] | None:
-    """(rank, world size) that torchrun's variables give, ``None`` if this process is on its own."""
-    if not {'RANK', 'WORLD_SIZE'} <= os.environ.keys():
-        return None
-    return int(os.environ['RANK']), int(os.environ['WORLD_SIZE'])

@@ -1,5 +1,6 @@
 """Optimiser set-up: few parameter groups, and autocast without loss scaling."""
 
+import difflib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,8 +8,22 @@ from contextlib import contextmanager
 import torch
 from mmengine.logging import MMLogger
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
-from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
+from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
+
+from mmseg_uda.errors import UserError
+
+# What mmengine's constructor reads of ``paramwise_cfg``.
+RULES = {
+    'bias_decay_mult',
+    'bias_lr_mult',
+    'bypass_duplicate',
+    'custom_keys',
+    'dcn_offset_lr_mult',
+    'dwconv_decay_mult',
+    'flat_decay_mult',
+    'norm_decay_mult',
+}
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -17,7 +32,20 @@ class UDAOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     One group per parameter, as the default makes them, keeps fused and foreach optimisers from
     updating many parameters in one kernel. Frozen networks (teacher, ImageNet encoder) get none.
+
+    Raises:
+        UserError: an optimiser that nobody knows, or a rule that nobody reads.
     """
+
+    def _validate_cfg(self) -> None:
+        super()._validate_cfg()
+        for rule in self.paramwise_cfg.keys() - RULES:
+            close = difflib.get_close_matches(rule, RULES, 1)
+            hint = f'; did you mean {close[0]}?' if close else ''
+            raise UserError(f'optim_wrapper.paramwise_cfg: nobody reads {rule}{hint}')
+        kind = self.optimizer_cfg.get('type')
+        if isinstance(kind, str) and kind not in OPTIMIZERS:
+            raise UserError(f'optim_wrapper.optimizer: there is no optimiser {kind}')
 
     def add_params(
         self, params: list[dict], module: nn.Module, prefix: str = '', is_dcn_module=None

@@ -7,11 +7,12 @@ import mmengine
 import torch
 from mmengine.device import get_device
 from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import RUNNERS
 from torch import nn
 
 from mmseg_uda import __version__
+from mmseg_uda.datasets.segmentation import build_dataset
 from mmseg_uda.engine.checkpoint import (
     load_checkpoint,
     load_weights,
@@ -19,6 +20,7 @@ from mmseg_uda.engine.checkpoint import (
     save_checkpoint,
 )
 from mmseg_uda.errors import UserError
+from mmseg_uda.evaluation.inference import NamedErrors
 
 
 @RUNNERS.register_module()
@@ -41,6 +43,13 @@ class UDARunner(Runner):
         if (kind := self.cfg.get('sync_bn')) is not None:
             model = convert_sync_batchnorm(model, kind)
         return model
+
+    def build_val_loop(self, loop: dict | BaseLoop) -> BaseLoop:
+        """Validation data are checked, and named in errors, as training data are."""
+        if not isinstance(loop, BaseLoop):
+            dataset = NamedErrors(build_dataset(self._val_dataloader['dataset']))
+            self._val_dataloader = {**self._val_dataloader, 'dataset': dataset}
+        return super().build_val_loop(loop)
 
     def _init_model_weights(self) -> None:
         super()._init_model_weights()
@@ -102,17 +111,22 @@ class UDARunner(Runner):
             raise UserError(
                 f'{path} was trained with seed {seed}, not {self.seed}: use --seed {seed}'
             )
+        iteration = checkpoint['meta']['iter']
+        if iteration > self.max_iters:
+            raise UserError(
+                f'{path} is beyond the {self.max_iters} iterations of this config '
+                '(train_cfg.max_iters): choose another --work-dir'
+            )
         load_weights(self.model, checkpoint['state_dict'], path)
+        states = checkpoint['param_schedulers']
         try:
             self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
+            for scheduler, state in zip(self.param_schedulers, states, strict=True):
+                scheduler.load_state_dict(state)
         except ValueError as error:
             raise UserError(
-                f'the optimiser of {path} is not that of this config: {error}'
+                f'optimiser and schedules of {path} are not those of this config: {error}'
             ) from error
-        for scheduler, state in zip(
-            self.param_schedulers, checkpoint['param_schedulers'], strict=True
-        ):
-            scheduler.load_state_dict(state)
-        self.train_loop._iter = checkpoint['meta']['iter']
+        self.train_loop._iter = iteration
         self._has_loaded = True
         self.logger.info(f'resumed {path} at iteration {self.iter}')

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_uda.engine import records
-from mmseg_uda.engine.experiment import ROOT, Stage, locate, torchrun_world
+from mmseg_uda.engine.experiment import ROOT, Stage, locate
+from mmseg_uda.engine.launch import joined_processes, torchrun_world
 from mmseg_uda.engine.plan import Plan, State
 from mmseg_uda.errors import UserError
 
@@ -48,9 +49,8 @@ class StageRunner:
         stages = self.plan.experiment.stages
         for stage in stages:  # before anything is made, and before hours of training
             self._check(self.plan.state(stage))
-        with self._alone_in(self.plan.work_dir):
-            if torchrun_world():
-                _join_processes()
+        joined = joined_processes() if torchrun_world() else nullcontext()
+        with self._alone_in(self.plan.work_dir), joined:
             for number, stage in enumerate(stages, 1):
                 self._run_stage(stage, f'[{number}/{len(stages)}] {stage.name}')
 
@@ -159,14 +159,6 @@ class StageRunner:
         """Until rank 0 has finished the stage (its failure makes torchrun end this process)."""
         while not (record := records.read_record(folder)) or not record['finished']:
             time.sleep(1)
-
-
-def _join_processes() -> None:
-    """Join torchrun's processes once; the training and test stages find them joined."""
-    import torch
-    from mmengine.dist import init_dist
-
-    init_dist('pytorch', backend='nccl' if torch.cuda.is_available() else 'gloo')
 
 
 def _duration(seconds: float) -> str:

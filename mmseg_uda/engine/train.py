@@ -1,6 +1,7 @@
 """From a config file to a trained model."""
 
 import difflib
+import inspect
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from mmengine.dist import init_dist, is_distributed
 from mmseg_uda.engine.checkpoint import checkpoints
 from mmseg_uda.engine.runner import UDARunner
 from mmseg_uda.errors import UserError
+from mmseg_uda.evaluation.inference import BUILD_ERRORS
+
+# Top-level keys of a config that are read besides the runner's own arguments.
+OPTIONS = ('custom_imports', 'runner_type', 'channels_last', 'compile', 'sync_bn')
 
 
 def load_config(
@@ -41,12 +46,15 @@ def load_config(
         config = Config.fromfile(path)
     except Exception as error:
         raise UserError(f'config {path} cannot be read: {error}') from error
+    _check_spelling(config, path)
     for key in cfg_options or {}:
         _check_key(config, key, path)
     config.merge_from_dict(cfg_options or {})
 
     randomness = config.setdefault('randomness', {})
     randomness['seed'] = randomness.get('seed') or 0 if seed is None else seed
+    if randomness['seed'] < 0:
+        raise UserError(f'seed {randomness["seed"]}: a seed is 0 or more')
     if 'train_dataloader' in config:
         config.model.seed = config.train_dataloader.dataset.seed = randomness['seed']
         config.train_dataloader.sampler.batch_size = config.train_dataloader.batch_size
@@ -90,9 +98,24 @@ def build_runner(config: Config) -> UDARunner:
     try:
         runner = UDARunner.from_cfg(config)
         _ = runner.train_loop, runner.val_loop  # builds the data loaders
-    except (TypeError, KeyError, ValueError, AttributeError, FileNotFoundError) as error:
-        raise UserError(f'config {config.filename} cannot be built: {error}') from error
+        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+    except (*BUILD_ERRORS, FileNotFoundError) as error:
+        reason = error.args[0] if isinstance(error, KeyError) else error
+        reason = str(reason).split(' More details')[0]  # mmengine's lecture on registries
+        raise UserError(f'config {config.filename} cannot be built: {reason}') from error
     return runner
+
+
+def _check_spelling(config: Config, path: Path) -> None:
+    """Refuse a top-level key that is almost one that the runner reads.
+
+    Configs may hold variables of their own, so other keys are fine.
+    """
+    known = {*inspect.signature(UDARunner.__init__).parameters, *OPTIONS}
+    for key in set(config.keys()) - known:
+        if close := difflib.get_close_matches(key, known, 1, cutoff=0.85):
+            raise UserError(f'config {path}: nobody reads {key}; did you mean {close[0]}?')
 
 
 def _check_key(config: Config, key: str, path: Path) -> None:

@@ -46,7 +46,9 @@ def build_segmentor(
         raise UserError(f'config {config.filename} has no model.segmentor')
     init_default_scope(config.get('default_scope', 'mmseg'))
     options = copy.deepcopy(config.model.segmentor)
-    options.data_preprocessor = config.model.get('data_preprocessor')
+    # where the config is silent, the default of methods (see UDAMethod)
+    preprocessor = config.model.get('data_preprocessor') or dict(type='UDADataPreProcessor')
+    options.data_preprocessor = preprocessor
     options.pretrained = None  # the checkpoint holds all weights
     try:
         segmentor = MODELS.build(options)

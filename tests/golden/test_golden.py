@@ -6,6 +6,8 @@ same functions. A case, or a folder, that nothing here knows fails.
 
 import json
 import os
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,62 +24,69 @@ from .networks import layout, published_config
 GOLDEN_DIR = Path(os.environ.get('GOLDEN_DIR') or Path(__file__).parent / 'data')
 
 
+@dataclass(frozen=True)
+class Layout:
+    """A published state dict, ``<network>.keys.json``, and our config of that network."""
+
+    path: Path
+    config: dict
+
+
 def collect(root: Path) -> list:
-    """One test per case; a folder that cannot be read becomes a test that fails."""
+    """One test per case and layout; a folder that cannot be read becomes a test that fails."""
     folders = sorted(path for path in root.glob('*') if path.is_dir())
     if not folders:
         return [pytest.param(BadIndex(f'{root}: no sub-folder with cases'), id='no-cases')]
     tests = []
     for folder in folders:
         try:
-            tests += [pytest.param(case, id=case.id) for case in read_cases(folder)]
+            cases = read_cases(folder)
         except (BadIndex, ValueError, KeyError, OSError) as error:
             tests.append(pytest.param(error, id=f'{folder.name}-index'))
+            continue
+        tests += [pytest.param(case, id=case.id) for case in cases]
+        if cases[0].method == 'daformer':
+            tests += _layouts(folder)
     return tests
 
 
-def collect_layouts(root: Path) -> list:
-    """One test per published layout ``daformer/<network>.keys.json`` of a network that we have."""
+def _layouts(folder: Path) -> list:
+    """The layouts of networks that we have; the others are no cases, and theirs fail themselves."""
     tests = []
-    for path in sorted(root.glob('daformer/*.keys.json')):
+    for path in sorted(folder.glob('*.keys.json')):
         name = path.name.removesuffix('.keys.json')
-        try:
-            config = published_config(name)
-        except UnknownCase:
-            continue  # not a case: the cases of that network fail themselves
-        tests.append(pytest.param(config, path, id=f'{path.parent.name}-{name}.keys'))
+        with suppress(UnknownCase):
+            published = Layout(path, published_config(name))
+            tests.append(pytest.param(published, id=f'{folder.name}-{name}.keys'))
     return tests
 
 
 @pytest.mark.parametrize('case', collect(GOLDEN_DIR))
-def test_golden(case: Case | Exception) -> None:
+def test_golden(case: Case | Layout | Exception) -> None:
     if isinstance(case, Exception):
-        pytest.fail(str(case))
-    check(case)
-
-
-@pytest.mark.parametrize(('config', 'path'), collect_layouts(GOLDEN_DIR))
-def test_layout(config: dict, path: Path) -> None:
-    """Entries of the state dict in order, number of parameters, LayerNorm epsilons."""
-    with DefaultScope.overwrite_default_scope('mmseg'), torch.device('meta'):
-        network = MODELS.build(config)
-    published = json.loads(path.read_text())
-    assert layout(network) == published['state_dict']
-    if 'parameters' in published:
-        assert (
-            sum(parameter.numel() for parameter in network.parameters()) == published['parameters']
-        )
-    for name, eps in published.get('layernorm_eps', {}).items():
-        assert network.get_submodule(name).eps == eps, name
+        pytest.fail(str(case), pytrace=False)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        check_layout(case) if isinstance(case, Layout) else check(case)
 
 
 def check(case: Case) -> None:
     """Compute the case and fail with every figure that differs."""
     torch.manual_seed(0)
     try:
-        with DefaultScope.overwrite_default_scope('mmseg'):
-            problems = mismatches(case, families.find(case)(case))
+        problems = mismatches(case, families.find(case)(case))
     except (BadIndex, UnknownCase, UnreadableInput) as error:
         problems = [str(error)]
     if problems:
         pytest.fail(f'{case.name}:\n  ' + '\n  '.join(problems), pytrace=False)
+
+
+def check_layout(published: Layout) -> None:
+    """Entries of the state dict in order, number of parameters, LayerNorms' epsilons."""
+    with torch.device('meta'):
+        network = MODELS.build(published.config)
+    content = json.loads(published.path.read_text())
+    assert layout(network) == content['state_dict']
+    if 'parameters' in content:
+        assert sum(p.numel() for p in network.parameters()) == content['parameters']
+    for name, eps in content.get('layernorm_eps', {}).items():
+        assert network.get_submodule(name).eps == eps, name

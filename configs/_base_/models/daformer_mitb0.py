@@ -1,7 +1,8 @@
-# The same network, small: MiT-B0 from scratch and a narrow head, for the toy world.
+# The same network, small: MiT-B0 and a narrow head, for the toy world. No drop path: 500 iterations from
+# scratch underfit.
 segmentor = dict(
     type='Segmentor',
-    backbone=dict(type='MiT', arch='b0', drop_path_rate=0.1),
+    backbone=dict(type='MiT', arch='b0', drop_path_rate=0.0),
     decode_head=dict(
         type='DAFormerHead',
         in_channels=[32, 64, 160, 256],

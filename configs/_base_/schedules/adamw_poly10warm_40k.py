@@ -1,6 +1,5 @@
 # DAFormer's schedule: AdamW, heads at ten times the rate, no decay for the encoder's norms,
 # linear warm-up over 1500 iterations times a linear decay to 0 over all iterations.
-max_iters = 40000
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='UDAOptimWrapperConstructor',
@@ -13,11 +12,16 @@ optim_wrapper = dict(
         )
     ),
 )
-# mmengine spreads a schedule over end - begin - 1 steps, hence the + 1.
 param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-6, begin=0, end=1500 + 1, by_epoch=False),
-    dict(type='PolyLR', power=1.0, eta_min=0.0, begin=0, end=max_iters + 1, by_epoch=False),
+    dict(
+        type='WarmupPolyLR',
+        power=1.0,
+        min_lr=0.0,
+        warmup_iters=1500,
+        warmup_ratio=1e-6,
+        by_epoch=False,
+    )
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=4000)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=40000, val_interval=4000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -1,15 +1,11 @@
 # A short schedule for the toy world, from scratch on the CPU: 500 iterations.
-max_iters = 500
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='UDAOptimWrapperConstructor',
-    optimizer=dict(type='AdamW', lr=6e-4, betas=(0.9, 0.999), weight_decay=0.01),
+    optimizer=dict(type='AdamW', lr=2e-3, betas=(0.9, 0.999), weight_decay=0.01),
     paramwise_cfg=dict(custom_keys=dict(norm=dict(decay_mult=0.0))),
 )
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-6, begin=0, end=50 + 1, by_epoch=False),
-    dict(type='PolyLR', power=1.0, eta_min=0.0, begin=0, end=max_iters + 1, by_epoch=False),
-]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
+param_scheduler = [dict(type='WarmupPolyLR', warmup_iters=50, by_epoch=False)]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=500, val_interval=500)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -1,5 +1,7 @@
 """When checkpoints are written, and how many are kept."""
 
+from pathlib import Path
+
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -26,6 +28,11 @@ class ExactCheckpointHook(Hook):
             raise ValueError(f'keep={keep}: keep at least 2 checkpoints, the newest may be damaged')
         self.interval = interval
         self.keep = keep
+
+    def before_train(self, runner: Runner) -> None:
+        if is_main_process():  # a run that was killed while it wrote leaves its temporary file
+            for rest in Path(runner.work_dir).glob('.iter_*.pth.*.tmp'):
+                rest.unlink()
 
     def after_train_iter(self, runner: Runner, *_, **__) -> None:
         if not (self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)):

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import Tensor
 
+from mmseg_uda.engine.hooks.checkpoint import ExactCheckpointHook
 from mmseg_uda.errors import UserError
 
 
@@ -17,19 +18,22 @@ class DeferredLossHook(RuntimeInfoHook):
     """mmengine's ``RuntimeInfoHook`` without its host round trip per value and step.
 
     Keeps the steps' values on the device and hands all of them to the message hub, averaged over
-    the ranks, just before a log line is due. There it also stops a run whose loss is not finite.
+    the ranks, just before a log line or a checkpoint is due. There it also stops a run whose loss
+    is not finite, so no checkpoint is replaced by a spoilt one.
     """
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
-        self.interval = next(h.interval for h in runner.hooks if isinstance(h, LoggerHook))
+        readers = (LoggerHook, ExactCheckpointHook)
+        self.intervals = {hook.interval for hook in runner.hooks if isinstance(hook, readers)}
         self.pending: list[dict[str, Tensor]] = []
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None
     ) -> None:
         self.pending.append(outputs or {})
-        if self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner):
+        due = any(self.every_n_train_iters(runner, interval) for interval in self.intervals)
+        if due or self.is_last_train_iter(runner):
             self._flush(runner)
 
     def _flush(self, runner: Runner) -> None:

@@ -41,7 +41,7 @@ def file_sampling(case: Case) -> Results:
     sampling.find_files(params['dataset_order'])
     np.random.seed(0)
     for train_id, index in (sampling.draw() for _ in range(1000)):
-        assert params['dataset_order'][index] in params['files'][str(train_id)]
+        assert params['dataset_order'][index] in sampling.files[train_id]
     return {
         'probs': sampling.probabilities,
         'params.class_order': sampling.classes,
@@ -92,7 +92,8 @@ def validity(case: Case) -> Results:
 @family('daformer', 'miou')
 def scored(case: Case) -> Results:
     number = case.params['num_classes']
-    prediction, truth = (torch.as_tensor(case.input(name)) for name in ('pred', 'gt'))
+    prediction = torch.as_tensor(case.input('pred'))
+    truth = torch.as_tensor(case.input('gt', 'ground truth', 'label'))
     subsets = {'mIoU16': SYNTHIA_16, 'mIoU13': SYNTHIA_13}
     result = scores(confusion_matrix(prediction, truth, number), subsets)
     means = {name: mean.iou for name, mean in result.means().items()}

@@ -2,10 +2,11 @@
 
 import mmengine.optim
 import torch
-from mmseg.registry import MODELS, PARAM_SCHEDULERS
+from mmseg.registry import MODELS
 from torch import nn
 
 import mmseg_uda.engine.optim  # noqa: F401 - registers the constructor
+from mmseg_uda.engine.schedules import WarmupPolyLR
 
 from ..cases import Case
 from ..networks import segmentor_config
@@ -19,32 +20,21 @@ def learning_rate(case: Case) -> Results:
     rates = base if isinstance(base, list) else [base]
     groups = [{'params': [nn.Parameter(torch.zeros(1))], 'lr': rate} for rate in rates]
     optimizer = torch.optim.SGD(groups)
-    schedules = [
-        PARAM_SCHEDULERS.build(dict(config, begin=0, by_epoch=False, optimizer=optimizer))
-        for config in _schedules(params)
-    ]
+    schedule = WarmupPolyLR(
+        optimizer,
+        end=params['max_iters'],
+        power=params.get('power', 1.0),
+        min_lr=params.get('min_lr', params.get('lr_min', 0.0)),
+        warmup_iters=params['warmup_iters'] if params.get('warmup') else 0,
+        warmup_ratio=params.get('warmup_ratio', 1.0),
+    )
     optimizer.step()  # torch warns where schedules move before their optimiser
     wanted, rows = params['iterations'], {}
     for iteration in range(max(wanted) + 1):
         rows[iteration] = [group['lr'] for group in optimizer.param_groups]
-        for schedule in schedules:
-            schedule.step()
+        schedule.step()
     rows = [rows[iteration] for iteration in wanted]
     return {'lr': rows if isinstance(base, list) else [rate for (rate,) in rows]}
-
-
-def _schedules(params: dict) -> list[dict]:
-    """mmengine's names for the published schedule; it counts ``end`` one further."""
-    poly = dict(
-        type='PolyLR',
-        power=params.get('power', 1.0),
-        eta_min=params.get('min_lr', params.get('lr_min', 0.0)),
-        end=params['max_iters'] + 1,
-    )
-    if not params.get('warmup'):
-        return [poly]
-    start, length = params['warmup_ratio'], params['warmup_iters']
-    return [dict(type='LinearLR', start_factor=start, end=length + 1), poly]
 
 
 @family('daformer', 'param_groups')

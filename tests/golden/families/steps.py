@@ -177,10 +177,10 @@ def batch(case: Case, i: int) -> UDABatch:
     source = tensor(case.input('source image', i=i))
     labels = label_maps(case.input('source labels', i=i, shape=source.shape))
     target = tensor(case.input('target image', i=i, shape=list(source.shape)))
-    valid = case.params.get('valid_pseudo_mask')
-    if valid:
-        valid = tensor(evaluate(valid, {'shape': labels.shape}))
-    return UDABatch(DomainBatch(source, labels), DomainBatch(target, valid=valid or None))
+    valid = None
+    if region := case.params.get('valid_pseudo_mask'):
+        valid = tensor(evaluate(region, {'shape': labels.shape}))
+    return UDABatch(DomainBatch(source, labels), DomainBatch(target, valid=valid))
 
 
 def record_calls(student: nn.Module) -> list[tuple]:

@@ -1,0 +1,42 @@
+"""The processes of one training: torchrun's variables, and how a process joins the others."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mmseg_uda.errors import UserError
+
+
+def torchrun_world() -> tuple[int, int] | None:
+    """(rank, world size) that torchrun's variables give, ``None`` if this process is on its own."""
+    if not {'RANK', 'WORLD_SIZE'} <= os.environ.keys():
+        return None
+    return int(os.environ['RANK']), int(os.environ['WORLD_SIZE'])
+
+
+@contextmanager
+def joined_processes() -> Iterator[None]:
+    """Join the processes that torchrun started: NCCL with a GPU each, gloo where there is none.
+
+    mmengine's ``init_dist`` sets a CUDA device in either case, which a CPU build of torch lacks.
+    After an error the group is left as it is: the others may wait in it, torchrun ends them.
+
+    Raises:
+        UserError: not started by torchrun, or more processes than GPUs.
+    """
+    import torch
+    from torch import distributed
+
+    if missing := {'RANK', 'LOCAL_RANK', 'WORLD_SIZE'} - os.environ.keys():
+        raise UserError(
+            f'--launcher pytorch: {", ".join(sorted(missing))} not set; start with torchrun, or '
+            'use run_experiments.py --gpus N'
+        )
+    gpus, local_rank = torch.cuda.device_count(), int(os.environ['LOCAL_RANK'])
+    if gpus and local_rank >= gpus:
+        raise UserError(f'process {local_rank + 1} of this machine has no GPU: it has {gpus}')
+    if gpus:
+        torch.cuda.set_device(local_rank)
+    distributed.init_process_group('nccl' if gpus else 'gloo')
+    yield
+    distributed.destroy_process_group()

@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_training import make_world, write_config
+
+
+@pytest.fixture(scope='session')
+def world(tmp_path_factory) -> Path:
+    """A tiny converted toy world; not to be changed."""
+    folder = tmp_path_factory.mktemp('world')
+    make_world(folder)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def tiny_config(world) -> str:
+    """A DAFormer config that trains in about a second."""
+    return write_config(world / 'tiny.py', world)
+
+
+@pytest.fixture
+def one_thread():
+    """Results that are compared bit by bit need the same number of threads everywhere."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

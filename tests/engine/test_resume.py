@@ -1,0 +1,166 @@
+"""A killed and resumed training ends with the very weights of an unbroken one."""
+
+import operator
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import run_experiments
+from mmseg_uda.engine.checkpoint import checkpoints, load_checkpoint
+from mmseg_uda.engine.records import flatten, read_record
+from tests.tiny_training import MAX_ITERS, ROOT, start
+from tools import train
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+
+LAST = f'iter_{MAX_ITERS}.pth'
+# Sleeps when the checkpoint of iteration 4 has been written, but not been renamed.
+SLOW_WRITE = """
+import os, sys, time
+fsync = os.fsync
+
+def slow_fsync(handle):
+    fsync(handle)
+    if '.iter_4.pth.' in os.readlink(f'/proc/self/fd/{handle}'):
+        time.sleep(600)
+
+os.fsync = slow_fsync
+from tools.train import main
+main(sys.argv[1:])
+"""
+
+
+def workers(number: int) -> list[str]:
+    return ['--cfg-options', f'train_dataloader.num_workers={number}']
+
+
+def wait_for(folder: Path, pattern: str, process=None, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not list(folder.glob(pattern)):
+        assert time.monotonic() < end and (process is None or process.poll() is None)
+        time.sleep(0.01)
+
+
+def kill(process) -> None:
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+
+
+def content(path: Path) -> dict:
+    """A checkpoint as one dict of dotted keys, without what tells one command from another."""
+    checkpoint = load_checkpoint(path)
+    del checkpoint['meta']['time'], checkpoint['meta']['config']
+    return flatten(checkpoint)
+
+
+def assert_same(path: Path, reference: Path) -> None:
+    """Every tensor (bit by bit), number and string of two checkpoints is equal."""
+    one, two = content(path), content(reference)
+    assert list(one) == list(two)
+    for key, value in one.items():
+        same = torch.equal if isinstance(value, torch.Tensor) else operator.eq
+        assert same(value, two[key]), key
+
+
+@pytest.fixture(scope='module')
+def unbroken(tiny_config, tmp_path_factory) -> Path:
+    """The work dir of a training that nobody disturbed."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp('unbroken')
+    train.main([tiny_config, '--work-dir', str(folder)])
+    torch.set_num_threads(threads)
+    return folder
+
+
+def test_a_checkpoint_holds_what_a_run_needs(unbroken):
+    checkpoint = load_checkpoint(unbroken / LAST)
+    weights = checkpoint['state_dict']
+    parts = {name.split('.')[0] for name in weights}
+    assert parts == {'student', 'teacher', 'parts', '_extra_state'}
+    assert checkpoint['meta']['iter'] == int(weights['_extra_state']) == MAX_ITERS
+    assert len(checkpoint['param_schedulers']) == 2 and checkpoint['optimizer']['state']
+    networks = (
+        'student.backbone.',
+        'teacher.network.backbone.',
+        'parts.feature_distance.encoder.',
+    )
+    one, two, three = (weights[f'{network}norm4.weight'] for network in networks)
+    assert not (torch.equal(one, two) or torch.equal(one, three) or torch.equal(two, three))
+
+
+def test_loader_workers_change_nothing(tiny_config, unbroken, tmp_path):
+    train.main([tiny_config, '--work-dir', str(tmp_path), *workers(2)])
+    assert_same(tmp_path / LAST, unbroken / LAST)
+
+
+def test_other_seed_is_another_run(tiny_config, unbroken, tmp_path):
+    train.main([tiny_config, '--work-dir', str(tmp_path), '--seed', '1'])
+    key = 'state_dict.student.decode_head.conv_seg.weight'
+    assert not torch.equal(content(tmp_path / LAST)[key], content(unbroken / LAST)[key])
+
+
+@pytest.mark.slow
+def test_killed_between_two_checkpoints(tiny_config, unbroken, tmp_path):
+    command = [tiny_config, '--work-dir', str(tmp_path), '--resume', *workers(2)]
+    process = start(ROOT / 'tools/train.py', *command)
+    wait_for(tmp_path, 'iter_2.pth', process)
+    time.sleep(0.1)
+    kill(process)
+    assert not (tmp_path / LAST).exists()
+    train.main(command)
+    assert_same(tmp_path / LAST, unbroken / LAST)
+
+
+@pytest.mark.slow
+def test_killed_while_a_checkpoint_is_written(tiny_config, unbroken, tmp_path):
+    command = [tiny_config, '--work-dir', str(tmp_path), '--resume', *workers(0)]
+    process = start('-c', SLOW_WRITE, *command)
+    wait_for(tmp_path, '.iter_4.pth.*.tmp', process)
+    kill(process)
+    assert [path.name for path in checkpoints(tmp_path)] == ['iter_2.pth']
+    train.main(command)
+    assert_same(tmp_path / LAST, unbroken / LAST)
+    assert not list(tmp_path.glob('.iter_*'))  # what the dead process left is gone
+
+
+@pytest.mark.slow
+def test_killed_experiment_goes_on_by_itself(tiny_config, unbroken, tmp_path, capsys):
+    command = ['--config', tiny_config, '--work-dir', str(tmp_path), *workers(0)]
+    process = start(ROOT / 'run_experiments.py', *command)
+    folder = tmp_path / 'train'
+    wait_for(folder, 'iter_2.pth', process)
+    kill(process)
+    assert read_record(folder)['finished'] is None
+    run_experiments.main(command)
+    said = capsys.readouterr().out
+    assert 'goes on from iter_' in said and 'mIoU' in said
+    assert_same(folder / LAST, unbroken / LAST)
+    run_experiments.main(command)
+    assert capsys.readouterr().out.count('done already') == 2
+
+
+@pytest.mark.parametrize('how', ['truncated', 'byte flipped'])
+def test_damaged_newest_checkpoint_falls_back(tiny_config, unbroken, tmp_path, how):
+    os.link(unbroken / 'iter_4.pth', tmp_path / 'iter_4.pth')
+    data = bytearray((unbroken / LAST).read_bytes())
+    if how == 'truncated':
+        data = data[: len(data) // 2]
+    else:
+        data[len(data) // 2] ^= 1
+    (tmp_path / LAST).write_bytes(data)
+    train.main([tiny_config, '--work-dir', str(tmp_path), '--resume'])
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'WARNING' in log and f'{tmp_path / LAST} is damaged' in log
+    assert 'iter_4.pth at iteration 4' in log
+    assert_same(tmp_path / LAST, unbroken / LAST)
+
+
+def test_finished_run_resumed_stays_as_it_is(tiny_config, unbroken):
+    before = (unbroken / LAST).read_bytes()
+    train.main([tiny_config, '--work-dir', str(unbroken), '--resume'])
+    assert (unbroken / LAST).read_bytes() == before

@@ -1,0 +1,113 @@
+"""A tiny toy world and a DAFormer config for it that trains in about a second."""
+
+import io
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZE = 64, 128
+MAX_ITERS = 6
+INTERVAL = 2  # iterations between two checkpoints
+
+# Everything that draws is on: dropout, drop path, rare class sampling, flips, jitter, blur.
+CONFIG = f"""
+_base_ = {str(ROOT / 'configs/toy/daformer_mitb0_toy_game2city.py')!r}
+WORLD = {{world!r}}
+source_pipeline = [
+    dict(type='LabelFirstCrop', scale=(160, 80), crop_size={SIZE}, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDomain'),
+]
+target_pipeline = source_pipeline
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(
+    batch_size=2,
+    dataset=dict(
+        source=dict(data_root=WORLD + '/gta', pipeline=source_pipeline),
+        target=dict(data_root=WORLD + '/cityscapes', pipeline=target_pipeline),
+        rare_class_sampling=dict(data_root=WORLD + '/gta', min_pixels=0),
+    ),
+)
+val_dataloader = dict(dataset=dict(data_root=WORLD + '/cityscapes', pipeline=test_pipeline))
+test_dataloader = val_dataloader
+model = dict(
+    threshold=0.07,
+    jitter_threshold=0.0,
+    segmentor=dict(
+        pretrained=WORLD + '/mit_b0.pth', decode_head=dict(channels=8, embed_dims=8)
+    ),
+    parts=dict(
+        feature_distance=dict(type='FeatureDistance', classes=list(range(19)), min_ratio=0.25)
+    ),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1e-6, begin=0, end=3 + 1, by_epoch=False),
+    dict(type='PolyLR', power=1.0, eta_min=0.0, begin=0, end={MAX_ITERS} + 1, by_epoch=False),
+]
+train_cfg = dict(max_iters={MAX_ITERS}, val_interval=4)
+default_hooks = dict(checkpoint=dict(interval={INTERVAL}), logger=dict(interval=1))
+custom_hooks = [dict(type='ProgressBarHook'), dict(type='PicturePanelHook', interval=5)]
+"""
+
+
+def make_world(folder: Path) -> None:
+    """Game and city looks, converted by our tools, and made-up backbone weights."""
+    from mmengine.registry import DefaultScope
+    from mmseg.registry import MODELS
+
+    import mmseg_uda.register  # noqa: F401
+    from mmseg_uda.toy import make_world
+    from tools.convert_datasets import cityscapes, gta
+
+    make_world(folder, size=SIZE, counts=dict(train=8, val=3, test=0), looks=('game', 'city'))
+    gta.main([str(folder / 'gta'), '--nproc', '1'])
+    cityscapes.main([str(folder / 'cityscapes'), '--nproc', '1'])
+    with DefaultScope.overwrite_default_scope('mmseg'), torch.random.fork_rng():
+        torch.manual_seed(7)
+        backbone = MODELS.build(dict(type='MiT', arch='b0'))
+        backbone.init_weights()
+    torch.save(backbone.state_dict(), folder / 'mit_b0.pth')
+
+
+def write_config(path: Path, world: Path, more: str = '') -> str:
+    """Write the config, with further lines at its end; returns its path."""
+    path.write_text(CONFIG.format(world=str(world)) + more)
+    return str(path)
+
+
+def environment() -> dict[str, str]:
+    """Of commands: one thread each, as for the runs inside the test process."""
+    return os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
+
+
+def start(*arguments: str, **options) -> subprocess.Popen:
+    """Start a Python command in the background."""
+    output = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)], env=environment(), **(output | options)
+    )
+
+
+def failure(main, *arguments: str) -> str:
+    """Run a command line's ``main`` that must fail; returns its one line after ``error: ``."""
+    from mmseg_uda.errors import run_cli
+
+    shown = io.StringIO()
+    try:
+        with redirect_stderr(shown):
+            run_cli(lambda: main(list(map(str, arguments))))
+    except SystemExit as end:
+        assert end.code == 2, shown.getvalue()
+    lines = [line for line in shown.getvalue().splitlines() if line.startswith('error: ')]
+    assert len(lines) == 1 and lines[0] == shown.getvalue().splitlines()[-1], shown.getvalue()
+    assert 'Traceback' not in shown.getvalue()
+    return lines[0]

@@ -1,5 +1,5 @@
-# Toy world, SePiCo, BankCL: contrast from iteration 100 of 500. The toy's crops are as large as its
-# images, so every target crop is the whole image; they have no car hood to ignore.
+# Toy world, SePiCo (BankCL), with contrast from iteration 100 of 500. Crops are as large as
+# the images here, so the crop of a target image is all of it; there is no car hood to ignore.
 _base_ = [
     '../_base_/toy_runtime.py',
     '../_base_/datasets/toy_game_to_city.py',

@@ -74,7 +74,7 @@ def _differences(case: Case, output: Output, result: Any, noise: Any = 0.0) -> l
 def _nested_differences(case: Case, name: str, actual: Any, expected: Any) -> list[str]:
     """Differences in mappings and lists; numbers have the tolerance of the case.
 
-    A case may give other tolerances for what is logged: ``log_tolerance``, of losses and accuracies.
+    A case may give others for what is logged: ``log_tolerance``, of losses and accuracies.
     """
     if isinstance(expected, Mapping) and isinstance(actual, Mapping):
         keys = [*expected, *(key for key in actual if key not in expected)]

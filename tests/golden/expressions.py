@@ -314,7 +314,9 @@ WORDS: dict[str, Callable[[Any, re.Match], Any]] = {
     r'^(?:times|multiplied by) (-?[\d.eE+-]+)$': _multiply,
     r'^times ([\d.]+), softmax over dim 1$': lambda value, match: _softmax(_multiply(value, match)),
     r'^(?:each row )?L2-normalised(?: over dim 1)?$': _normalised,
-    rf'^u = clip\(rint\({NUMBER} \+ {NUMBER}\*z\), {NUMBER}, {NUMBER}\)( as uint8.*)?$': _quantised,
+    rf'^u = clip\(rint\({NUMBER} \+ {NUMBER}\*z\), {NUMBER}, {NUMBER}\)( as uint8.*)?$': (
+        _quantised
+    ),
     r'^x = \(u - mean\) / std per channel, mean = (\(.*?\)), std = (\(.*?\)), float32$': _standardised,
     rf'^(?:{NUMBER} \* )?z\*\*2$': _squared,
     rf'^{NUMBER} \+ {NUMBER}\*z$': _shifted,

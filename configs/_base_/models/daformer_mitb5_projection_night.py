@@ -1,4 +1,4 @@
-# The network with class weights for the night: in the cross entropy, and where predictions are decided.
+# The network with class weights for the night: in the cross entropy, and in the final decision.
 _base_ = ['./daformer_mitb5_projection.py', './night_weights.py']
 segmentor = dict(
     class_weight={{_base_.train_class_weight}},

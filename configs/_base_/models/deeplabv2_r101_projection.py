@@ -1,23 +1,6 @@
 # DeepLabV2 with all four dilations, and a projection head on the last stage for pixel contrast.
-norm_cfg = dict(type='BN', requires_grad=True)
+_base_ = './deeplabv2_r101.py'
 segmentor = dict(
-    type='Segmentor',
-    pretrained='pretrained/resnet101_v1c-e67eebb6.pth',
-    backbone=dict(
-        type='ResNetV1c',
-        depth=101,
-        num_stages=4,
-        out_indices=(0, 1, 2, 3),
-        strides=(1, 2, 1, 1),
-        dilations=(1, 1, 2, 4),
-        contract_dilation=True,
-        norm_cfg=norm_cfg,
-        norm_eval=False,
-        style='pytorch',
-    ),
-    decode_head=dict(
-        type='DLV2Head', in_channels=2048, in_index=3, dilations=(6, 12, 18, 24), num_classes=19
-    ),
+    decode_head=dict(dilations=(6, 12, 18, 24)),
     auxiliary_head=dict(type='ProjectionHead', in_channels=2048, in_index=3, channels=512),
-    test_cfg=dict(mode='whole'),
 )

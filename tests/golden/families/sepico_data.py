@@ -1,4 +1,4 @@
-"""What SePiCo shares with other methods: augmentation, schedules, data, scores, as its cases give it."""
+"""What SePiCo shares with others, as its cases give it: augmentation, schedules, data, scores."""
 
 import itertools
 import json

@@ -229,7 +229,7 @@ def batch(case: Case, i: int) -> UDABatch:
 
 
 def record_student_calls(method: SePiCo) -> dict[str, Tensor]:
-    """Fills up while the step runs: the images that the student sees, the labels of the contrast."""
+    """Fills while the step runs: the images that the student sees, the contrast's labels."""
     seen: dict[str, Tensor] = {}
     features, loss = type(method.student).features, type(method.contrast).loss
     order = ['source_strong', 'target_strong', 'mixed']

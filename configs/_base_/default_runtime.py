@@ -12,9 +12,7 @@ log_level = 'INFO'
 log_processor = dict(
     by_epoch=False, window_size=50, mean_pattern=r'.*(loss|acc|time|data_time|grad_norm).*'
 )
-visualizer = dict(
-    type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
-)
+visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
 default_hooks = dict(
     runtime_info=dict(type='DeferredLossHook'),
     timer=dict(type='IterTimerHook'),

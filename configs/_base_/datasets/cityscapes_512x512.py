@@ -1,46 +1,5 @@
-# Cityscapes with its labels, crops of 512 x 512: the oracle.
-crop_size = (512, 512)
-source_pipeline = [
-    dict(type='LabelFirstCrop', scale=(1024, 512), crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDomain'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(1024, 512), keep_ratio=True),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
-]
-train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    pin_memory=True,
-    sampler=dict(type='PositionSampler', batch_size=2),
-    collate_fn=dict(type='collate_domains'),
-    dataset=dict(
-        type='SourceTargetDataset',
-        seed=0,
-        source=dict(
-            type='CityscapesDataset',
-            data_root='data/cityscapes',
-            data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
-            pipeline=source_pipeline,
-        ),
-    ),
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='CityscapesDataset',
-        data_root='data/cityscapes',
-        data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
-        pipeline=test_pipeline,
-    ),
-)
+# The oracle: Cityscapes with its labels, crops of 512 x 512.
+_base_ = ['./loaders.py', './sources/cityscapes_512x512.py', './targets/cityscapes_512x512.py']
+train_dataloader = dict(dataset=dict(source={{_base_.source}}))
+val_dataloader = dict(dataset={{_base_.test_set}})
 test_dataloader = val_dataloader
-val_evaluator = dict(type='SegmentationMetric')
-test_evaluator = val_evaluator

@@ -1,57 +1,11 @@
-# Toy world: game look (labelled) to city look. The files are made by tools/make_toy_world.py.
-crop_size = (128, 256)
-source_pipeline = [
-    dict(type='LabelFirstCrop', scale=(256, 128), crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDomain'),
-]
-target_pipeline = [
-    dict(type='LabelFirstCrop', scale=(256, 128), crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDomain'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(256, 128), keep_ratio=True),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
-]
+# Toy world: game look to city look.
+_base_ = ['./loaders.py', './sources/toy_game.py', './targets/toy_city.py']
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,
     persistent_workers=False,
-    pin_memory=True,
-    sampler=dict(type='PositionSampler', batch_size=4),
-    collate_fn=dict(type='collate_domains'),
-    dataset=dict(
-        type='SourceTargetDataset',
-        seed=0,
-        source=dict(
-            type='GTADataset',
-            data_root='data/toy/gta',
-            data_prefix=dict(img_path='images', seg_map_path='labels'),
-            pipeline=source_pipeline,
-        ),
-        target=dict(
-            type='CityscapesDataset',
-            data_root='data/toy/cityscapes',
-            data_prefix=dict(img_path='leftImg8bit/train'),
-            pipeline=target_pipeline,
-        ),
-    ),
+    sampler=dict(batch_size=4),
+    dataset=dict(source={{_base_.source}}, target={{_base_.target}}),
 )
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=0,
-    persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='CityscapesDataset',
-        data_root='data/toy/cityscapes',
-        data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
-        pipeline=test_pipeline,
-    ),
-)
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset={{_base_.test_set}})
 test_dataloader = val_dataloader
-val_evaluator = dict(type='SegmentationMetric')
-test_evaluator = val_evaluator

@@ -1,5 +1,5 @@
-# The same network, small: MiT-B0 and a narrow head, for the toy world. No drop path: 500 iterations from
-# scratch underfit.
+# The same network, small: MiT-B0 and a narrow head, for the toy world. No drop path, because 500
+# iterations from scratch underfit.
 segmentor = dict(
     type='Segmentor',
     backbone=dict(type='MiT', arch='b0', drop_path_rate=0.0),

@@ -1,0 +1,22 @@
+# Cityscapes without labels, resized to 512 rows; tested on its validation images.
+target = dict(
+    type='CityscapesDataset',
+    data_root='data/cityscapes',
+    data_prefix=dict(img_path='leftImg8bit/train'),
+    pipeline=[
+        dict(type='LabelFirstCrop', scale=(1024, 512), crop_size=(512, 512)),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackDomain'),
+    ],
+)
+test_set = dict(
+    type='CityscapesDataset',
+    data_root='data/cityscapes',
+    data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
+    pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=(1024, 512), keep_ratio=True),
+        dict(type='LoadAnnotations'),
+        dict(type='PackSegInputs'),
+    ],
+)

@@ -1,69 +1,22 @@
-# SYNTHIA (labelled) to Cityscapes with the settings of SePiCo from GTA: crops of 640 x 640 of the
-# source. Target images are not cropped: the method chooses their crops by their pseudo-labels.
-crop_size = (640, 640)
-source_pipeline = [
-    dict(type='LabelFirstCrop', scale=(1280, 760), crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDomain'),
-]
-target_pipeline = [
-    dict(type='LabelFirstCrop', scale=(1280, 640), crop_size=None),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDomain'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(1280, 640), keep_ratio=True),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
-]
+# SYNTHIA to Cityscapes with the settings of SePiCo from GTA.
+_base_ = ['./loaders.py', './sources/synthia_640x640.py', './targets/cityscapes_uncropped.py']
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    pin_memory=True,
-    sampler=dict(type='PositionSampler', batch_size=2),
-    collate_fn=dict(type='collate_domains'),
     dataset=dict(
-        type='SourceTargetDataset',
-        seed=0,
-        source=dict(
-            type='SYNTHIADataset',
-            data_root='data/synthia',
-            data_prefix=dict(img_path='RGB', seg_map_path='GT/LABELS'),
-            pipeline=source_pipeline,
-        ),
-        target=dict(
-            type='CityscapesDataset',
-            data_root='data/cityscapes',
-            data_prefix=dict(img_path='leftImg8bit/train'),
-            pipeline=target_pipeline,
-        ),
+        source={{_base_.source}},
+        target={{_base_.target}},
         rare_class_sampling=dict(
             data_root='data/synthia', class_temp=0.01, min_pixels=3000, min_crop_ratio=0.5
         ),
-    ),
+    )
 )
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='CityscapesDataset',
-        data_root='data/cityscapes',
-        data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
-        pipeline=test_pipeline,
-    ),
-)
+val_dataloader = dict(dataset={{_base_.test_set}})
 test_dataloader = val_dataloader
+# Scores of the classes that SYNTHIA labels: 16 without terrain, truck and train; 13 also without
+# wall, fence and pole.
 val_evaluator = dict(
-    type='SegmentationMetric',
-    # the classes that SYNTHIA labels: without terrain, truck, train; mIoU13 also without
-    # wall, fence, pole
     subsets=dict(
         mIoU16=[0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 15, 17, 18],
         mIoU13=[0, 1, 2, 6, 7, 8, 10, 11, 12, 13, 15, 17, 18],
-    ),
+    )
 )
 test_evaluator = val_evaluator

@@ -317,7 +317,9 @@ WORDS: dict[str, Callable[[Any, re.Match], Any]] = {
     rf'^u = clip\(rint\({NUMBER} \+ {NUMBER}\*z\), {NUMBER}, {NUMBER}\)( as uint8.*)?$': (
         _quantised
     ),
-    r'^x = \(u - mean\) / std per channel, mean = (\(.*?\)), std = (\(.*?\)), float32$': _standardised,
+    r'^x = \(u - mean\) / std per channel, mean = (\(.*?\)), std = (\(.*?\)), float32$': (
+        _standardised
+    ),
     rf'^(?:{NUMBER} \* )?z\*\*2$': _squared,
     rf'^{NUMBER} \+ {NUMBER}\*z$': _shifted,
     r'^(?:then )?row (\d+) set to zero$': _cleared_row,

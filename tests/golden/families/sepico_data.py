@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import torch
 from mmseg.datasets.transforms import RandomFlip
-from mmseg.registry import PARAM_SCHEDULERS
 from PIL import Image
 from torch import nn
 
@@ -30,7 +29,7 @@ from ..cases import Case
 from ..expressions import evaluate
 from . import Results, family
 from .functions import tensor
-from .optim import _schedules
+from .optim import rates_at
 
 
 @family('sepico', 'blur')
@@ -58,20 +57,7 @@ def jittered(case: Case) -> Results:
 @family('sepico', 'lr_')
 def learning_rates(case: Case) -> Results:
     base, wanted = case.params['base_lr'], case.outputs['iters'].expected.tolist()
-    parameters = [nn.Parameter(torch.zeros(1)) for _ in range(2)]
-    groups = zip(parameters, (base, 10 * base), strict=True)
-    optimizer = torch.optim.SGD([{'params': [p], 'lr': rate} for p, rate in groups])
-    schedules = [
-        PARAM_SCHEDULERS.build(dict(config, begin=0, by_epoch=False, optimizer=optimizer))
-        for config in _schedules(case.params)
-    ]
-    optimizer.step()  # torch warns where schedules move before their optimiser
-    rows = {}
-    for iteration in range(max(wanted) + 1):
-        rows[iteration] = [group['lr'] for group in optimizer.param_groups]
-        for schedule in schedules:
-            schedule.step()
-    return {'iters': wanted, 'lr': [rows[iteration] for iteration in wanted]}
+    return {'iters': wanted, 'lr': rates_at(wanted, [base, 10 * base], case.params)}
 
 
 @family('sepico', 'ema_alpha')

@@ -27,12 +27,13 @@ class PixelContrast(nn.Module):
             its mean (ProtoCL).
         temperature: of all similarities (tau).
         regulariser: weight of the regulariser, relative to the contrast.
-        weight: of the whole loss; with several maps one for each.
+        weight: of the whole loss; with several maps one number for all, or one for each.
         min_ratio: share of a cell's pixels that its class must reach.
         bank_size: rows of a class's bank, for 'bank'.
+        num_maps: how many maps of embeddings there are.
 
     Raises:
-        UserError: unknown variant.
+        UserError: unknown variant, or another number of weights than of maps.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class PixelContrast(nn.Module):
         weight: float | Sequence[float] = 1.0,
         min_ratio: float = 0.75,
         bank_size: int = 200,
+        num_maps: int = 1,
     ) -> None:
         super().__init__()
         if variant not in VARIANTS:
@@ -53,7 +55,9 @@ class PixelContrast(nn.Module):
         self.variant = variant
         self.temperature = temperature
         self.regulariser = regulariser
-        self.weights = [weight] if isinstance(weight, (int, float)) else list(weight)
+        self.weights = [weight] * num_maps if isinstance(weight, int | float) else list(weight)
+        if len(self.weights) != num_maps:
+            raise UserError(f'contrast.weight has {len(self.weights)} numbers for {num_maps} maps')
         self.min_ratio = min_ratio
         bank_size = bank_size if variant == 'bank' else 0
         self.statistics = nn.ModuleList(

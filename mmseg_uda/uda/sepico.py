@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 from mmseg.registry import MODELS
 
+from mmseg_uda.errors import UserError
 from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
 from mmseg_uda.uda.class_balanced_crop import best_corners, crop_domain
 from mmseg_uda.uda.method import Losses
@@ -37,6 +38,9 @@ class SePiCo(SelfTraining):
         start_iteration: of the contrastive losses; the statistics grow from the start.
         crop_max_ratio: a crop in which one class has this share is no candidate.
         options: of :class:`SelfTraining` (segmentor, alpha, threshold, parts, ...).
+
+    Raises:
+        UserError: the segmentor has no projection head; see also :class:`PixelContrast`.
     """
 
     def __init__(
@@ -51,8 +55,11 @@ class SePiCo(SelfTraining):
         self.crop_size = tuple(crop_size)
         self.start_iteration = start_iteration
         self.crop_max_ratio = crop_max_ratio
+        if not self.student.with_auxiliary_head:
+            raise UserError('SePiCo needs a ProjectionHead: set segmentor.auxiliary_head')
+        head = self.student.auxiliary_head
         self.contrast = PixelContrast(
-            self.student.num_classes, self.student.auxiliary_head.channels, **contrast or {}
+            self.student.num_classes, head.channels, num_maps=head.num_outputs, **contrast or {}
         )
 
     def passes(self, batch: UDABatch) -> Iterator[Losses]:

@@ -83,7 +83,7 @@ def test_without_labels_the_loss_is_zero_and_still_backpropagates(variant):
 
 @pytest.mark.parametrize('variant', VARIANTS)
 def test_several_maps_have_statistics_and_weights_of_their_own(variant):
-    weighted = PixelContrast(CLASSES, CHANNELS, variant, TEMPERATURE, weight=[1.0, 0.5])
+    weighted = PixelContrast(CLASSES, CHANNELS, variant, TEMPERATURE, weight=[1.0, 0.5], num_maps=2)
     alone = [PixelContrast(CLASSES, CHANNELS, variant, TEMPERATURE) for _ in range(2)]
     truth = labels(0, 4).repeat_interleave(4, 1).repeat_interleave(4, 2)
     maps = [cells(1, 8), cells(2, 4)]
@@ -100,9 +100,11 @@ def test_labels_that_do_not_divide_into_cells_are_refused():
         contrast('dist').loss([cells(0)], torch.zeros(2, 66, 64, dtype=torch.int64))
 
 
-def test_an_unknown_variant_is_refused():
+def test_wrong_options_are_refused():
     with pytest.raises(UserError, match="'mean', choose one of"):
         PixelContrast(CLASSES, CHANNELS, 'mean')
+    with pytest.raises(UserError, match='2 numbers for 3 maps'):
+        PixelContrast(CLASSES, CHANNELS, weight=[1.0, 0.5], num_maps=3)
 
 
 def test_nothing_is_larger_than_a_few_times_the_embeddings():

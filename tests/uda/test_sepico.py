@@ -6,6 +6,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmengine.registry import DefaultScope
 
+from mmseg_uda.errors import UserError
 from mmseg_uda.uda.distributed import average_gradients
 from mmseg_uda.uda.pixel_contrast import VARIANTS
 
@@ -13,18 +14,16 @@ from .conftest import build, segmentor, uda_batch
 from .test_self_training import optimiser
 
 STEPS = 3
+ALL_FUSION = dict(
+    in_channels=[32, 64, 160, 256], in_index=[0, 1, 2, 3], input_transform='resize_concat'
+)
 
 
-def sepico(variant='dist', norm='BN', parts=None, **options):
+def sepico(variant='dist', norm='BN', parts=None, projection=None, **options):
     network = segmentor(norm=norm)
     norm_cfg = network['decode_head']['norm_cfg']
     network['auxiliary_head'] = dict(
-        type='ProjectionHead',
-        in_channels=[32, 64, 160, 256],
-        in_index=[0, 1, 2, 3],
-        input_transform='resize_concat',
-        channels=16,
-        norm_cfg=norm_cfg,
+        type='ProjectionHead', channels=16, norm_cfg=norm_cfg, **projection or ALL_FUSION
     )
     return build(
         dict(
@@ -57,6 +56,18 @@ def batch_of(seed):
     batch.source.images = batch.source.images[..., :32, :32].contiguous()
     batch.source.labels = batch.source.labels[..., :32, :32].contiguous()
     return batch
+
+
+def test_a_segmentor_without_projection_head_is_refused():
+    with pytest.raises(UserError, match='needs a ProjectionHead'):
+        build(dict(type='SePiCo', segmentor=segmentor(), crop_size=(32, 32)))
+
+
+def test_several_maps_are_contrasted_each_by_itself():
+    head = dict(in_channels=[64, 256], in_index=[1, 3], input_transform='multiple_select')
+    method = sepico('bank', projection=head)
+    assert steps(method, 2)[1]['aux.loss_cl'].isfinite()
+    assert len(method.contrast.statistics) == 2
 
 
 def test_the_contrast_begins_at_its_iteration():

@@ -59,6 +59,7 @@ def contrast_of_several_maps(case: Case) -> Results:
         temperature=params['contrast_temp'],
         regulariser=params['reg_relative_weight'] * params['use_reg'],
         weight=params['loss_weight'],
+        num_maps=np.size(params['loss_weight']),
         min_ratio=params.get('scale_min_ratio', 0.75),
     )
     return contrast_and_gradients(case, contrast, range(len(contrast.statistics)))

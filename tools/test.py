@@ -172,7 +172,7 @@ def build_evaluator(args: argparse.Namespace, config: 'Config', metainfo: dict) 
 
     from mmseg_uda import __version__
     from mmseg_uda.evaluation import SegmentationMetric
-    from mmseg_uda.evaluation.inference import BUILD_ERRORS
+    from mmseg_uda.errors import BUILD_ERRORS
 
     checkpoint = Path(args.checkpoint)
     if args.work_dir is None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 
 from mmseg_uda.engine.checkpoint import checkpoints
@@ -55,6 +56,8 @@ def load_config(
     if 'train_dataloader' in config:
         config.model.seed = config.train_dataloader.dataset.seed = randomness['seed']
         config.train_dataloader.sampler.batch_size = config.train_dataloader.batch_size
+        if not torch.cuda.is_available():  # torch warns of pinned memory that nobody needs
+            config.train_dataloader.pin_memory = False
     config.work_dir = str(work_dir or config.get('work_dir') or Path('work_dirs') / path.stem)
     if tensorboard:
         try:

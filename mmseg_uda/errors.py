@@ -3,6 +3,9 @@
 import sys
 from collections.abc import Callable
 
+# What building a component from a config raises when a key or a type is wrong.
+BUILD_ERRORS = (TypeError, KeyError, ValueError, AttributeError, AssertionError, ImportError)
+
 
 class UserError(Exception):
     """Bad input. The message is one line that names the file, the value and what to do."""

@@ -1,13 +1,14 @@
 """A tiny toy world and a DAFormer config for it that trains in about a second."""
 
-import io
 import os
 import subprocess
 import sys
-from contextlib import redirect_stderr
 from pathlib import Path
 
+import pytest
 import torch
+
+from mmseg_uda.errors import run_cli
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = 64, 128
@@ -43,7 +44,9 @@ model = dict(
     threshold=0.07,
     jitter_threshold=0.0,
     segmentor=dict(
-        pretrained=WORLD + '/mit_b0.pth', decode_head=dict(channels=8, embed_dims=8)
+        pretrained=WORLD + '/mit_b0.pth',
+        backbone=dict(drop_path_rate=0.1),
+        decode_head=dict(channels=8, embed_dims=8, dropout_ratio=0.1),
     ),
     parts=dict(
         feature_distance=dict(type='FeatureDistance', classes=list(range(19)), min_ratio=0.25)
@@ -97,17 +100,12 @@ def start(*arguments: str, **options) -> subprocess.Popen:
     )
 
 
-def failure(main, *arguments: str) -> str:
-    """Run a command line's ``main`` that must fail; returns its one line after ``error: ``."""
-    from mmseg_uda.errors import run_cli
-
-    shown = io.StringIO()
-    try:
-        with redirect_stderr(shown):
-            run_cli(lambda: main(list(map(str, arguments))))
-    except SystemExit as end:
-        assert end.code == 2, shown.getvalue()
-    lines = [line for line in shown.getvalue().splitlines() if line.startswith('error: ')]
-    assert len(lines) == 1 and lines[0] == shown.getvalue().splitlines()[-1], shown.getvalue()
-    assert 'Traceback' not in shown.getvalue()
+def failure(capfd, main, *arguments: str | Path) -> str:
+    """Run a command's ``main``, which must end with status 2 and one line; returns that line."""
+    with pytest.raises(SystemExit) as end:
+        run_cli(lambda: main([str(argument) for argument in arguments]))
+    shown = capfd.readouterr().err
+    lines = [line for line in shown.splitlines() if line.startswith('error: ')]
+    assert end.value.code == 2 and 'Traceback' not in shown
+    assert len(lines) == 1 and shown.endswith(f'{lines[0]}\n'), shown
     return lines[0]

@@ -171,8 +171,8 @@ def build_evaluator(args: argparse.Namespace, config: 'Config', metainfo: dict) 
     from mmengine.evaluator import Evaluator
 
     from mmseg_uda import __version__
+    from mmseg_uda.errors import BUILD_ERRORS
     from mmseg_uda.evaluation import SegmentationMetric
-    from mmseg_uda.evaluation.inference import BUILD_ERRORS
 
     checkpoint = Path(args.checkpoint)
     if args.work_dir is None:

@@ -8,6 +8,7 @@ import os
 
 from mmseg.datasets import BaseSegDataset, BDD100KDataset, CityscapesDataset
 from mmseg.registry import DATASETS
+from torch.utils.data import Dataset
 
 from mmseg_uda.errors import UserError
 
@@ -102,3 +103,24 @@ def _check_files(name: str, meaning: str, paths: list[str]) -> None:
         f'{name}: {len(missing)} of {len(paths)} {meaning} files are missing, first '
         f'{missing[0]}{advice}'
     )
+
+
+class NamedErrors(Dataset):
+    """A data set whose errors name the files of the sample that cannot be loaded."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.metainfo = dataset.metainfo
+        self.infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> dict:
+        try:
+            return self.dataset[index]
+        except Exception as error:
+            files = [self.infos[index].get(key) for key in ('img_path', 'seg_map_path')]
+            names = ' or its label '.join(file for file in files if file)
+            reason = str(error).strip().split('\n')[-1]
+            raise UserError(f'{names} cannot be read: {type(error).__name__}: {reason}') from error

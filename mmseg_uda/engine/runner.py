@@ -12,7 +12,7 @@ from mmseg.registry import RUNNERS
 from torch import nn
 
 from mmseg_uda import __version__
-from mmseg_uda.datasets.segmentation import build_dataset
+from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset
 from mmseg_uda.engine.checkpoint import (
     load_checkpoint,
     load_weights,
@@ -20,7 +20,6 @@ from mmseg_uda.engine.checkpoint import (
     save_checkpoint,
 )
 from mmseg_uda.errors import UserError
-from mmseg_uda.evaluation.inference import NamedErrors
 
 
 @RUNNERS.register_module()

@@ -8,12 +8,10 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import init_dist, is_distributed
 
 from mmseg_uda.engine.checkpoint import checkpoints
 from mmseg_uda.engine.runner import UDARunner
-from mmseg_uda.errors import UserError
-from mmseg_uda.evaluation.inference import BUILD_ERRORS
+from mmseg_uda.errors import BUILD_ERRORS, UserError
 
 # Top-level keys of a config that are read besides the runner's own arguments.
 OPTIONS = ('custom_imports', 'runner_type', 'channels_last', 'compile', 'sync_bn')
@@ -58,6 +56,8 @@ def load_config(
     if 'train_dataloader' in config:
         config.model.seed = config.train_dataloader.dataset.seed = randomness['seed']
         config.train_dataloader.sampler.batch_size = config.train_dataloader.batch_size
+        if not torch.cuda.is_available():  # torch warns of pinned memory that nobody needs
+            config.train_dataloader.pin_memory = False
     config.work_dir = str(work_dir or config.get('work_dir') or Path('work_dirs') / path.stem)
     if tensorboard:
         try:
@@ -73,7 +73,7 @@ def train(config: Config, resume: bool = False, launcher: str = 'none') -> Path:
 
     Args:
         resume: go on from the newest whole checkpoint in ``config.work_dir``, if there is one.
-        launcher: ``none``, or ``pytorch`` below torchrun.
+        launcher: ``none``, or ``pytorch`` when the processes have joined (``joined_processes``).
 
     Raises:
         UserError: whatever the user can mend; nothing that exists is overwritten.
@@ -85,9 +85,8 @@ def train(config: Config, resume: bool = False, launcher: str = 'none') -> Path:
         )
     config.resume = resume
     config.launcher = launcher
-    config.env_cfg.dist_cfg.backend = 'nccl' if torch.cuda.is_available() else 'gloo'
-    if launcher != 'none' and not is_distributed():
-        init_dist(launcher, **config.env_cfg.dist_cfg)
+    # mmengine finds loggers and writers by this name; stages of one process must not share them.
+    config.experiment_name = config.work_dir
     runner = build_runner(config)
     runner.train()
     return Path(config.work_dir) / f'iter_{runner.max_iters}.pth'

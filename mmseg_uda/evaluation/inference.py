@@ -16,16 +16,13 @@ from mmengine.runner import Runner
 from mmseg.models import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from mmseg_uda.datasets.image_files import read_image
-from mmseg_uda.datasets.segmentation import build_dataset
+from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset
 from mmseg_uda.engine.checkpoint import load_segmentor_weights
-from mmseg_uda.errors import UserError
-
-# What building a component from a config raises when a key or a type is wrong.
-BUILD_ERRORS = (TypeError, KeyError, ValueError, AttributeError, AssertionError, ImportError)
+from mmseg_uda.errors import BUILD_ERRORS, UserError
 
 
 def build_segmentor(
@@ -86,27 +83,6 @@ def build_test_loader(config: Config, labels: bool) -> DataLoader:
         return Runner.build_dataloader(options, seed=0)
     except BUILD_ERRORS as error:
         raise UserError(f'config {config.filename}: test_dataloader: {error}') from error
-
-
-class NamedErrors(Dataset):
-    """A data set whose errors name the files of the sample that cannot be loaded."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
-        self.metainfo = dataset.metainfo
-        self.infos = [dataset.get_data_info(index) for index in range(len(dataset))]
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> dict:
-        try:
-            return self.dataset[index]
-        except Exception as error:
-            files = [self.infos[index].get(key) for key in ('img_path', 'seg_map_path')]
-            names = ' or its label '.join(file for file in files if file)
-            reason = str(error).strip().split('\n')[-1]
-            raise UserError(f'{names} cannot be read: {type(error).__name__}: {reason}') from error
 
 
 @torch.no_grad()

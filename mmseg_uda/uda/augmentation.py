@@ -118,12 +118,13 @@ def gaussian_blur(images: Tensor, sigma: list[float]) -> Tensor:
     """
     batch, channels, height, width = images.shape
     flat = images.reshape(1, batch * channels, height, width)
-    for side, axis in ((height, 2), (width, 3)):
-        radius = min(blur_kernel_size(side) // 2, MAX_BLUR_RADIUS)
-        taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / np.array(sigma)[:, None]) ** 2)
-        taps /= taps.sum(axis=1, keepdims=True)
-        kernel = torch.as_tensor(taps, dtype=flat.dtype).to(flat.device)
-        kernel = kernel.repeat_interleave(channels, 0).unsqueeze(1).unsqueeze(5 - axis)
-        padding = (0, 0, radius, radius) if axis == 2 else (radius, radius, 0, 0)
-        flat = F.conv2d(F.pad(flat, padding, 'reflect'), kernel, groups=batch * channels)
+    with torch.autocast(images.device.type, enabled=False):  # images keep their precision
+        for side, axis in ((height, 2), (width, 3)):
+            radius = min(blur_kernel_size(side) // 2, MAX_BLUR_RADIUS)
+            taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / np.array(sigma)[:, None]) ** 2)
+            taps /= taps.sum(axis=1, keepdims=True)
+            kernel = torch.as_tensor(taps, dtype=flat.dtype).to(flat.device)
+            kernel = kernel.repeat_interleave(channels, 0).unsqueeze(1).unsqueeze(5 - axis)
+            padding = (0, 0, radius, radius) if axis == 2 else (radius, radius, 0, 0)
+            flat = F.conv2d(F.pad(flat, padding, 'reflect'), kernel, groups=batch * channels)
     return flat.view(batch, channels, height, width)

@@ -87,3 +87,10 @@ def test_blur_equals_the_dense_kernel_of_full_size():
 def test_blur_keeps_constant_images():
     images = torch.full((1, 3, 64, 48), 0.3)
     assert torch.allclose(gaussian_blur(images, [0.9]), images, atol=1e-6)
+
+
+def test_blur_keeps_float32_under_autocast():
+    images = torch.randn(1, 3, 32, 32)
+    with torch.autocast('cpu', torch.bfloat16):
+        blurred = gaussian_blur(images, [0.9])
+    assert torch.equal(blurred, gaussian_blur(images, [0.9]))

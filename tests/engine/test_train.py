@@ -1,0 +1,192 @@
+"""The training command: its options, what it refuses, what it logs and leaves behind."""
+
+import json
+import math
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from mmengine.optim import build_optim_wrapper
+
+from mmseg_uda.engine.checkpoint import checkpoints, load_checkpoint
+from mmseg_uda.engine.train import build_runner, load_config
+from mmseg_uda.errors import UserError
+from tests.tiny_training import MAX_ITERS, SIZE, write_config
+from tools import train
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+
+SHORT = ['train_cfg.max_iters=2', 'train_cfg.val_interval=9']
+
+
+def run(config: str, work_dir: Path, *options: str, flags: tuple[str, ...] = ()) -> None:
+    options = ['--cfg-options', *options] if options else []
+    train.main([config, '--work-dir', str(work_dir), *flags, *options])
+
+
+def scalars(work_dir: Path) -> list[dict]:
+    (path,) = work_dir.glob('*/vis_data/scalars.json')
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture(scope='module')
+def trained(tiny_config, tmp_path_factory) -> Path:
+    work_dir = tmp_path_factory.mktemp('trained')
+    run(tiny_config, work_dir, flags=('--tensorboard',))
+    return work_dir
+
+
+def test_seed_goes_everywhere(tiny_config):
+    config = load_config(tiny_config, seed=5)
+    assert config.randomness.seed == config.model.seed == 5
+    assert config.train_dataloader.dataset.seed == 5
+
+
+def test_sampler_follows_the_batch_size(tiny_config):
+    config = load_config(tiny_config, {'train_dataloader.batch_size': 7})
+    assert config.train_dataloader.sampler.batch_size == 7
+
+
+@pytest.mark.parametrize(
+    ('key', 'message'),
+    [
+        ('no_such', 'has no key no_such'),
+        ('optim_wraper.optimizer.lr', 'did you mean optim_wrapper'),
+        ('optim_wrapper.optimiser.lr', 'did you mean optimizer'),
+        ('custom_hooks.9.interval', '9 is no index'),
+        ('train_cfg.max_iters.x', 'train_cfg.max_iters has no keys'),
+    ],
+)
+def test_unknown_option_is_refused_with_a_hint(tiny_config, key, message):
+    with pytest.raises(UserError, match=message):
+        load_config(tiny_config, {key: 1})
+
+
+def test_missing_and_broken_config(tmp_path):
+    with pytest.raises(UserError, match='nowhere.py does not exist'):
+        load_config(tmp_path / 'nowhere.py')
+    (tmp_path / 'broken.py').write_text('model = dict(')
+    with pytest.raises(UserError, match=r'broken\.py cannot be read'):
+        load_config(tmp_path / 'broken.py')
+
+
+def test_used_work_dir_is_refused(tiny_config, trained):
+    before = {path: path.stat().st_mtime_ns for path in checkpoints(trained)}
+    with pytest.raises(UserError, match=f'holds iter_{MAX_ITERS}.pth .* add --resume'):
+        run(tiny_config, trained)
+    assert before == {path: path.stat().st_mtime_ns for path in checkpoints(trained)}
+
+
+def test_the_last_two_checkpoints_stay(trained):
+    assert [path.name for path in checkpoints(trained)] == ['iter_6.pth', 'iter_4.pth']
+
+
+def test_fewer_than_two_checkpoints_are_refused(tiny_config, tmp_path):
+    with pytest.raises(UserError, match='keep=1'):
+        run(tiny_config, tmp_path, 'default_hooks.checkpoint.keep=1')
+
+
+def test_log_lines(trained):
+    lines = scalars(trained)
+    steps = [line for line in lines if 'loss' in line]
+    assert [line['step'] for line in steps] == list(range(1, MAX_ITERS + 1))
+    for line in steps:
+        parts = ('decode.loss_seg', 'mix.decode.loss_seg', 'src.loss_imnet_feat_dist')
+        assert all(math.isfinite(line[name]) for name in (*parts, 'lr', 'time', 'data_time'))
+        assert {'decode.acc_seg', 'mix.decode.acc_seg'} < line.keys()
+    assert [line['step'] for line in lines if 'mIoU' in line] == [4, MAX_ITERS]
+    log = next(trained.glob('*/*.log')).read_text()
+    assert f'Iter(train) [{MAX_ITERS}/{MAX_ITERS}]' in log and 'eta:' in log
+
+
+def test_tensorboard_scalars(trained):
+    pytest.importorskip('tensorboard')
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (events,) = trained.glob('*/vis_data/events.out.tfevents.*')
+    found = EventAccumulator(str(events)).Reload()
+    assert {'loss', 'lr', 'mIoU'} <= set(found.Tags()['scalars'])
+    assert [event.step for event in found.Scalars('loss')] == list(range(1, MAX_ITERS + 1))
+
+
+def test_picture_panels(trained):
+    pictures = sorted((trained / 'pictures').iterdir())
+    assert [path.name for path in pictures] == ['000005_0.png', '000005_1.png']
+    panel = cv2.imread(str(pictures[0]))
+    assert panel.shape == (SIZE[0], 9 * SIZE[1], 3)
+    columns = [panel[:, i * SIZE[1] : (i + 1) * SIZE[1]] for i in range(9)]
+    assert all(column.std() > 0 for column in (*columns[:4], *columns[5:7], columns[8]))
+
+
+def test_the_rates_are_warm_up_times_linear_decay(tiny_config, trained):
+    """lr_i = lr (1 - i / max) (1 - (1 - i / warm-up)(1 - 1e-6)), as the config's schedule says."""
+    config = load_config(tiny_config)
+    base, warm_up, end = config.optim_wrapper.optimizer.lr, 3, config.train_cfg.max_iters
+    rates = [line['lr'] for line in scalars(trained) if 'loss' in line]
+    for i, rate in enumerate(rates):
+        ramp = 1 - max(0, 1 - i / warm_up) * (1 - 1e-6)
+        assert rate == pytest.approx(base * (1 - i / end) * ramp, rel=1e-9), i
+
+
+def test_not_finite_loss_stops_before_a_checkpoint_is_replaced(tiny_config, tmp_path):
+    with pytest.raises(UserError, match=r'loss.* became nan between .*checkpoints before that'):
+        run(
+            tiny_config,
+            tmp_path,
+            'optim_wrapper.optimizer.lr=1e30',
+            'default_hooks.logger.interval=50',
+            'default_hooks.checkpoint.interval=1',
+        )
+    assert [path.name for path in checkpoints(tmp_path)] == ['iter_1.pth']
+
+
+def test_speed_options_train(tiny_config, tmp_path):
+    run(
+        tiny_config,
+        tmp_path,
+        'optim_wrapper.type=AutocastOptimWrapper',
+        'channels_last=True',
+        *SHORT,
+    )
+    assert all(math.isfinite(line['loss']) for line in scalars(tmp_path))
+    weights = load_checkpoint(tmp_path / 'iter_2.pth')['state_dict']
+    assert weights['student.decode_head.conv_seg.weight'].dtype == torch.float32
+
+
+def test_source_only_has_no_pictures(world, tmp_path):
+    more = "model = dict(_delete_=True, type='SourceOnly', segmentor={{_base_.segmentor}})\n"
+    config = write_config(tmp_path / 'source_only.py', world, more)
+    run(config, tmp_path, *SHORT, 'custom_hooks.1.interval=1')
+    assert (tmp_path / 'iter_2.pth').is_file() and not (tmp_path / 'pictures').exists()
+
+
+def test_groups_of_parameters(tiny_config, tmp_path):
+    """AdamW as published: 10 times the rate in heads, no decay of norms in the encoder."""
+    config = load_config(tiny_config, work_dir=tmp_path)
+    method = build_runner(config).model
+    wrapper = build_optim_wrapper(
+        method,
+        dict(
+            constructor='UDAOptimWrapperConstructor',
+            optimizer=dict(type='AdamW', lr=6e-5, weight_decay=0.01),
+            paramwise_cfg=dict(
+                custom_keys=dict(
+                    head=dict(lr_mult=10.0),
+                    pos_block=dict(decay_mult=0.0),
+                    norm=dict(decay_mult=0.0),
+                )
+            ),
+        ),
+    )
+    names = {id(p): name for name, p in method.named_parameters()}
+    settings = {}
+    for group in wrapper.optimizer.param_groups:
+        for p in group['params']:
+            settings[names[id(p)]] = (group['lr'], group['weight_decay'])
+    assert len(wrapper.optimizer.param_groups) == 3
+    for name in dict(method.student.named_parameters(prefix='student')):
+        rate, decay = settings.pop(name)
+        assert rate == pytest.approx(6e-4 if 'head' in name else 6e-5), name
+        assert decay == (0 if 'norm' in name and 'head' not in name else 0.01), name
+    assert not settings  # of frozen networks

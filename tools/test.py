@@ -28,7 +28,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         epilog='At least one of --eval, --show-dir and --format-only says what to do. '
         'Several GPUs: torchrun --nproc_per_node N tools/test.py ... --launcher pytorch',
     )
-    parser.add_argument('config', help='config that the checkpoint was trained with')
+    parser.add_argument(
+        'config',
+        help='config that the checkpoint was trained with: ours, or the .json that came with a '
+        'published checkpoint of DAFormer or SePiCo',
+    )
     parser.add_argument('checkpoint', help='.pth file')
     parser.add_argument(
         '--eval', nargs='+', choices=['mIoU'], help='score the test set of the config'
@@ -62,6 +66,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='DIR',
         help='folder for scores.json and scores.csv; default: test-<checkpoint>-<network> beside '
         'the checkpoint',
+    )
+    parser.add_argument(
+        '--test-set',
+        metavar='CONFIG',
+        help="config whose test_set replaces CONFIG's own, e.g. "
+        'configs/_base_/datasets/test_sets/night_driving.py',
     )
     parser.add_argument(
         '--cfg-options',
@@ -112,7 +122,7 @@ def main(argv: list[str] | None = None) -> None:
     from mmseg_uda.engine.train import load_config
     from mmseg_uda.evaluation.inference import build_segmentor, build_test_loader
 
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, test_set=args.test_set)
     started_ranks = start_ranks(args.launcher)
     set_multi_processing(**config.get('env_cfg', {}).get('mp_cfg', {}))
     segmentor = build_segmentor(config, args.checkpoint, args.network, get_device())
@@ -195,6 +205,7 @@ def build_evaluator(args: argparse.Namespace, config: 'Config', metainfo: dict) 
                 checkpoint=str(checkpoint.resolve()),
                 network=args.network,
                 config=str(Path(args.config).resolve()),
+                test_set=args.test_set,
                 cfg_options=args.cfg_options,
                 date=time.strftime('%Y-%m-%d %H:%M:%S'),
                 version=__version__,

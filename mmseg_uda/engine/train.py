@@ -10,6 +10,8 @@ import torch
 from mmengine.config import Config
 
 from mmseg_uda.engine.checkpoint import checkpoints
+from mmseg_uda.engine.experiment import read_config
+from mmseg_uda.engine.legacy_config import from_legacy, is_legacy
 from mmseg_uda.engine.runner import UDARunner
 from mmseg_uda.errors import BUILD_ERRORS, UserError
 
@@ -23,16 +25,19 @@ def load_config(
     seed: int | None = None,
     work_dir: str | os.PathLike | None = None,
     tensorboard: bool = False,
+    test_set: str | None = None,
 ) -> Config:
     """Read a config file and put the command line's choices into it.
 
     Args:
-        path: the config file.
+        path: the config file. One of mmseg 0.x, as DAFormer and SePiCo published theirs (JSON),
+            gives a config for tests, see :func:`mmseg_uda.engine.legacy_config.from_legacy`.
         cfg_options: dotted key -> value; a key must exist, or be a new entry of an existing dict
             below the top level.
         seed: of the run; default the config's ``randomness.seed``. Governs weights, data and draws.
         work_dir: where the run's files go; default ``work_dirs/<config name>``.
         tensorboard: write TensorBoard scalars too.
+        test_set: a config whose ``test_set`` is tested instead of the config's own.
 
     Raises:
         UserError: missing or broken file, unknown key.
@@ -44,6 +49,10 @@ def load_config(
         config = Config.fromfile(path)
     except Exception as error:
         raise UserError(f'config {path} cannot be read: {error}') from error
+    if is_legacy(config):
+        config = from_legacy(config)
+    if test_set is not None:
+        config.test_dataloader.dataset = _read_test_set(test_set)
     _check_spelling(config, path)
     for key in cfg_options or {}:
         _check_key(config, key, path)
@@ -78,6 +87,11 @@ def train(config: Config, resume: bool = False, launcher: str = 'none') -> Path:
     Raises:
         UserError: whatever the user can mend; nothing that exists is overwritten.
     """
+    if 'train_dataloader' not in config:
+        raise UserError(
+            f'config {config.filename} says nothing of training data (those of mmseg 0.x serve '
+            'tests alone): train with one of configs/'
+        )
     if not resume and (found := checkpoints(config.work_dir)):
         raise UserError(
             f'{config.work_dir} holds {found[0].name} of an earlier run: add --resume to go on, or '
@@ -104,6 +118,13 @@ def build_runner(config: Config) -> UDARunner:
         reason = str(reason).split(' More details')[0]  # mmengine's lecture on registries
         raise UserError(f'config {config.filename} cannot be built: {reason}') from error
     return runner
+
+
+def _read_test_set(path: str) -> dict:
+    other = read_config(path, {})
+    if 'test_set' not in other:
+        raise UserError(f'--test-set {path}: this config has no test_set')
+    return other.test_set
 
 
 def _check_spelling(config: Config, path: Path) -> None:

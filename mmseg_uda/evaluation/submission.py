@@ -1,0 +1,132 @@
+"""Archives of predictions as test servers take them, checked before they are written.
+
+Imports nothing heavy.
+"""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from mmseg_uda.errors import UserError
+from mmseg_uda.files import atomic_write
+
+LABELS, OTHERS = 'labelTrainIds', ('labelTrainIds_invalid', 'confidence')
+SUFFIX = '_rgb_anon.png'
+COUNT, SIZE = 151, (1920, 1080)  # Dark Zurich's test images; (width, height)
+CLASSES = 19
+IGNORE = 255
+SHOWN = 5  # names in a message about many files
+
+
+def dark_zurich(folder: Path, images: Path | None) -> dict[str, dict[str, Path]]:
+    """The files of a submission to Dark Zurich's server, checked.
+
+    The server scores ``labelTrainIds``; it wants ``labelTrainIds_invalid`` and ``confidence`` too,
+    for another benchmark. Where these do not exist the labels stand for them.
+
+    Args:
+        folder: the label PNGs, or a folder with ``labelTrainIds`` and perhaps the other two.
+        images: the test images (``*_rgb_anon.png``, in sub-folders or not), which say what names
+            and sizes the labels must have. None: the real set's number and size, any names.
+
+    Returns:
+        Folder in the archive -> file name -> file.
+
+    Raises:
+        UserError: names every problem.
+    """
+    labels = folder / LABELS if (folder / LABELS).is_dir() else folder
+    expected = _image_sizes(images) if images is not None else None
+    folders = {LABELS: _files(labels)}
+    problems = _label_problems(folders[LABELS], expected, labels)
+    for name in OTHERS:
+        own = folder / name
+        folders[name] = _files(own) if own.is_dir() else folders[LABELS]
+        if own.is_dir():
+            problems += _name_problems(folders[name], set(folders[LABELS]), own, 'the labels')
+    if problems:
+        raise UserError(f'{folder} cannot be submitted: ' + '; '.join(problems))
+    return folders
+
+
+def write_archive(folders: dict[str, dict[str, Path]], path: Path) -> None:
+    """Write the files into a zip; equal files give an equal zip.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        with atomic_write(path) as file, zipfile.ZipFile(file, 'w') as archive:
+            for folder, files in folders.items():
+                for name, source in sorted(files.items()):
+                    # Without the time of today; PNGs are compressed already.
+                    archive.writestr(zipfile.ZipInfo(f'{folder}/{name}'), source.read_bytes())
+    except OSError as error:
+        raise UserError(f'cannot write {path}: {error.strerror or error}') from error
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise UserError(f'{folder} does not exist; tools/test.py --format-only writes labels')
+    return {path.name: path for path in folder.iterdir() if not path.name.startswith('.')}
+
+
+def _image_sizes(folder: Path) -> dict[str, tuple[int, int]]:
+    """Name -> (width, height) of the test images."""
+    paths = sorted(folder.rglob(f'*{SUFFIX}'))
+    if not paths:
+        raise UserError(f'{folder} holds no images *{SUFFIX}: give the test images with --images')
+    sizes = {}
+    for path in paths:
+        with Image.open(path) as image:
+            sizes[path.name] = image.size
+    return sizes
+
+
+def _label_problems(
+    labels: dict[str, Path], expected: dict[str, tuple[int, int]] | None, folder: Path
+) -> list[str]:
+    if expected is not None:
+        problems = _name_problems(labels, set(expected), folder, 'the images')
+    else:
+        wrong = sorted(name for name in labels if not name.endswith(SUFFIX))
+        problems = [f'{len(wrong)} names do not end in {SUFFIX}: {_some(wrong)}'] if wrong else []
+        if len(labels) != COUNT:
+            problems.append(f'{folder} holds {len(labels)} files, the test set has {COUNT} images')
+    for name, path in sorted(labels.items()):
+        if expected is None or name in expected:
+            problem = _pixel_problem(path, SIZE if expected is None else expected[name])
+            problems += [f'{name}: {problem}'] if problem else []
+    return problems
+
+
+def _name_problems(files: dict[str, Path], names: set[str], folder: Path, what: str) -> list[str]:
+    pairs = (
+        ('lacks', sorted(names - files.keys())),
+        (f'has more than {what}:', sorted(files.keys() - names)),
+    )
+    return [f'{folder} {verb} {len(wrong)} files, {_some(wrong)}' for verb, wrong in pairs if wrong]
+
+
+def _pixel_problem(path: Path, size: tuple[int, int]) -> str | None:
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ('L', 'P'):
+                return f'is of mode {image.mode}, not 8-bit with one channel'
+            if image.size != size:
+                return f'has {_pixels(image.size)} pixels, not {_pixels(size)}'
+            values = np.unique(np.asarray(image))
+    except (UnidentifiedImageError, OSError) as error:
+        return f'cannot be read ({error})'
+    wrong = [int(value) for value in values if CLASSES <= value != IGNORE]
+    return f'holds {wrong}, no train ids (0..{CLASSES - 1}, {IGNORE})' if wrong else None
+
+
+def _pixels(size: tuple[int, int]) -> str:
+    return f'{size[0]} x {size[1]}'
+
+
+def _some(names: list[str]) -> str:
+    return ', '.join(names[:SHOWN]) + (', ...' if len(names) > SHOWN else '')

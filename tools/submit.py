@@ -1,0 +1,55 @@
+#!/usr/bin/env python
+"""Make the archive that a test server takes, after checking what goes into it.
+
+    python tools/test.py CONFIG CHECKPOINT --format-only --eval-options imgfile_prefix=labels
+    python tools/submit.py dark-zurich labels --out submit.zip
+
+DIR holds the label PNGs (train ids), or folders labelTrainIds and, if you have your own,
+labelTrainIds_invalid and confidence; copies of the labels stand for these two otherwise.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmseg_uda.errors import UserError, run_cli
+
+IMAGES = 'data/dark_zurich/rgb_anon/test/night'
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('server', choices=['dark-zurich'])
+    parser.add_argument('folder', metavar='DIR', help='predictions')
+    parser.add_argument('--out', required=True, metavar='ZIP', help='the archive')
+    parser.add_argument(
+        '--images',
+        metavar='DIR',
+        help=f'test images, which say the names and sizes of the labels (default {IMAGES}; where '
+        'that does not exist, number and size of the real ones are checked alone)',
+    )
+    args = parser.parse_args(argv)
+    out = Path(args.out)
+    if out.suffix != '.zip':
+        raise UserError(f'--out {out}: the name must end in .zip')
+
+    from mmseg_uda.evaluation.submission import dark_zurich, write_archive
+
+    images = Path(args.images or IMAGES)
+    if args.images is None and not images.is_dir():
+        images = None
+        print(f'no images in {IMAGES}: names of labels are not checked', file=sys.stderr)
+    folders = dark_zurich(Path(args.folder), images)
+    write_archive(folders, out)
+    count = len(next(iter(folders.values())))
+    print(f'{out}: {count} labels in each of {", ".join(folders)}')
+
+
+if __name__ == '__main__':
+    run_cli(main)

@@ -4,6 +4,7 @@
 python tools/benchmark.py step [CONFIG]     a step against its bare network passes
 python tools/benchmark.py full [CONFIG]     a full-size step and one test image
 python tools/benchmark.py data [CONFIG]     samples a second and core, share of decoding
+python tools/benchmark.py contrast          SePiCo's contrast against a naive formulation
 """
 
 import argparse
@@ -37,6 +38,18 @@ def main(argv: list[str] | None = None) -> int:
     data = commands.add_parser('data', help='the loader of one core')
     data.add_argument('config', nargs='?', default='configs/daformer/daformer_mitb5_gta2cs.py')
     data.add_argument('--samples', type=int, default=40)
+    contrast = commands.add_parser('contrast', help='statistics and loss of pixel contrast')
+    contrast.add_argument('--size', type=int, default=640, help='of the square images')
+    contrast.add_argument('--strides', type=int, nargs='+', default=[8, 4])
+    contrast.add_argument('--repeats', type=int, default=5)
+    contrast.add_argument(
+        '--naive-cells',
+        type=int,
+        default=12800,
+        help='the naive formulation gets no more cells than this (default 12800); its memory is '
+        '0.2 MB for each',
+    )
+    contrast.add_argument('--device', default=None, help='default: cuda if there is one')
     for command in (step, full):
         command.add_argument('--bf16', action='store_true', help='bfloat16 autocast')
         command.add_argument('--device', default=None, help='default: cuda if there is one')
@@ -45,10 +58,15 @@ def main(argv: list[str] | None = None) -> int:
             '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='change the config'
         )
     args = parser.parse_args(argv)
-    print(f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {args.config}')
-    return {'step': benchmark_step, 'full': benchmark_full, 'data': benchmark_data}[args.command](
-        args
-    )
+    what = getattr(args, 'config', args.command)
+    print(f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {what}')
+    benchmarks = {
+        'step': benchmark_step,
+        'full': benchmark_full,
+        'data': benchmark_data,
+        'contrast': benchmark_contrast,
+    }
+    return benchmarks[args.command](args)
 
 
 def benchmark_step(args: argparse.Namespace) -> int:
@@ -119,6 +137,26 @@ def benchmark_data(args: argparse.Namespace) -> int:
     print(
         f'{args.samples / seconds:.1f} samples a second and core, {decoding / seconds:.0%} decoding'
     )
+    return 0
+
+
+def benchmark_contrast(args: argparse.Namespace) -> int:
+    import torch
+
+    from mmseg_uda.engine.benchmark_contrast import measure_contrast
+    from mmseg_uda.uda.pixel_contrast import VARIANTS
+
+    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    for stride in args.strides:
+        for variant in VARIANTS:
+            costs = measure_contrast(
+                variant, args.size // stride, args.repeats, args.naive_cells, device=device
+            )
+            for name, cost in zip(('ours', 'naive'), costs, strict=True):
+                print(
+                    f'stride {stride}  {variant:5}  {name:5}  {cost.cells:6} cells  '
+                    f'{cost.seconds:7.4f} s  {cost.peak / 2**20:6.0f} MiB'
+                )
     return 0
 
 

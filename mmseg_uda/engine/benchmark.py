@@ -14,6 +14,7 @@ from mmengine.optim import build_optim_wrapper
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.models.segmentors import Supervision
 from mmseg_uda.uda.method import UDAMethod
 
 Call = Callable[[], None]
@@ -62,18 +63,18 @@ def random_batch(size: tuple[int, int], images: int, num_classes: int = 19, cell
 def measure_step(method: UDAMethod, optim_wrapper, data: dict, repeats: int = 10) -> StepCost:
     """Time whole steps against their network passes alone, in turn, in this process.
 
-    The passes are those that a step really made: every supervised pass of the student (forward,
-    loss, backward), every teacher inference and every pass of a frozen encoder is recorded once
-    and replayed on the same inputs.
+    The passes are those that a step really made: every pass of the student (forward with the heads
+    that it had, cross entropy, backward), every teacher inference and every pass of a frozen
+    encoder is recorded once and replayed on the same inputs.
     """
 
     def step() -> None:
         method.train_step(data, optim_wrapper)
 
     step()  # the first step is not like the others: the teacher's copy, lazily made states
-    with _recorded(method) as calls:
+    with _recorded(method) as recorded:
         step()
-    replays = [partial(_replay, optim_wrapper, method, *call) for call in calls]
+    replays = [partial(call.replay, method, optim_wrapper) for call in recorded]
 
     def passes() -> None:
         for replay in replays:
@@ -83,13 +84,13 @@ def measure_step(method: UDAMethod, optim_wrapper, data: dict, repeats: int = 10
     passes()
     times: dict[Call, list[float]] = {step: [], passes: []}
     for _ in range(repeats):
-        for run, seconds in times.items():
-            seconds.append(_seconds(run))
+        for run, found in times.items():
+            found.append(seconds(run))
     pass_peaks = []
     for replay in replays:
         pass_peaks.append(peak_bytes(replay))
         optim_wrapper.zero_grad()
-    names = [call[0] for call in calls]
+    names = [call.name for call in recorded]
     resident = _bytes([method.state_dict(), optim_wrapper.optimizer.state_dict()])
     return StepCost(
         median(times[step]),
@@ -101,46 +102,75 @@ def measure_step(method: UDAMethod, optim_wrapper, data: dict, repeats: int = 10
     )
 
 
-@contextmanager
-def _recorded(method: UDAMethod) -> Iterator[list[tuple]]:
-    """Record the network passes while the body runs: (name, callable, arguments)."""
-    calls: list[tuple] = []
-    patched = []
+@dataclass
+class _Pass:
+    """A pass of a network: the call that began it, and the projection head's that went on."""
 
-    def record(owner: nn.Module, attribute: str, name: str) -> None:
-        original = getattr(owner, attribute)
+    name: str
+    network: nn.Module
+    call: Callable
+    args: tuple
+    projected: bool = False
+
+    def replay(self, method: UDAMethod, optim_wrapper) -> None:
+        """The pass again; a student's with losses and backward pass."""
+        student = self.name == 'student'
+        with torch.set_grad_enabled(student), optim_wrapper.optim_context(method):
+            output = self.call(*self.args)
+            supervised = isinstance(output, Supervision)
+            features = output.features if supervised else output
+            ends = self.network.project(features) if self.projected else []
+        if not student:
+            return
+        losses = [method.parse_losses(output.losses)[0]] if supervised else []
+        ends = ends if supervised or self.projected else features
+        sum(losses + [end.mean() for end in ends]).backward()
+
+
+@contextmanager
+def _recorded(method: UDAMethod) -> Iterator[list[_Pass]]:
+    """Record the network passes while the body runs; calls within a recorded call are its own."""
+    passes: list[_Pass] = []
+    patched = []
+    inside = False
+
+    def record(network: nn.Module, attribute: str, name: str) -> None:
+        original = getattr(network, attribute)
 
         def wrapper(*args):
-            calls.append((name, original, args))
-            return original(*args)
+            nonlocal inside
+            if inside:
+                return original(*args)
+            if attribute == 'project':
+                passes[-1].projected = True
+            else:
+                passes.append(_Pass(name, network, original, args))
+            inside = True
+            try:
+                return original(*args)
+            finally:
+                inside = False
 
-        setattr(owner, attribute, wrapper)
-        patched.append((owner, attribute))
+        setattr(network, attribute, wrapper)
+        patched.append((network, attribute))
 
-    record(method.student, 'supervise', 'student')
+    for attribute in ('supervise', 'features', 'project'):
+        record(method.student, attribute, 'student')
     for name, module in method.named_modules():
         if name == 'teacher.network':
-            record(module, 'logits', 'teacher')
+            for attribute in ('logits', 'features', 'project'):
+                record(module, attribute, 'teacher')
         elif name.startswith('parts.') and name.endswith('.encoder'):
             record(module, 'forward', 'frozen encoder')
     try:
-        yield calls
+        yield passes
     finally:
-        for owner, attribute in patched:
-            delattr(owner, attribute)
+        for network, attribute in patched:
+            delattr(network, attribute)
 
 
-def _replay(optim_wrapper, method: UDAMethod, name: str, call: Callable, args: tuple) -> None:
-    if name == 'student':
-        with optim_wrapper.optim_context(method):
-            losses = call(*args).losses
-        method.parse_losses(losses)[0].backward()
-        return
-    with torch.no_grad(), optim_wrapper.optim_context(method):
-        call(*args)
-
-
-def _seconds(run: Call) -> float:
+def seconds(run: Call) -> float:
+    """How long ``run`` takes, the device's work included."""
     _synchronise()
     start = time.perf_counter()
     run()

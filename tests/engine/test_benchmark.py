@@ -1,0 +1,42 @@
+import copy
+
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+
+from mmseg_uda.engine.benchmark import build_method, measure_step, random_batch
+from mmseg_uda.engine.benchmark_contrast import make_problem, run_naive, run_ours
+from mmseg_uda.engine.train import load_config
+from mmseg_uda.uda.pixel_contrast import VARIANTS
+from tools.benchmark import main
+
+
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_ours_and_the_naive_formulation_agree(variant):
+    torch.manual_seed(0)
+    ours = make_problem(variant, size=12, channels=16)
+    ours.contrast.temperature = 0.5
+    naive = copy.deepcopy(ours)
+    torch.testing.assert_close(run_ours(ours), run_naive(naive), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(ours.embeddings.grad, naive.embeddings.grad, rtol=1e-4, atol=1e-7)
+    for name, value in ours.contrast.state_dict().items():
+        torch.testing.assert_close(value, naive.contrast.state_dict()[name], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize('start', [0, 100])
+def test_every_network_pass_of_a_contrast_step_is_replayed(start):
+    options = {'model.start_iteration': start, 'model.crop_size': (64, 64)}
+    config = load_config('configs/toy/sepico_dist_mitb0_toy_game2city.py', options)
+    init_default_scope('mmseg')
+    cost = measure_step(*build_method(config, 'cpu'), random_batch((64, 64), 2), repeats=1)
+    assert cost.calls == {'teacher': 3, 'student': 3 if start == 0 else 2}
+
+
+def test_command(capsys):
+    main(['contrast', '--size', '64', '--strides', '8', '--repeats', '1', '--naive-cells', '64'])
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split()[2:5] for line in lines] == [
+        [variant, name, cells]
+        for variant in VARIANTS
+        for name, cells in (('ours', '128'), ('naive', '64'))
+    ]

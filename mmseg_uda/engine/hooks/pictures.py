@@ -21,9 +21,9 @@ IGNORE = 255
 class PicturePanelHook(Hook):
     """Draws a panel per image of the batch into ``<work_dir>/pictures/<iteration>_<image>.png``.
 
-    Columns: source image and truth; target image, pseudo-label and its weight; mixed image, its
-    label and its weight; the student's prediction for the target image. For methods that keep
-    their step (``keep_pictures``); others have nothing to draw.
+    Three rows: source image, its truth, and the student's prediction for the target image; target
+    image, pseudo-label and its weight; mixed image, its label and its weight. For methods that
+    keep their step (``keep_pictures``); others have nothing to draw.
 
     Args:
         interval: iterations between two panels.
@@ -59,22 +59,23 @@ class PicturePanelHook(Hook):
             norm = model.data_preprocessor
             return denormalise(images, norm.mean, norm.std).clamp(0, 1)
 
-        columns = [
+        tiles = [
             photo(source.images),
             source.labels,
+            prediction,
             photo(target.images),
             step.pseudo.labels,
             step.pseudo.weight,
             photo(mixed.images),
             mixed.labels,
             mixed.weight,
-            prediction,
         ]
         for index in range(len(source.images)):
-            row = np.hstack([_to_rgb(column[index], palette) for column in columns])
+            pictures = [_to_rgb(tile[index], palette) for tile in tiles]
+            panel = np.vstack([np.hstack(pictures[start : start + 3]) for start in (0, 3, 6)])
             path = Path(runner.work_dir) / 'pictures' / f'{runner.iter + 1:06d}_{index}.png'
             with atomic_write(path) as file:
-                file.write(cv2.imencode('.png', row[..., ::-1])[1].tobytes())
+                file.write(cv2.imencode('.png', panel[..., ::-1])[1].tobytes())
         model.pictures = None
 
 

@@ -15,6 +15,7 @@ with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         importlib.import_module(_library)
 
 for _room in (
+    'datasets.dark_zurich',
     'datasets.segmentation',
     'datasets.source_target',
     'datasets.transforms',

@@ -81,7 +81,7 @@ class LabelFirstCrop(BaseTransform):
     Args:
         scale: (long, short) side to fit the image into, see :func:`rescale_size`.
         crop_size: (height, width) of the crop; a smaller image gives a smaller crop, which
-            :class:`PackDomain` pads.
+            :class:`PackDomain` pads. None: the whole image.
         cat_max_ratio: see :func:`random_crop_box`.
         margins: see :func:`validity_mask`; gives the sample a mask ``valid``.
 
@@ -95,12 +95,12 @@ class LabelFirstCrop(BaseTransform):
     def __init__(
         self,
         scale: Sequence[int],
-        crop_size: Sequence[int],
+        crop_size: Sequence[int] | None,
         cat_max_ratio: float = 1.0,
         margins: Sequence[int] | None = None,
     ) -> None:
         self.scale = tuple(scale)
-        self.crop_size = tuple(crop_size)
+        self.crop_size = None if crop_size is None else tuple(crop_size)
         self.cat_max_ratio = cat_max_ratio
         self.margins = None if margins is None else tuple(margins)
         self.load_label = LoadAnnotations()
@@ -120,10 +120,10 @@ class LabelFirstCrop(BaseTransform):
             image = read_image(results['img_path'])
             native_hw = image.shape[:2]
             image = self._resize(image, cv2.INTER_LINEAR)
-            y1, y2, x1, x2 = random_crop_box(image, self.crop_size)
+            y1, y2, x1, x2 = random_crop_box(image, self.crop_size or image.shape[:2])
         results['img'] = image[y1:y2, x1:x2]
         results['img_shape'] = results['img'].shape[:2]
-        results['crop_size'] = self.crop_size
+        results['crop_size'] = self.crop_size or results['img_shape']
         if self.margins is not None:
             mask = _resized_validity_mask(native_hw, self.margins, self.scale)
             results['valid'] = mask[y1:y2, x1:x2]
@@ -141,18 +141,19 @@ class LabelFirstCrop(BaseTransform):
         return label
 
     def _choose_box(self, label: np.ndarray, rare_class: tuple[int, float] | None) -> Box:
-        box = random_crop_box(label, self.crop_size, self.cat_max_ratio)
+        crop_size = self.crop_size or label.shape
+        box = random_crop_box(label, crop_size, self.cat_max_ratio)
         if rare_class is not None:
             train_id, pixels = rare_class
             for _ in range(_MAX_REDRAWS):
                 y1, y2, x1, x2 = box
                 if np.count_nonzero(label[y1:y2, x1:x2] == train_id) > pixels:
                     break
-                box = random_crop_box(label, self.crop_size, self.cat_max_ratio)
+                box = random_crop_box(label, crop_size, self.cat_max_ratio)
         return box
 
     def _resize(self, array: np.ndarray, interpolation: int) -> np.ndarray:
-        return _resize(array, self.scale, interpolation)
+        return resize_image(array, self.scale, interpolation)
 
 
 @TRANSFORMS.register_module()
@@ -160,15 +161,16 @@ class PackDomain(BaseTransform):
     """Pack a sample as tensors, padded at the bottom and right to the crop size.
 
     Returns a dict with ``image`` (uint8 (3, H, W), RGB, padded with :data:`PAD_RGB`), ``path``, and
-    where there ``label`` (uint8 (H, W) train ids, padded with 255) and ``valid`` (uint8 (H, W),
-    padded with 0).
+    where there ``day`` (as ``image``), ``label`` (uint8 (H, W) train ids, padded with 255) and
+    ``valid`` (uint8 (H, W), padded with 0).
     """
 
     def transform(self, results: dict) -> dict:
         size = results['crop_size']
-        image = _pad(results['img'], size, PAD_RGB[::-1]).transpose(2, 0, 1)[::-1]
-        image = torch.from_numpy(np.ascontiguousarray(image))
+        image = _rgb_tensor(_pad(results['img'], size, PAD_RGB[::-1]))
         sample = {'image': image, 'path': results['img_path']}
+        if 'day' in results:
+            sample['day'] = _rgb_tensor(_pad(results['day'], size, PAD_RGB[::-1]))
         if 'gt_seg_map' in results:
             sample['label'] = torch.tensor(_pad(results['gt_seg_map'], size, IGNORE))
         if 'valid' in results:
@@ -176,7 +178,15 @@ class PackDomain(BaseTransform):
         return sample
 
 
-def _resize(array: np.ndarray, scale: tuple[int, int], interpolation: int) -> np.ndarray:
+def _rgb_tensor(image: np.ndarray) -> torch.Tensor:
+    """(H, W, 3) BGR -> (3, H, W) RGB."""
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)[::-1]))
+
+
+def resize_image(
+    array: np.ndarray, scale: tuple[int, int], interpolation: int = cv2.INTER_LINEAR
+) -> np.ndarray:
+    """Fit an array (H, W, ...) into ``scale`` (long, short), see :func:`rescale_size`."""
     height, width = array.shape[:2]
     size = rescale_size((width, height), scale)
     return cv2.resize(array, size, interpolation=interpolation)
@@ -186,7 +196,7 @@ def _resize(array: np.ndarray, scale: tuple[int, int], interpolation: int) -> np
 def _resized_validity_mask(
     native_hw: tuple[int, int], margins: tuple[int, ...], scale: tuple[int, int]
 ) -> np.ndarray:
-    return _resize(validity_mask(native_hw, margins), scale, cv2.INTER_NEAREST)
+    return resize_image(validity_mask(native_hw, margins), scale, cv2.INTER_NEAREST)
 
 
 def _draw_box(shape: tuple[int, ...], crop_size: Sequence[int]) -> Box:

@@ -17,12 +17,14 @@ class DomainBatch:
         labels: (B, H, W) int64 train ids with 255 = ignore, or None (unlabelled).
         valid: (B, H, W) float, 1 where a pseudo-label may be trusted, or None (everywhere).
         paths: image files.
+        day: (B, 3, H, W) float, normalised RGB: images of the same places by day, or None.
     """
 
     images: Tensor
     labels: Tensor | None = None
     valid: Tensor | None = None
     paths: list[str] = field(default_factory=list)
+    day: Tensor | None = None
 
 
 @dataclass
@@ -62,17 +64,20 @@ class UDADataPreProcessor(SegDataPreProcessor):
         )
 
     def _domain(self, domain: dict) -> DomainBatch:
-        images = self._to_device(domain['image']).float()
-        images = (images - self.mean) / self.std
-        if self.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        labels, valid = domain.get('label'), domain.get('valid')
+        labels, valid, day = domain.get('label'), domain.get('valid'), domain.get('day')
         return DomainBatch(
-            images,
+            self._normalised(domain['image']),
             None if labels is None else self._to_device(labels).long(),
             None if valid is None else self._to_device(valid).float(),
             domain.get('path', []),
+            None if day is None else self._normalised(day),
         )
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        images = (self._to_device(images).float() - self.mean) / self.std
+        if self.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return images
 
     def _to_device(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.device, non_blocking=True)

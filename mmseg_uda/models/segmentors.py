@@ -1,6 +1,7 @@
 """The segmentation network that a method adapts."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_uda.errors import UserError
+from mmseg_uda.models.class_weights import class_weights
 from mmseg_uda.models.losses import segmentation_loss, upscale
 from mmseg_uda.models.pretrained import load_pretrained_backbone
 from mmseg_uda.models.sliding_window import sliding_window_logits
@@ -42,7 +44,11 @@ class Segmentor(EncoderDecoder):
             :func:`mmseg_uda.models.pretrained.load_pretrained_backbone`), read by
             ``init_weights``; ``None`` trains from scratch.
         test_cfg: ``dict(mode='whole')`` or ``dict(mode='slide', crop_size=(h, w), stride=(h, w))``;
-            with ``batched_slide=True`` all windows of an image go through the network at once.
+            with ``batched_slide=True`` all windows of an image go through the network at once;
+            with ``class_weight`` predictions are the arg-max of the class
+            probabilities times these (SePiCo's evaluation by night).
+        class_weight: factors of the cross entropy by label, see
+            :func:`mmseg_uda.models.class_weights.class_weights`.
         kwargs: of mmseg's ``EncoderDecoder`` (backbone, decode_head, neck, auxiliary_head, ...).
 
     Raises:
@@ -50,7 +56,12 @@ class Segmentor(EncoderDecoder):
     """
 
     def __init__(
-        self, *, pretrained: str | None = None, test_cfg: dict | None = None, **kwargs
+        self,
+        *,
+        pretrained: str | None = None,
+        test_cfg: dict | None = None,
+        class_weight: Sequence[float] | dict | None = None,
+        **kwargs,
     ) -> None:
         test_cfg = ConfigDict(test_cfg or dict(mode='whole'))
         _check_test_cfg(test_cfg)
@@ -59,6 +70,11 @@ class Segmentor(EncoderDecoder):
             warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
             super().__init__(test_cfg=test_cfg, **kwargs)
         self.pretrained = pretrained
+        for name, weight in (
+            ('class_weight', class_weight),
+            ('test_class_weight', test_cfg.get('class_weight')),
+        ):
+            self.register_buffer(name, class_weights(weight), persistent=False)
 
     def init_weights(self) -> None:
         """Initialise from scratch, then read the backbone's pretrained weights if there are any."""
@@ -73,6 +89,10 @@ class Segmentor(EncoderDecoder):
     def decode(self, features: list[Tensor]) -> Tensor:
         """Features -> logits (B, C, h, w) at the head's stride."""
         return self.decode_head(features)
+
+    def project(self, features: list[Tensor]) -> list[Tensor]:
+        """Features -> embeddings (B, A, h_i, w_i) of the projection head, for contrast."""
+        return self.auxiliary_head(features)
 
     def logits(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> logits (B, C, H, W), up-scaled bilinearly."""
@@ -93,7 +113,7 @@ class Segmentor(EncoderDecoder):
         """
         features = self.features(images)
         logits = self.decode(features)
-        loss, accuracy = segmentation_loss(logits, labels, weight)
+        loss, accuracy = segmentation_loss(logits, labels, weight, self.class_weight)
         losses = {'decode.loss_seg': loss, 'decode.acc_seg': accuracy}
         return Supervision(losses, features, logits)
 
@@ -105,6 +125,13 @@ class Segmentor(EncoderDecoder):
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """mmseg's name of :meth:`logits`; the images' records do not matter."""
         return self.logits(inputs)
+
+    def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Logits (B, C, H, W); with ``test_cfg.class_weight`` probabilities times these."""
+        logits = super().inference(inputs, batch_img_metas)
+        if self.test_class_weight is None:
+            return logits
+        return logits.softmax(dim=1) * self.test_class_weight.view(-1, 1, 1)
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Images (B, 3, H, W) -> mean logits (B, C, H, W) of the windows of ``test_cfg``."""

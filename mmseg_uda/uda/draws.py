@@ -9,12 +9,16 @@ from mmseg_uda.random import generator
 from mmseg_uda.uda.augmentation import Jitter, draw_jitter
 from mmseg_uda.uda.class_mix import LABEL_VALUES
 
+STREAM = 16  # purposes are numbered below it
+
 
 class StepDraws:
     """Draws of one step, on the host, keyed by (seed, iteration) and the image's global index.
 
     An image is counted over all ranks, so two ranks with one image each draw what one rank with two
     images draws. Each purpose has a stream of its own: a part that draws more changes no other.
+
+    What takes a ``stream`` may be called several times in a step, each time with another.
 
     Args:
         seed, iteration: the key of the step.
@@ -35,10 +39,19 @@ class StepDraws:
         keys = [generator(*self.key, 1, image).random(LABEL_VALUES) for image in self.images]
         return torch.from_numpy(np.stack(keys).astype(np.float32))
 
-    def jitters(self, strength: float) -> list[Jitter]:
+    def jitters(self, strength: float, stream: int = 0) -> list[Jitter]:
         """A colour jitter for every image of this rank."""
-        return [draw_jitter(generator(*self.key, 2, image), strength) for image in self.images]
+        return [
+            draw_jitter(generator(*self.key, 2 + STREAM * stream, i), strength) for i in self.images
+        ]
 
-    def sigmas(self) -> list[float]:
+    def sigmas(self, stream: int = 0) -> list[float]:
         """Standard deviations of blur in pixels, U(0.15, 1.15), one per image of this rank."""
-        return [float(generator(*self.key, 3, i).uniform(0.15, 1.15)) for i in self.images]
+        rngs = [generator(*self.key, 3 + STREAM * stream, i) for i in self.images]
+        return [float(rng.uniform(0.15, 1.15)) for rng in rngs]
+
+    def crop_corners(self, number: int, room: tuple[int, int]) -> Tensor:
+        """``number`` upper left corners (y, x) per image in 0..room (both ends), (B, number, 2)."""
+        rngs = [generator(*self.key, 4, i) for i in self.images]
+        corners = [rng.integers(0, np.add(room, 1), (number, 2)) for rng in rngs]
+        return torch.from_numpy(np.stack(corners))

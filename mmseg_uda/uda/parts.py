@@ -10,6 +10,7 @@ from mmseg_uda.models.segmentors import Supervision
 from mmseg_uda.uda.draws import StepDraws
 from mmseg_uda.uda.method import Losses
 from mmseg_uda.uda.pseudo_labels import PseudoLabels
+from mmseg_uda.uda.teacher import Teacher
 
 
 @dataclass
@@ -38,15 +39,16 @@ class Step:
     triggers: tuple[float, float]
     pseudo: PseudoLabels | None = None
     mixed: Mixed | None = None
+    teacher: Teacher | None = None
 
 
 class Part(nn.Module):
     """An add-on of a self-training method. Override what it needs; state goes into buffers.
 
     The method calls, in this order and for its parts in the order of the config:
-    :meth:`source_losses` inside the source pass, :meth:`refine` when the teacher has labelled the
-    target images, :meth:`before_mix`, :meth:`mixed_losses` inside the mixed pass, and
-    :meth:`passes` for student forwards of its own.
+    :meth:`source_losses` inside the source pass, :meth:`probabilities` and :meth:`refine` when the
+    teacher labels the target images, :meth:`mixed_losses` inside the mixed pass, and
+    :meth:`passes` for student forwards of its own. (SePiCo labels before it learns.)
     """
 
     def set_up(self, student: nn.Module) -> None:
@@ -58,6 +60,10 @@ class Part(nn.Module):
     def source_losses(self, step: Step, supervision: Supervision) -> Losses:
         """Losses to add to the source pass, e.g. on its features."""
         return {}
+
+    def probabilities(self, step: Step, probabilities: Tensor) -> Tensor:
+        """Better class probabilities (B, C, H, W) of ``step.batch.target``, to label it by."""
+        return probabilities
 
     def refine(self, step: Step, pseudo: PseudoLabels) -> PseudoLabels:
         """Better pseudo-labels or weights."""

@@ -24,6 +24,12 @@ class PseudoLabels:
 
 @torch.no_grad()
 def pseudo_labels(logits: Tensor, threshold: float) -> PseudoLabels:
+    """:func:`most_probable` of the softmax of ``logits`` (B, C, H, W)."""
+    return most_probable(torch.softmax(logits.float(), dim=1), threshold)
+
+
+@torch.no_grad()
+def most_probable(probabilities: Tensor, threshold: float) -> PseudoLabels:
     """Most probable classes, all weighted by the share of confident pixels.
 
     The weight is one number for the whole batch, over all ranks: the share of pixels whose largest
@@ -31,10 +37,10 @@ def pseudo_labels(logits: Tensor, threshold: float) -> PseudoLabels:
     image). It stays on the device.
 
     Args:
-        logits: (B, C, H, W) at image size.
+        probabilities: (B, C, H, W) at image size.
         threshold: probability from which a pixel counts as confident.
     """
-    confidence, labels = torch.softmax(logits.float(), dim=1).max(dim=1)
+    confidence, labels = probabilities.max(dim=1)
     share = (confidence >= threshold).float().mean()
     all_reduce(share, op='mean')
     return PseudoLabels(labels, share.expand_as(confidence).clone(), confidence)

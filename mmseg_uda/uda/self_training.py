@@ -12,6 +12,7 @@ from mmseg_uda.uda.class_mix import choose_classes, class_mask, label_presence, 
 from mmseg_uda.uda.draws import StepDraws
 from mmseg_uda.uda.method import Losses, UDAMethod, prefixed
 from mmseg_uda.uda.parts import Mixed, Part, Step
+from mmseg_uda.uda.pseudo_labels import PseudoLabels, most_probable
 from mmseg_uda.uda.teacher import Teacher
 
 
@@ -66,11 +67,8 @@ class SelfTraining(UDAMethod):
             part.after_init(self.student)
 
     def passes(self, batch: UDABatch) -> Iterator[Losses]:
-        source, target = batch.source, batch.target
-        draws = self.draw(len(source.images))
-        step = Step(batch, self.student, draws, self.iteration, draws.triggers())
-        parts = self.parts.values()
-        self.teacher.update(self.student, self.iteration)
+        source, parts = batch.source, self.parts.values()
+        step = self.begin(batch)
 
         # Learn from the source labels.
         supervision = self.student.supervise(source.images, source.labels)
@@ -82,26 +80,53 @@ class SelfTraining(UDAMethod):
         del losses
 
         # The teacher labels the target images.
-        step.pseudo = self.teacher.label(target.images)
-        for part in parts:
-            step.pseudo = part.refine(step, step.pseudo)
+        step.pseudo = self.label_target(step)
 
         # Learn from target images with source classes pasted onto them.
+        yield self.mixed_pass(step)
+
+        for part in parts:
+            yield from part.passes(step)
+
+    def begin(self, batch: UDABatch) -> Step:
+        """Start a step: make its draws, let the teacher follow the student."""
+        draws = self.draw(len(batch.source.images))
+        self.teacher.update(self.student, self.iteration)
+        return Step(
+            batch,
+            self.student,
+            draws,
+            self.iteration,
+            draws.triggers(),
+            teacher=self.teacher,
+        )
+
+    def probabilities(self, step: Step) -> Tensor:
+        """Class probabilities (B, C, H, W) of the step's target images: teacher and parts."""
+        probabilities = self.teacher.probabilities(step.batch.target.images)
+        for part in self.parts.values():
+            probabilities = part.probabilities(step, probabilities)
+        return probabilities
+
+    def label_target(self, step: Step) -> PseudoLabels:
+        """Pseudo-labels of the step's target images: teacher and parts."""
+        pseudo = most_probable(self.probabilities(step), self.teacher.threshold)
+        for part in self.parts.values():
+            pseudo = part.refine(step, pseudo)
+        return pseudo
+
+    def mixed_pass(self, step: Step) -> Losses:
+        """The losses of the student's forward on mixed images, which it makes."""
         step.mixed = self.mix_domains(step)
         step.mixed.images = self.strong_augment(step.mixed.images, step)
         supervision = self.student.supervise(
             step.mixed.images, step.mixed.labels, step.mixed.weight
         )
         losses = supervision.losses
-        for part in parts:
+        for part in self.parts.values():
             losses |= part.mixed_losses(step, supervision)
         self.pictures = step if self.keep_pictures else None
-        del supervision
-        yield prefixed(losses, 'mix.')
-        del losses
-
-        for part in parts:
-            yield from part.passes(step)
+        return prefixed(losses, 'mix.')
 
     def draw(self, batch_size: int) -> StepDraws:
         """The random draws of this step."""
@@ -119,15 +144,19 @@ class SelfTraining(UDAMethod):
             mix(mask, torch.ones_like(pseudo.weight), pseudo.weight),
         )
 
-    def strong_augment(self, images: Tensor, step: Step) -> Tensor:
-        """Colour jitter and blur; whether is drawn for the batch, how for each image."""
+    def strong_augment(self, images: Tensor, step: Step, stream: int = 0) -> Tensor:
+        """Colour jitter and blur; whether is drawn for the batch, how for each image.
+
+        Args:
+            stream: each of several calls in a step draws from a stream of its own.
+        """
         jitter, blur = step.triggers
         if jitter > self.jitter_threshold:
             mean, std = self.data_preprocessor.mean, self.data_preprocessor.std
             rgb = denormalise(images, mean, std)
-            jitters = step.draws.jitters(self.jitter_strength)
+            jitters = step.draws.jitters(self.jitter_strength, stream)
             rgb = [color_jitter(image[None], j) for image, j in zip(rgb, jitters, strict=True)]
             images = normalise(torch.cat(rgb), mean, std)
         if self.blur and blur > 0.5:
-            images = gaussian_blur(images, step.draws.sigmas())
+            images = gaussian_blur(images, step.draws.sigmas(stream))
         return images

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from mmseg_uda.uda.pseudo_labels import PseudoLabels, pseudo_labels
+from mmseg_uda.models.precision import at_least_float32
 
 
 class Teacher(nn.Module):
@@ -41,9 +41,9 @@ class Teacher(nn.Module):
         )
 
     @torch.no_grad()
-    def label(self, images: Tensor) -> PseudoLabels:
-        """Pseudo-label ``images`` (B, 3, H, W)."""
-        return pseudo_labels(self.network.logits(images), self.threshold)
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Class probabilities (B, C, H, W) of ``images`` (B, 3, H, W)."""
+        return at_least_float32(self.network.logits(images)).softmax(dim=1)
 
     def train(self, mode: bool = True) -> 'Teacher':
         super().train(mode)

@@ -20,14 +20,16 @@ def mismatches(case: Case, results: Mapping[str, Any]) -> list[str]:
 
     Every stored figure needs a result; results that this case does not store are passed over.
     ``results`` may also hold ``params.<name>``: what the case may state among its parameters
-    (a table, a list of files), to be met exactly.
+    (a table, a list of files), to be met exactly; and ``noise.<output>``, the rounding error of a
+    result, by which the tolerance grows.
     """
     problems = []
     for output in case.outputs.values():
         if output.name not in results:
             problems.append(f'{output.name}: no result')
             continue
-        problems += _differences(case, output, results[output.name])
+        noise = results.get(f'noise.{output.name}', 0.0)
+        problems += _differences(case, output, results[output.name], noise)
     for name, stated in case.params.items():
         result = _plain(results.get(f'params.{name}', stated))
         if result != stated:
@@ -35,8 +37,10 @@ def mismatches(case: Case, results: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _differences(case: Case, output: Output, result: Any) -> list[str]:
+def _differences(case: Case, output: Output, result: Any, noise: Any = 0.0) -> list[str]:
     expected = output.expected
+    if expected.dtype == object:
+        return _nested_differences(case, output.name, _plain(result), expected.tolist())
     try:
         actual = subsample(as_array(result), output.note)
     except (UnreadableNote, IndexError) as error:
@@ -46,6 +50,10 @@ def _differences(case: Case, output: Output, result: Any) -> list[str]:
     actual = actual.reshape(expected.shape)
     if re.search(r'\b0 instead of nan\b', case.text, re.IGNORECASE):
         expected = np.nan_to_num(expected, nan=0.0)
+
+    if not np.isscalar(noise):
+        noise = subsample(as_array(noise), output.note).reshape(expected.shape)
+        expected = expected + np.clip(actual - expected, -noise, noise)
 
     rtol, atol = case.tolerance
     rtol = rtol if output.rtol is None else output.rtol
@@ -61,6 +69,31 @@ def _differences(case: Case, output: Output, result: Any) -> list[str]:
             f'{output.name}[0]', actual[0], expected[0], stricter, atol * stricter / rtol
         )
     return problems
+
+
+def _nested_differences(case: Case, name: str, actual: Any, expected: Any) -> list[str]:
+    """Differences in mappings and lists; numbers have the tolerance of the case.
+
+    A case may give others for what is logged: ``log_tolerance``, of losses and accuracies.
+    """
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
+        keys = [*expected, *(key for key in actual if key not in expected)]
+        pairs = [(key, actual.get(key), expected.get(key)) for key in keys]
+    elif isinstance(expected, list) and isinstance(actual, list) and len(actual) == len(expected):
+        pairs = [(index, a, e) for index, (a, e) in enumerate(zip(actual, expected, strict=True))]
+    elif isinstance(expected, float) and isinstance(actual, int | float):
+        rtol, atol = case.tolerance
+        if name.startswith('log') and 'log_tolerance' in case.entry:
+            given = case.entry['log_tolerance']['acc' if 'acc' in name else 'losses']
+            rtol, atol = given['rtol'], given['atol']
+        same = np.isclose(actual, expected, rtol=rtol, atol=atol, equal_nan=True)
+        return [] if same else [f'{name}: {actual} instead of {expected}']
+    else:
+        same = actual == expected
+        return [] if same else [f'{name}: {actual!r:.200} instead of {expected!r:.200}']
+    return [
+        line for key, a, e in pairs for line in _nested_differences(case, f'{name}.{key}', a, e)
+    ]
 
 
 def _outside(
@@ -119,6 +152,8 @@ def subsample(array: np.ndarray, note: str) -> np.ndarray:
         keys = index(text)
         if axis is not None and len(keys) == 1:
             keys = (slice(None),) * (axis % array.ndim) + keys
+        if word == 'pixels':
+            keys = (..., *keys)
         array = array[keys]
     return array
 
@@ -129,7 +164,12 @@ def _integers(text: str) -> list[int]:
 
 def share_of_outliers(text: str) -> float:
     """Share of pixels that a note allows to differ: ``... 0.1 percent of the pixels ...``."""
-    found = re.search(r'allow\w* (?:at most )?([\d.]+) ?(?:percent|%) of the pixels', text)
+    number = r'([\d.]+) ?(?:percent|%) of the pixels'
+    found = (
+        re.search(rf'allow\w* (?:at most )?{number}', text)
+        or re.search(rf'up to {number} may differ', text)
+        or re.search(rf'\(< {number}\) are acceptable', text)
+    )
     return float(found[1]) / 100 if found else 0.0
 
 

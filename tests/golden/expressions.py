@@ -266,10 +266,65 @@ def _multiply(value: Any, clause: re.Match) -> Any:
     return value * float(clause[1])
 
 
+def _normalised(value: np.ndarray, match: re.Match) -> np.ndarray:
+    """Vectors of length 1 along axis 1."""
+    return value / np.linalg.norm(value, axis=1, keepdims=True)
+
+
+def _quantised(value: np.ndarray, match: re.Match) -> np.ndarray:
+    """``u = clip(rint(127.5 + 45*z), 0, 255)`` with z the value so far."""
+    offset, factor, low, high = map(float, match.groups()[:4])
+    levels = np.clip(np.rint(offset + factor * value), low, high)
+    return levels.astype(np.uint8) if match[5] else levels.astype(np.float32)
+
+
+def _standardised(value: np.ndarray, match: re.Match) -> np.ndarray:
+    """``x = (u - mean) / std`` with numbers for the channels, axis 1."""
+    mean, std = (
+        np.array(ast.literal_eval(text), np.float32)[:, None, None] for text in match.groups()
+    )
+    return (value - mean) / std
+
+
+def _squared(value: np.ndarray, match: re.Match) -> np.ndarray:
+    return float(match[1] or 1) * value**2
+
+
+def _shifted(value: np.ndarray, match: re.Match) -> np.ndarray:
+    return float(match[1]) + float(match[2]) * value
+
+
+def _cleared_row(value: np.ndarray, match: re.Match) -> np.ndarray:
+    value = value.copy()
+    value[int(match[1])] = 0
+    return value
+
+
+def _unchanged(value: np.ndarray, match: re.Match) -> np.ndarray:
+    """Words that say what the values mean."""
+    return value
+
+
 MARGIN = r'(first|top|left|last|bottom|right) (\d+) (row|column)'
+NUMBER = r'(-?[\d.]+)'
 WORDS: dict[str, Callable[[Any, re.Match], Any]] = {
     r'\((row|column)s? ([<>]=?) (\d+)\).* label that is not (\d+) is set to (\d+)': _relabel_region,
     rf'{MARGIN}.* (?:is|are|set to|become) (?:0|zero)\b': _clear_margins,
     rf'(?:except|0 in|zero in) .*{MARGIN}': _clear_margins,
     r'^(?:times|multiplied by) (-?[\d.eE+-]+)$': _multiply,
+    r'^times ([\d.]+), softmax over dim 1$': lambda value, match: _softmax(_multiply(value, match)),
+    r'^(?:each row )?L2-normalised(?: over dim 1)?$': _normalised,
+    rf'^u = clip\(rint\({NUMBER} \+ {NUMBER}\*z\), {NUMBER}, {NUMBER}\)( as uint8.*)?$': (
+        _quantised
+    ),
+    r'^x = \(u - mean\) / std per channel, mean = (\(.*?\)), std = (\(.*?\)), float32$': (
+        _standardised
+    ),
+    rf'^(?:{NUMBER} \* )?z\*\*2$': _squared,
+    rf'^{NUMBER} \+ {NUMBER}\*z$': _shifted,
+    r'^(?:then )?row (\d+) set to zero$': _cleared_row,
+    r'^flattened$': lambda value, match: value.ravel(),
+    r'^rows whose label is 255 are dropped': _unchanged,
+    r'^the rows belong to class': _unchanged,
+    r'^height, width, channel order$': _unchanged,
 }

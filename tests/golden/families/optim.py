@@ -18,6 +18,12 @@ def learning_rate(case: Case) -> Results:
     params = case.params
     base = params.get('base_lr', params.get('lr'))
     rates = base if isinstance(base, list) else [base]
+    rows = rates_at(params['iterations'], rates, params)
+    return {'lr': rows if isinstance(base, list) else [rate for (rate,) in rows]}
+
+
+def rates_at(iterations: list[int], rates: list[float], params: dict) -> list[list[float]]:
+    """Learning rates of groups with base ``rates`` at the given iterations."""
     groups = [{'params': [nn.Parameter(torch.zeros(1))], 'lr': rate} for rate in rates]
     optimizer = torch.optim.SGD(groups)
     schedule = WarmupPolyLR(
@@ -29,12 +35,11 @@ def learning_rate(case: Case) -> Results:
         warmup_ratio=params.get('warmup_ratio', 1.0),
     )
     optimizer.step()  # torch warns where schedules move before their optimiser
-    wanted, rows = params['iterations'], {}
-    for iteration in range(max(wanted) + 1):
+    rows = {}
+    for iteration in range(max(iterations) + 1):
         rows[iteration] = [group['lr'] for group in optimizer.param_groups]
         schedule.step()
-    rows = [rows[iteration] for iteration in wanted]
-    return {'lr': rows if isinstance(base, list) else [rate for (rate,) in rows]}
+    return [rows[iteration] for iteration in iterations]
 
 
 @family('daformer', 'param_groups')

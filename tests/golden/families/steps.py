@@ -128,10 +128,10 @@ class GivenDraws:
             image[classes] = 0
         return keys
 
-    def jitters(self, strength: float) -> list[Jitter]:
+    def jitters(self, strength: float, stream: int = 0) -> list[Jitter]:
         return [Jitter(**call) for call in self.listed['jitter']]
 
-    def sigmas(self) -> list[float]:
+    def sigmas(self, stream: int = 0) -> list[float]:
         return self.listed['sigma']
 
 

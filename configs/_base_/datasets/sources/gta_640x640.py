@@ -1,0 +1,11 @@
+# GTA, resized to about 720 rows.
+source = dict(
+    type='GTADataset',
+    data_root='data/gta',
+    data_prefix=dict(img_path='images', seg_map_path='labels'),
+    pipeline=[
+        dict(type='LabelFirstCrop', scale=(1280, 720), crop_size=(640, 640), cat_max_ratio=0.75),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackDomain'),
+    ],
+)

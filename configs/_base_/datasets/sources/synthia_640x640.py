@@ -1,0 +1,11 @@
+# SYNTHIA, resized to 760 rows.
+source = dict(
+    type='SYNTHIADataset',
+    data_root='data/synthia',
+    data_prefix=dict(img_path='RGB', seg_map_path='GT/LABELS'),
+    pipeline=[
+        dict(type='LabelFirstCrop', scale=(1280, 760), crop_size=(640, 640), cat_max_ratio=0.75),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackDomain'),
+    ],
+)

@@ -1,0 +1,22 @@
+# SYNTHIA to Cityscapes with the settings of SePiCo from GTA.
+_base_ = ['./loaders.py', './sources/synthia_640x640.py', './targets/cityscapes_uncropped.py']
+train_dataloader = dict(
+    dataset=dict(
+        source={{_base_.source}},
+        target={{_base_.target}},
+        rare_class_sampling=dict(
+            data_root='data/synthia', class_temp=0.01, min_pixels=3000, min_crop_ratio=0.5
+        ),
+    )
+)
+val_dataloader = dict(dataset={{_base_.test_set}})
+test_dataloader = val_dataloader
+# Scores of the classes that SYNTHIA labels: 16 without terrain, truck and train; 13 also without
+# wall, fence and pole.
+val_evaluator = dict(
+    subsets=dict(
+        mIoU16=[0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 15, 17, 18],
+        mIoU13=[0, 1, 2, 6, 7, 8, 10, 11, 12, 13, 15, 17, 18],
+    )
+)
+test_evaluator = val_evaluator

@@ -1,0 +1,151 @@
+"""Pixel-to-class contrast: the three losses of SePiCo and their regulariser.
+
+SePiCo (Xie et al., TPAMI 2023), section 3.3. Embeddings are maps (B, A, h, w), labels (B, h, w)
+with 255 = ignore; class statistics are constants. Every loss is the mean over the labelled cells of
+the global batch: a rank returns its share times the number of ranks, so that the average over ranks
+is that mean. Without a labelled cell all of them are 0. Nothing here is larger than the embeddings
+times a small factor, and nothing waits for the device.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_reduce, get_world_size
+from torch import Tensor
+
+IGNORE = 255
+BLOCK = 256  # cells of one class that meet its bank in one matrix product
+
+
+def proto_loss(embeddings: Tensor, labels: Tensor, mean: Tensor, temperature: float) -> Tensor:
+    """ProtoCL (eq. 8): cross entropy over the similarities to the class means.
+
+    Args:
+        mean: (C, A).
+    """
+    logits = mean @ embeddings.flatten(2) / temperature
+    return _mean(_cross_entropy(logits, labels), labels)
+
+
+def dist_loss(
+    embeddings: Tensor, labels: Tensor, mean: Tensor, variance: Tensor, temperature: float
+) -> Tensor:
+    """DistCL (eq. 13): the bound of the expected contrast with classes that are Gaussians.
+
+    With S' = S / t the logits are (f.mu_k + f.(S'_k f) / 2) / t, and the own class's quadratic term
+    is added to the cross entropy.
+
+    Args:
+        mean, variance: (C, A).
+    """
+    embeddings = embeddings.flatten(2)
+    quadratic = (variance / (2 * temperature**2)) @ embeddings.square()
+    logits = mean @ embeddings / temperature + quadratic
+    own = labels.flatten(1).unsqueeze(1)
+    own = quadratic.gather(1, own.masked_fill(own == IGNORE, 0)).squeeze(1)
+    return _mean(_cross_entropy(logits, labels) + own, labels)
+
+
+def bank_loss(
+    embeddings: Tensor,
+    labels: Tensor,
+    bank: Tensor,
+    length: Tensor,
+    temperature: float,
+) -> Tensor:
+    """BankCL (eq. 5): each row of the own class's bank against all other classes.
+
+    A class's weight among the negatives is exp of its *mean* similarity (the mean over the rows is
+    inside the exponential), so negatives need the banks' means alone.
+
+    Args:
+        bank: (C, R, A), rows that are not in use are zeros.
+        length: (C,), rows in use.
+    """
+    rows, own = embeddings.flatten(2).transpose(1, 2).flatten(0, 1), labels.flatten()
+    classes = torch.arange(len(bank), device=bank.device)
+    average = bank.sum(dim=1) / length.unsqueeze(1)
+    others = (rows @ average.T / temperature).masked_fill(own.unsqueeze(1) == classes, -math.inf)
+    negative = others.logsumexp(dim=1)
+
+    cells, used, block_class = _blocks_of_one_class(own, len(bank))
+    similarity = rows[cells] @ bank[block_class].transpose(1, 2) / temperature  # (blocks, BLOCK, R)
+    loss = F.softplus(negative[cells].unsqueeze(2) - similarity)
+    in_use = torch.arange(bank.shape[1], device=bank.device) < length[block_class].unsqueeze(1)
+    loss = (loss * in_use.unsqueeze(1)).sum(dim=2) / length[block_class].unsqueeze(1)
+    return _mean((loss * used).sum(), labels)
+
+
+def uniformity(embeddings: Tensor, labels: Tensor, mean: Tensor, temperature: float) -> Tensor:
+    """The regulariser (eq. 14), about -1, to be *added*: reproduced with the published sign.
+
+    Sum over the classes of log softmax_k(fbar.mu_k / t), over C ln C, fbar being the mean of the
+    labelled embeddings. Minimising it drives fbar's distribution away from the uniform one.
+
+    Args:
+        mean: (C, A).
+    """
+    members = (labels != IGNORE).flatten(1).unsqueeze(2).to(embeddings)
+    count = _global_count(labels)
+    total = (embeddings.flatten(2) @ members).sum(dim=0).squeeze(1)  # (A,)
+    everywhere = total.detach().clone()
+    all_reduce(everywhere)
+    # The value is that of all ranks' cells, the gradient this rank's share times their number.
+    total = everywhere + get_world_size() * (total - total.detach())
+    logits = mean @ total / count.clamp(min=1) / temperature
+    number = len(mean)
+    return (count > 0) * F.log_softmax(logits, dim=0).sum() / (number * math.log(number))
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """(B, C, N) and labels (B, h, w) -> (B, N), 0 where ignored."""
+    return F.cross_entropy(logits, labels.flatten(1), ignore_index=IGNORE, reduction='none')
+
+
+def _mean(losses: Tensor, labels: Tensor) -> Tensor:
+    """Mean over labelled cells of losses (B, N), or of their sum over them (0-dim)."""
+    if losses.ndim:
+        losses = torch.where(labels.flatten(1) == IGNORE, 0.0, losses).sum()
+    return losses * get_world_size() / _global_count(labels).clamp(min=1)
+
+
+def _global_count(labels: Tensor) -> Tensor:
+    count = (labels != IGNORE).sum()
+    all_reduce(count)
+    return count
+
+
+@torch.no_grad()
+def _blocks_of_one_class(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Sort cells into blocks of equal size, each of one class, padded at each class's end.
+
+    The number of blocks depends on the number of cells alone, so nothing is asked of the device.
+
+    Args:
+        labels: (N,), 255 = ignore.
+
+    Returns:
+        Indices of the cells (blocks, BLOCK), whether a place holds a labelled cell, and the class
+        of each block (blocks,).
+    """
+    number = len(labels)
+    blocks = -(-number // BLOCK) + num_classes + 1
+    sorted_labels, order = labels.clamp(max=num_classes).sort(stable=True)
+    groups = torch.arange(num_classes + 1, device=labels.device)
+    start = torch.searchsorted(sorted_labels, groups)
+    size = torch.searchsorted(sorted_labels, groups, right=True) - start
+    last_block = (-(-size // BLOCK)).cumsum(dim=0)
+    first_block = last_block - -(-size // BLOCK)
+
+    place = torch.arange(number, device=labels.device) - start[sorted_labels]
+    place += BLOCK * first_block[sorted_labels]
+    cells = order.new_zeros(blocks * BLOCK)
+    cells[place] = order
+    used = torch.zeros_like(cells, dtype=torch.bool)
+    used[place] = sorted_labels < num_classes
+    block_class = torch.searchsorted(
+        last_block, torch.arange(blocks, device=labels.device), right=True
+    )
+    shape = (blocks, BLOCK)
+    return cells.view(shape), used.view(shape), block_class.clamp(max=num_classes - 1)

@@ -6,4 +6,5 @@ _base_ = [
     '../_base_/uda/dacs.py',
     '../_base_/schedules/toy_500.py',
 ]
-model = dict(segmentor={{_base_.segmentor}})
+# Threshold and blur as in daformer_mitb0_toy_game2city.py.
+model = dict(segmentor={{_base_.segmentor}}, threshold=0.8, blur=False)

@@ -150,7 +150,8 @@ def test_speed_options_train(tiny_config, tmp_path):
         'channels_last=True',
         *SHORT,
     )
-    assert all(math.isfinite(line['loss']) for line in scalars(tmp_path))
+    losses = [line['loss'] for line in scalars(tmp_path) if 'loss' in line]
+    assert len(losses) == 2 and all(map(math.isfinite, losses))
     weights = load_checkpoint(tmp_path / 'iter_2.pth')['state_dict']
     assert weights['student.decode_head.conv_seg.weight'].dtype == torch.float32
 

@@ -76,6 +76,7 @@ def main(argv: list[str] | None = None) -> None:
     from mmengine.device import get_device
     from tqdm import tqdm
 
+    import mmseg_uda.register  # noqa: F401 - first: it keeps the libraries' remarks off the screen
     from mmseg_uda.datasets.labels import PALETTE
     from mmseg_uda.engine.train import load_config
     from mmseg_uda.evaluation.export import (

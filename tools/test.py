@@ -119,6 +119,7 @@ def main(argv: list[str] | None = None) -> None:
     from mmengine.device import get_device
     from mmengine.utils.dl_utils import set_multi_processing
 
+    import mmseg_uda.register  # noqa: F401 - first: it keeps the libraries' remarks off the screen
     from mmseg_uda.engine.train import load_config
     from mmseg_uda.evaluation.inference import build_segmentor, build_test_loader
 

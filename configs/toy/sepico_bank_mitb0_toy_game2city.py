@@ -10,6 +10,8 @@ _base_ = [
 model = dict(
     segmentor={{_base_.segmentor}},
     alpha=0.99,
+    threshold=0.8,  # this and blur as in daformer_mitb0_toy_game2city.py
+    blur=False,
     crop_size=(128, 256),
     start_iteration=100,
     contrast=dict(variant='bank'),
@@ -18,7 +20,7 @@ model = dict(
 train_dataloader = dict(
     dataset=dict(
         rare_class_sampling=dict(
-            data_root='data/toy/gta', class_temp=0.01, min_pixels=100, min_crop_ratio=0.5
+            data_root='data/toy/gta', class_temp=0.1, min_pixels=100, min_crop_ratio=0.5
         )
     )
 )

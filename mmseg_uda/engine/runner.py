@@ -12,7 +12,6 @@ from mmseg.registry import RUNNERS
 from torch import nn
 
 from mmseg_uda import __version__
-from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset
 from mmseg_uda.engine.checkpoint import (
     load_checkpoint,
     load_weights,
@@ -45,6 +44,8 @@ class UDARunner(Runner):
 
     def build_val_loop(self, loop: dict | BaseLoop) -> BaseLoop:
         """Validation data are checked, and named in errors, as training data are."""
+        from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset
+
         if not isinstance(loop, BaseLoop):
             dataset = NamedErrors(build_dataset(self._val_dataloader['dataset']))
             self._val_dataloader = {**self._val_dataloader, 'dataset': dataset}

@@ -63,8 +63,14 @@ def load_config(
     if randomness['seed'] < 0:
         raise UserError(f'seed {randomness["seed"]}: a seed is 0 or more')
     if 'train_dataloader' in config:
-        config.model.seed = config.train_dataloader.dataset.seed = randomness['seed']
-        config.train_dataloader.sampler.batch_size = config.train_dataloader.batch_size
+        try:
+            config.model.seed = config.train_dataloader.dataset.seed = randomness['seed']
+            config.train_dataloader.sampler.batch_size = config.train_dataloader.batch_size
+        except AttributeError as error:
+            raise UserError(
+                f'config {path}: model and train_dataloader, with dataset, sampler and batch_size, '
+                f'must be sections ({error})'
+            ) from error
         if not torch.cuda.is_available():  # torch warns of pinned memory that nobody needs
             config.train_dataloader.pin_memory = False
     config.work_dir = str(work_dir or config.get('work_dir') or Path('work_dirs') / path.stem)

@@ -18,6 +18,7 @@ from mmseg_uda.engine.checkpoint import (
     newest_checkpoint,
     save_checkpoint,
 )
+from mmseg_uda.engine.optim import AutocastOptimWrapper
 from mmseg_uda.errors import UserError
 
 
@@ -54,8 +55,18 @@ class UDARunner(Runner):
     def _init_model_weights(self) -> None:
         super()._init_model_weights()
         if self.cfg.get('channels_last'):
+            self._refuse_bad_kernels()
             self.model.to(memory_format=torch.channels_last)
             self.model.data_preprocessor.channels_last = True
+
+    def _refuse_bad_kernels(self) -> None:
+        """On CPU, torch 2.13's bfloat16 convolutions in NHWC go wrong with several threads."""
+        autocast = isinstance(self.optim_wrapper, AutocastOptimWrapper)
+        if get_device() == 'cpu' and autocast and torch.get_num_threads() > 1:
+            raise UserError(
+                'channels_last with bfloat16 autocast gives NaN now and then on a CPU with several '
+                'threads (a fault of torch there): use one of the two, or OMP_NUM_THREADS=1'
+            )
 
     def _maybe_compile(self, target: str) -> None:
         """Compile the networks, not the step: a step is a generator with host-side choices."""

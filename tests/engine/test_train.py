@@ -156,6 +156,13 @@ def test_speed_options_train(tiny_config, tmp_path):
     assert weights['student.decode_head.conv_seg.weight'].dtype == torch.float32
 
 
+def test_bf16_in_channels_last_is_refused_where_it_goes_wrong(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
+    options = ('optim_wrapper.type=AutocastOptimWrapper', 'channels_last=True')
+    with pytest.raises(UserError, match='OMP_NUM_THREADS=1'):
+        run(tiny_config, tmp_path, *options, *SHORT)
+
+
 def test_source_only_has_no_pictures(world, tmp_path):
     more = "model = dict(_delete_=True, type='SourceOnly', segmentor={{_base_.segmentor}})\n"
     config = write_config(tmp_path / 'source_only.py', world, more)

@@ -1,11 +1,3 @@
 # SePiCo, BankCL, DeepLabV2, ResNet-101, GTA to Cityscapes.
-_base_ = [
-    '../_base_/default_runtime.py',
-    '../_base_/datasets/gta_to_cityscapes_640x640.py',
-    '../_base_/models/deeplabv2_r101_projection.py',
-    '../_base_/uda/sepico.py',
-    '../_base_/schedules/adamw_poly10warm_40k.py',
-]
-model = dict(segmentor={{_base_.segmentor}}, contrast=dict(variant='bank'))
-randomness = dict(seed=76)
-train_cfg = dict(val_interval=1000)
+_base_ = './sepico_dist_dlv2_gta2cs.py'
+model = dict(contrast=dict(variant='bank'))

@@ -1,24 +1,4 @@
 # SePiCo, ProtoCL, DAFormer, MiT-B5, Cityscapes to Dark Zurich.
 # Derived: figures are published for it, but no config; the DistCL one with the other loss.
-_base_ = [
-    '../_base_/default_runtime.py',
-    '../_base_/datasets/cityscapes_to_darkzurich_640x640.py',
-    '../_base_/models/daformer_mitb5_projection_night.py',
-    '../_base_/uda/sepico.py',
-    '../_base_/schedules/adamw_poly10warm_60k.py',
-]
-model = dict(
-    segmentor={{_base_.segmentor}},
-    contrast=dict(variant='proto'),
-    parts=dict(
-        margins=None,
-        day=dict(
-            type='DayPartner',
-            ratio=0.8,
-            classes=[0, 1, 2, 3, 4, 8, 9, 10],
-            class_weight={{_base_.train_class_weight}},
-        ),
-    ),
-)
-randomness = dict(seed=42)
-train_cfg = dict(val_interval=1000)
+_base_ = './sepico_dist_mitb5_cs2dzur.py'
+model = dict(contrast=dict(variant='proto'))

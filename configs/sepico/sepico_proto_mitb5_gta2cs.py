@@ -1,11 +1,3 @@
 # SePiCo, ProtoCL, DAFormer, MiT-B5, GTA to Cityscapes.
-_base_ = [
-    '../_base_/default_runtime.py',
-    '../_base_/datasets/gta_to_cityscapes_640x640.py',
-    '../_base_/models/daformer_mitb5_projection.py',
-    '../_base_/uda/sepico.py',
-    '../_base_/schedules/adamw_poly10warm_40k.py',
-]
-model = dict(segmentor={{_base_.segmentor}}, contrast=dict(variant='proto'))
-randomness = dict(seed=76)
-train_cfg = dict(val_interval=1000)
+_base_ = './sepico_dist_mitb5_gta2cs.py'
+model = dict(contrast=dict(variant='proto'))

@@ -51,7 +51,7 @@ PALETTE = [
 
 IGNORE = 255
 
-#: Classes of countable objects, for the ImageNet feature distance (DAFormer, section 4.2).
+#: Classes of countable objects, for the ImageNet feature distance (DAFormer).
 THING_CLASSES = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
 
 #: The classes that results on SYNTHIA count: 16 (no terrain, truck, train) and 13 (nor wall, fence,

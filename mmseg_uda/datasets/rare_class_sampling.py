@@ -1,6 +1,6 @@
 """Rare-class sampling: draw the source image by a class, rare classes more often.
 
-Hoyer et al., DAFormer (CVPR 2022), section 4.1: with f_c the share of class c among all labelled
+Hoyer et al., DAFormer (CVPR 2022): with f_c the share of class c among all labelled
 pixels, P(c) = softmax_c((1 - f_c) / T); then a file with enough pixels of c, uniformly.
 """
 

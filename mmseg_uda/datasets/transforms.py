@@ -75,7 +75,7 @@ class LabelFirstCrop(BaseTransform):
 
     The box is chosen on the resized label; then the image is decoded, once. Where the sample asks
     for a class, as ``rare_class = (class, pixels)``, boxes are drawn anew, up to ten times, until
-    one has more than that many pixels of the class (DAFormer, section 4.1). A sample without
+    one has more than that many pixels of the class (DAFormer). A sample without
     ``seg_map_path`` is an unlabelled image.
 
     Args:

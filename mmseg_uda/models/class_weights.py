@@ -21,7 +21,7 @@ def class_weights(spec: Sequence[float] | dict | None) -> Tensor | None:
 
 
 def frequency_weights(frequencies: Sequence[float], sigma: float) -> Tensor:
-    """Larger weights for rarer classes: mean 1, standard deviation ``sigma`` (DANNet, eq. 6).
+    """Larger weights for rarer classes: mean 1, standard deviation ``sigma`` (as in DANNet).
 
     Args:
         frequencies: share of each class's pixels, C numbers above 0.

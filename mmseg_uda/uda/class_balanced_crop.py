@@ -1,6 +1,6 @@
 """Class-balanced cropping (CBC): the crop of a target image whose pseudo-labels are most varied.
 
-SePiCo (Xie et al., TPAMI 2023), section 3.4. All on the device, for the whole batch at once.
+SePiCo (Xie et al., TPAMI 2023). All on the device, for the whole batch at once.
 """
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
 """Pixel-to-class contrast: the three losses of SePiCo and their regulariser.
 
-SePiCo (Xie et al., TPAMI 2023), section 3.3. Embeddings are maps (B, A, h, w), labels (B, h, w)
+SePiCo (Xie et al., TPAMI 2023). Embeddings are maps (B, A, h, w), labels (B, h, w)
 with 255 = ignore; class statistics are constants. Every loss is the mean over the labelled cells of
 the global batch: a rank returns its share times the number of ranks, so that the average over ranks
 is that mean. Without a labelled cell all of them are 0. Nothing here is larger than the embeddings
@@ -19,7 +19,7 @@ BLOCK = 256  # cells of one class that meet its bank in one matrix product
 
 
 def proto_loss(embeddings: Tensor, labels: Tensor, mean: Tensor, temperature: float) -> Tensor:
-    """ProtoCL (eq. 8): cross entropy over the similarities to the class means.
+    """ProtoCL: cross entropy over the similarities to the class means.
 
     Args:
         mean: (C, A).
@@ -31,7 +31,7 @@ def proto_loss(embeddings: Tensor, labels: Tensor, mean: Tensor, temperature: fl
 def dist_loss(
     embeddings: Tensor, labels: Tensor, mean: Tensor, variance: Tensor, temperature: float
 ) -> Tensor:
-    """DistCL (eq. 13): the bound of the expected contrast with classes that are Gaussians.
+    """DistCL: the bound of the expected contrast with classes that are Gaussians.
 
     With S' = S / t the logits are (f.mu_k + f.(S'_k f) / 2) / t, and the own class's quadratic term
     is added to the cross entropy.
@@ -54,7 +54,7 @@ def bank_loss(
     length: Tensor,
     temperature: float,
 ) -> Tensor:
-    """BankCL (eq. 5): each row of the own class's bank against all other classes.
+    """BankCL: each row of the own class's bank against all other classes.
 
     A class's weight among the negatives is exp of its *mean* similarity (the mean over the rows is
     inside the exponential), so negatives need the banks' means alone.
@@ -78,7 +78,7 @@ def bank_loss(
 
 
 def uniformity(embeddings: Tensor, labels: Tensor, mean: Tensor, temperature: float) -> Tensor:
-    """The regulariser (eq. 14), about -1, to be *added*: reproduced with the published sign.
+    """The regulariser, about -1, to be *added*: reproduced with the published sign.
 
     Sum over the classes of log softmax_k(fbar.mu_k / t), over C ln C, fbar being the mean of the
     labelled embeddings. Minimising it drives fbar's distribution away from the uniform one.

@@ -1,4 +1,4 @@
-"""Thing-class ImageNet feature distance (DAFormer, Hoyer et al., CVPR 2022, eq. 7-10)."""
+"""Thing-class ImageNet feature distance (DAFormer, Hoyer et al., CVPR 2022)."""
 
 from copy import deepcopy
 

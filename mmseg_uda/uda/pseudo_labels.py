@@ -33,7 +33,7 @@ def most_probable(probabilities: Tensor, threshold: float) -> PseudoLabels:
     """Most probable classes, all weighted by the share of confident pixels.
 
     The weight is one number for the whole batch, over all ranks: the share of pixels whose largest
-    probability is at least ``threshold`` (DACS, eq. 3, as coded in DAFormer: per batch, not per
+    probability is at least ``threshold`` (DACS, as coded in DAFormer: per batch, not per
     image). It stays on the device.
 
     Args:
@@ -49,7 +49,7 @@ def most_probable(probabilities: Tensor, threshold: float) -> PseudoLabels:
 def ignore_margins(weight: Tensor, top: int, bottom: int) -> Tensor:
     """``weight`` (B, H, W) with its first ``top`` and last ``bottom`` rows set to 0.
 
-    There the target camera sees its own car and the teacher guesses (DAFormer, section 4).
+    There the target camera sees its own car and the teacher guesses (DAFormer).
     """
     weight = weight.clone()
     weight[:, :top] = 0

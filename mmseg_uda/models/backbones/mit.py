@@ -1,4 +1,4 @@
-"""Mix Transformer encoder, MiT-B0 to MiT-B5 (Xie et al., SegFormer, NeurIPS 2021, section 3.1).
+"""Mix Transformer encoder, MiT-B0 to MiT-B5 (Xie et al., SegFormer, NeurIPS 2021).
 
 Names of parameters follow the published ImageNet checkpoints, so that these load as they are.
 """

@@ -14,7 +14,7 @@ from mmseg_uda.models.heads.daformer_head import LevelEmbedding
 
 @MODELS.register_module()
 class AllMLPHead(BaseDecodeHead):
-    """Linear per level, up-scale, concatenate, 1x1 convolution, classify (Xie et al., 2021, eq. 4).
+    """Linear per level, up-scale, concatenate, 1x1 convolution, classify (Xie et al., 2021).
 
     mmseg's ``SegformerHead`` is another network: it has a normalisation after every level.
 

@@ -35,7 +35,7 @@ class LevelEmbedding(nn.Module):
 class DAFormerHead(BaseDecodeHead):
     """Embeds the levels, brings them to the first one's size, fuses and classifies them.
 
-    Hoyer et al., DAFormer, CVPR 2022, section 3.2 and table 5.
+    Hoyer et al., DAFormer, CVPR 2022.
 
     Args:
         in_channels: channels of the levels, (64, 128, 320, 512) for MiT-B1 to B5.

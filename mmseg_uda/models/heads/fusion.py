@@ -1,4 +1,4 @@
-"""Ways to fuse the concatenated levels in the DAFormer head (DAFormer, CVPR 2022, section 3.2).
+"""Ways to fuse the concatenated levels in the DAFormer head (DAFormer, CVPR 2022).
 
 Each is a module (B, C, h, w) -> (B, channels, h, w).
 """

@@ -20,7 +20,7 @@ TRANSFORMS = (None, 'resize_concat', 'multiple_select')
 class ProjectionHead(BaseModule):
     """1x1 convolutions, each with BatchNorm and ReLU, then L2 normalisation over the channels.
 
-    SePiCo (Xie et al., TPAMI 2023), section 3.2, as published: the last convolution has its ReLU
+    SePiCo (Xie et al., TPAMI 2023), as published: the last convolution has its ReLU
     too, so embeddings are non-negative. Only training uses this head: a segmentor's
     ``auxiliary_head``, called by ``Segmentor.project``.
 

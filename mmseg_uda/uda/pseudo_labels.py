@@ -23,13 +23,7 @@ class PseudoLabels:
 
 
 @torch.no_grad()
-def pseudo_labels(logits: Tensor, threshold: float) -> PseudoLabels:
-    """:func:`most_probable` of the softmax of ``logits`` (B, C, H, W)."""
-    return most_probable(torch.softmax(logits.float(), dim=1), threshold)
-
-
-@torch.no_grad()
-def most_probable(probabilities: Tensor, threshold: float) -> PseudoLabels:
+def pseudo_labels(probabilities: Tensor, threshold: float) -> PseudoLabels:
     """Most probable classes, all weighted by the share of confident pixels.
 
     The weight is one number for the whole batch, over all ranks: the share of pixels whose largest

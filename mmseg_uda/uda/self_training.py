@@ -12,7 +12,7 @@ from mmseg_uda.uda.class_mix import choose_classes, class_mask, label_presence, 
 from mmseg_uda.uda.draws import StepDraws
 from mmseg_uda.uda.method import Losses, UDAMethod, prefixed
 from mmseg_uda.uda.parts import Mixed, Part, Step
-from mmseg_uda.uda.pseudo_labels import PseudoLabels, most_probable
+from mmseg_uda.uda.pseudo_labels import PseudoLabels, pseudo_labels
 from mmseg_uda.uda.teacher import Teacher
 
 
@@ -110,7 +110,7 @@ class SelfTraining(UDAMethod):
 
     def label_target(self, step: Step) -> PseudoLabels:
         """Pseudo-labels of the step's target images: teacher and parts."""
-        pseudo = most_probable(self.probabilities(step), self.teacher.threshold)
+        pseudo = pseudo_labels(self.probabilities(step), self.teacher.threshold)
         for part in self.parts.values():
             pseudo = part.refine(step, pseudo)
         return pseudo

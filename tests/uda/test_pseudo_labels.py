@@ -6,7 +6,7 @@ from mmseg_uda.uda.pseudo_labels import ignore_margins, pseudo_labels
 def test_weight_is_the_confident_share_of_the_whole_batch():
     logits = torch.zeros(2, 4, 2, 5)
     logits[0, 1, 0] = 20.0  # 5 of 20 pixels are certain, all in the first image
-    result = pseudo_labels(logits, 0.9)
+    result = pseudo_labels(logits.softmax(1), 0.9)
     assert torch.equal(result.weight, torch.full((2, 2, 5), 0.25))
     assert (result.labels[0, 0] == 1).all()
     assert torch.allclose(result.confidence[1], torch.full((2, 5), 0.25))

@@ -175,7 +175,7 @@ def label_ratio(case: Case) -> Results:
 @family('daformer', 'pseudo_label')
 def pseudo_label(case: Case) -> Results:
     params = case.params
-    pseudo = pseudo_labels(tensor(case.input('logits')), params['threshold'])
+    pseudo = pseudo_labels(tensor(case.input('logits')).softmax(1), params['threshold'])
     top, bottom = params.get('ignore_top') or 0, params.get('ignore_bottom') or 0
     weight = ignore_margins(pseudo.weight, top, bottom)
     valid = params.get('valid_mask')

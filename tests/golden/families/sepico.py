@@ -179,7 +179,7 @@ def labelled_rows(case: Case) -> Results:
 @family('sepico', 'pseudo')
 def weighted_pseudo_labels(case: Case) -> Results:
     params = case.params
-    pseudo = pseudo_labels(tensor(case.input('logits')), params['threshold'])
+    pseudo = pseudo_labels(tensor(case.input('logits')).softmax(1), params['threshold'])
     weight = ignore_margins(pseudo.weight, params['ignore_top'], params['ignore_bottom'])
     return {
         'share': pseudo.weight.flatten()[0],

@@ -16,7 +16,10 @@ from mmseg_uda.engine.runner import UDARunner
 from mmseg_uda.errors import BUILD_ERRORS, UserError
 
 # Top-level keys of a config that are read besides the runner's own arguments.
-OPTIONS = ('custom_imports', 'runner_type', 'channels_last', 'compile', 'sync_bn')
+OPTIONS = (
+    *('custom_imports', 'runner_type', 'channels_last', 'compile', 'sync_bn'),
+    *('activation_checkpointing', 'efficient_conv_bn_eval'),  # mmengine's
+)
 
 
 def load_config(
@@ -53,7 +56,7 @@ def load_config(
         config = from_legacy(config)
     if test_set is not None:
         config.test_dataloader.dataset = _read_test_set(test_set)
-    _check_spelling(config, path)
+    _drop_variables(config, path)
     for key in cfg_options or {}:
         _check_key(config, key, path)
     config.merge_from_dict(cfg_options or {})
@@ -133,15 +136,17 @@ def _read_test_set(path: str) -> dict:
     return other.test_set
 
 
-def _check_spelling(config: Config, path: Path) -> None:
-    """Refuse a top-level key that is almost one that the runner reads.
+def _drop_variables(config: Config, path: Path) -> None:
+    """Drop top-level keys that only served to compose the config, as ``segmentor`` does.
 
-    Configs may hold variables of their own, so other keys are fine.
+    To override them on the command line would change nothing. One that is almost a key that the
+    runner reads is refused: it is a misspelling.
     """
     known = {*inspect.signature(UDARunner.__init__).parameters, *OPTIONS}
     for key in set(config.keys()) - known:
         if close := difflib.get_close_matches(key, known, 1, cutoff=0.85):
             raise UserError(f'config {path}: nobody reads {key}; did you mean {close[0]}?')
+        config.pop(key)
 
 
 def _check_key(config: Config, key: str, path: Path) -> None:

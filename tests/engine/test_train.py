@@ -52,6 +52,7 @@ def test_sampler_follows_the_batch_size(tiny_config):
     ('key', 'message'),
     [
         ('no_such', 'has no key no_such'),
+        ('segmentor.pretrained', 'has no key segmentor'),  # model.segmentor is what is read
         ('optim_wraper.optimizer.lr', 'did you mean optim_wrapper'),
         ('optim_wrapper.optimiser.lr', 'did you mean optimizer'),
         ('custom_hooks.9.interval', '9 is no index'),

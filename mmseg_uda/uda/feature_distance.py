@@ -1,5 +1,6 @@
 """Thing-class ImageNet feature distance (DAFormer, Hoyer et al., CVPR 2022)."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
@@ -7,6 +8,7 @@ from mmengine.dist import all_reduce, get_world_size
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.datasets.labels import THING_CLASSES
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.segmentors import Supervision
 from mmseg_uda.uda.method import Losses
@@ -45,7 +47,7 @@ class FeatureDistance(Part):
     def __init__(
         self,
         weight: float = 0.005,
-        classes: list[int] | None = (6, 7, 11, 12, 13, 14, 15, 16, 17, 18),
+        classes: Sequence[int] | None = tuple(THING_CLASSES),
         min_ratio: float = 0.75,
     ) -> None:
         super().__init__()

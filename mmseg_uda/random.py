@@ -39,11 +39,16 @@ def counter_random(*key: int) -> Iterator[None]:
         torch.set_rng_state(torch_state)
 
 
-def seed_all(*key: int) -> None:
-    """Seed Python's, NumPy's and torch's (every device's) global generators from ``key``."""
+def seed_all(*key: int, rank: int) -> None:
+    """Seed Python's, NumPy's and torch's (every device's) global generators from ``key``.
+
+    NumPy's and torch's also depend on the rank. Python's does not: what all ranks must draw alike
+    (HRDA's detail crop) comes from it.
+    """
     import torch
 
-    torch.manual_seed(_seed_host(*key))
+    torch.manual_seed(_seed_host(*key, rank))
+    random.seed(int(np.random.SeedSequence(_entropy(key)).generate_state(1)[0]))
 
 
 def _seed_host(*key: int) -> int:

@@ -22,9 +22,9 @@ def test_draws_depend_on_the_key_alone():
 
 
 def test_the_surroundings_do_not_notice():
-    seed_all(0)
+    seed_all(0, rank=0)
     expected = [draw(), draw()]
-    seed_all(0)
+    seed_all(0, rank=0)
     found = [draw()]
     with counter_random(5):
         draw()
@@ -34,3 +34,12 @@ def test_the_surroundings_do_not_notice():
 def test_generators_of_different_keys_are_unrelated():
     draws = [generator(*key).random() for key in ((0,), (0, 0), (0, 1), (1, 0))]
     assert len(set(draws)) == 4
+
+
+def test_ranks_share_what_python_draws():
+    draws = []
+    for rank in (0, 1):
+        seed_all(3, 7, rank=rank)
+        draws.append((random.random(), np.random.random(), float(torch.rand(()))))
+    (python, numpy, torch_), others = draws
+    assert python == others[0] and numpy != others[1] and torch_ != others[2]

@@ -9,7 +9,7 @@ from mmengine.dist import get_rank
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmseg_uda.models.data_preprocessor import UDABatch
 from mmseg_uda.random import seed_all
@@ -32,15 +32,30 @@ class UDAMethod(BaseModel):
         segmentor: config of the student, e.g. ``dict(type='Segmentor', ...)``.
         data_preprocessor: config; default ``UDADataPreProcessor`` with ImageNet's mean and std.
         seed: start of all random draws of the method; with the iteration it determines them.
+        parts: name -> config of a :class:`mmseg_uda.uda.parts.Part`, called in this order.
     """
 
     def __init__(
-        self, segmentor: dict, data_preprocessor: dict | None = None, seed: int = 0
+        self,
+        segmentor: dict,
+        data_preprocessor: dict | None = None,
+        seed: int = 0,
+        parts: dict[str, dict] | None = None,
     ) -> None:
         super().__init__(data_preprocessor or dict(type='UDADataPreProcessor'))
         self.student = MODELS.build(segmentor)
         self.seed = seed
         self.iteration = 0
+        self.parts = nn.ModuleDict(
+            {name: MODELS.build(part) for name, part in (parts or {}).items() if part}
+        )
+        for part in self.parts.values():
+            part.set_up(self.student)
+
+    def init_weights(self) -> None:
+        self.student.init_weights()
+        for part in self.parts.values():
+            part.after_init(self.student)
 
     @abstractmethod
     def passes(self, batch: UDABatch) -> Iterator[Losses]:
@@ -52,7 +67,7 @@ class UDAMethod(BaseModel):
     def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> Losses:
         """One training step; returns the values to log as 0-dim tensors on the device."""
         # Dropout and other hidden draws depend on (seed, iteration, rank) alone: see random.py.
-        seed_all(self.seed, self.iteration, get_rank())
+        seed_all(self.seed, self.iteration, rank=get_rank())
         batch = self.data_preprocessor(data, training=True)
         logs = self.backward_passes(batch, optim_wrapper)
         average_gradients(self)

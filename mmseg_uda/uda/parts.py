@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from mmseg_uda.models.data_preprocessor import UDABatch
+from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
 from mmseg_uda.models.segmentors import Supervision
 from mmseg_uda.uda.draws import StepDraws
 from mmseg_uda.uda.method import Losses
@@ -30,13 +30,18 @@ class Mixed:
 
 @dataclass
 class Step:
-    """What a self-training step knows so far; fields fill up as it goes on."""
+    """What a self-training step knows so far; fields fill up as it goes on.
+
+    ``pasted`` is the source whose classes are pasted onto the target: the batch's, unless a part
+    finds a better one.
+    """
 
     batch: UDABatch
     student: nn.Module
     draws: StepDraws
     iteration: int
     triggers: tuple[float, float]
+    pasted: DomainBatch
     pseudo: PseudoLabels | None = None
     mixed: Mixed | None = None
     teacher: Teacher | None = None
@@ -47,8 +52,8 @@ class Part(nn.Module):
 
     The method calls, in this order and for its parts in the order of the config:
     :meth:`source_losses` inside the source pass, :meth:`probabilities` and :meth:`refine` when the
-    teacher labels the target images, :meth:`mixed_losses` inside the mixed pass, and
-    :meth:`passes` for student forwards of its own. (SePiCo labels before it learns.)
+    teacher labels the target images, :meth:`before_mixing` between these, :meth:`mixed_losses`
+    inside the mixed pass, and :meth:`passes` at the end. (SePiCo labels before it learns.)
     """
 
     def set_up(self, student: nn.Module) -> None:
@@ -68,6 +73,10 @@ class Part(nn.Module):
     def refine(self, step: Step, pseudo: PseudoLabels) -> PseudoLabels:
         """Better pseudo-labels or weights."""
         return pseudo
+
+    def before_mixing(self, step: Step) -> Iterator[Losses]:
+        """Student forwards on the target as it is: yields the losses of each."""
+        return iter(())
 
     def mixed_losses(self, step: Step, supervision: Supervision) -> Losses:
         """Losses to add to the pass on the mixed images."""

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import torch
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg_uda.models.data_preprocessor import UDABatch
 from mmseg_uda.uda.augmentation import color_jitter, denormalise, gaussian_blur, normalise
 from mmseg_uda.uda.class_mix import choose_classes, class_mask, label_presence, mix
 from mmseg_uda.uda.draws import StepDraws
 from mmseg_uda.uda.method import Losses, UDAMethod, prefixed
-from mmseg_uda.uda.parts import Mixed, Part, Step
+from mmseg_uda.uda.parts import Mixed, Step
 from mmseg_uda.uda.pseudo_labels import PseudoLabels, pseudo_labels
 from mmseg_uda.uda.teacher import Teacher
 
@@ -26,13 +26,12 @@ class SelfTraining(UDAMethod):
     ``feature_distance`` and ``margins``, rare class sampling in the data and a warm-up.
 
     Args:
-        segmentor, data_preprocessor, seed: see :class:`UDAMethod`.
+        segmentor, data_preprocessor, seed, parts: see :class:`UDAMethod`.
         alpha: upper limit of the teacher's EMA momentum.
         threshold: probability from which a pseudo-label counts as confident.
         jitter_strength: of the colour jitter on mixed images.
         jitter_threshold: jitter when a number U(0, 1) exceeds it.
         blur: whether to blur mixed images, half of the time.
-        parts: name -> config of a :class:`Part`, called in this order.
     """
 
     def __init__(
@@ -47,24 +46,17 @@ class SelfTraining(UDAMethod):
         blur: bool = True,
         parts: dict[str, dict] | None = None,
     ) -> None:
-        super().__init__(segmentor, data_preprocessor, seed)
+        super().__init__(segmentor, data_preprocessor, seed, parts)
         self.teacher = Teacher(self.student, alpha, threshold)
         self.jitter_strength = jitter_strength
         self.jitter_threshold = jitter_threshold
         self.blur = blur
-        self.parts: dict[str, Part] | nn.ModuleDict = nn.ModuleDict(
-            {name: MODELS.build(part) for name, part in (parts or {}).items() if part}
-        )
-        for part in self.parts.values():
-            part.set_up(self.student)
         self.pictures: Step | None = None
         self.keep_pictures = False
 
     def init_weights(self) -> None:
-        self.student.init_weights()
+        super().init_weights()
         self.teacher.network.load_state_dict(self.student.state_dict())
-        for part in self.parts.values():
-            part.after_init(self.student)
 
     def passes(self, batch: UDABatch) -> Iterator[Losses]:
         source, parts = batch.source, self.parts.values()
@@ -82,6 +74,9 @@ class SelfTraining(UDAMethod):
         # The teacher labels the target images.
         step.pseudo = self.label_target(step)
 
+        for part in parts:
+            yield from part.before_mixing(step)
+
         # Learn from target images with source classes pasted onto them.
         yield self.mixed_pass(step)
 
@@ -98,6 +93,7 @@ class SelfTraining(UDAMethod):
             draws,
             self.iteration,
             draws.triggers(),
+            batch.source,
             teacher=self.teacher,
         )
 
@@ -134,7 +130,7 @@ class SelfTraining(UDAMethod):
 
     def mix_domains(self, step: Step) -> Mixed:
         """Paste half of the source classes of the batch onto each target image."""
-        source, target, pseudo = step.batch.source, step.batch.target, step.pseudo
+        source, target, pseudo = step.pasted, step.batch.target, step.pseudo
         keys = step.draws.class_keys().to(source.labels.device, non_blocking=True)
         chosen = choose_classes(label_presence(source.labels), keys)
         mask = class_mask(source.labels, chosen)

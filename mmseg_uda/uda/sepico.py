@@ -98,6 +98,9 @@ class SePiCo(SelfTraining):
             yield {'tgt.aux.loss_cl': self.contrast.loss(embeddings, labels)}
             del embeddings
 
+        for part in parts:
+            yield from part.before_mixing(step)
+
         # Learn from target images with source classes pasted onto them.
         yield self.mixed_pass(step)
 

@@ -74,6 +74,9 @@ class Segmentor(EncoderDecoder):
         UserError: for a ``test_cfg`` that says neither, or lacks the window's size.
     """
 
+    size_divisor = 1
+    """Sides of images must be multiples of it, in pixels."""
+
     def __init__(
         self,
         *,

@@ -31,7 +31,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         'config',
         help='config that the checkpoint was trained with: ours, or the .json that came with a '
-        'published checkpoint of DAFormer or SePiCo',
+        'published checkpoint of DAFormer, HRDA or SePiCo',
     )
     parser.add_argument('checkpoint', help='.pth file')
     parser.add_argument(
@@ -69,9 +69,29 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--test-set',
+        nargs='?',
+        const='test',
         metavar='CONFIG',
-        help="config whose test_set replaces CONFIG's own, e.g. "
-        'configs/_base_/datasets/test_sets/night_driving.py',
+        help="the folders test of CONFIG's data instead of val; or a config whose test_set "
+        "replaces CONFIG's own, e.g. configs/_base_/datasets/test_sets/night_driving.py",
+    )
+    parser.add_argument(
+        '--inference-mode',
+        choices=['same', 'whole', 'slide'],
+        default='same',
+        help='whole images, or windows of the size of the training crop that overlap by half; '
+        "default: as CONFIG's test_cfg says",
+    )
+    parser.add_argument(
+        '--hrda-out',
+        choices=['LR', 'HR', 'ATT'],
+        help='of HRDA: the prediction by the context (LR) or by the details (HR) alone, or grey '
+        'pictures of where the details count (ATT, with --show-dir)',
+    )
+    parser.add_argument(
+        '--aug-test',
+        action='store_true',
+        help='mean of the class probabilities at scales 0.5, 0.75, ..., 1.75, plain and flipped',
     )
     parser.add_argument(
         '--cfg-options',
@@ -89,6 +109,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error('--eval needs labels and --format-only is for sets without: choose one')
     if not 0 <= args.opacity <= 1:
         parser.error(f'--opacity is {args.opacity}, it must be in 0..1')
+    if args.hrda_out == 'ATT' and (not args.show_dir or args.eval or args.format_only):
+        parser.error('--hrda-out ATT is a picture: it goes with --show-dir alone')
+    if args.hrda_out == 'ATT' and args.aug_test:
+        parser.error('--hrda-out ATT shows one view of an image: leave out --aug-test')
     args.eval_options = export_options(parser, args)
     args.cfg_options = parse_overrides(args.cfg_options)
     return args
@@ -121,12 +145,21 @@ def main(argv: list[str] | None = None) -> None:
 
     import mmseg_uda.register  # noqa: F401 - first: it keeps the libraries' remarks off the screen
     from mmseg_uda.engine.train import load_config
+    from mmseg_uda.evaluation import test_modes
     from mmseg_uda.evaluation.inference import build_segmentor, build_test_loader
 
     config = load_config(args.config, args.cfg_options, test_set=args.test_set)
+    test_modes.set_inference_mode(config, args.inference_mode)
+    if args.hrda_out:
+        test_modes.set_hrda_output(config, args.hrda_out)
     started_ranks = start_ranks(args.launcher)
     set_multi_processing(**config.get('env_cfg', {}).get('mp_cfg', {}))
     segmentor = build_segmentor(config, args.checkpoint, args.network, get_device())
+    if args.aug_test:
+        data = config.test_dataloader.dataset
+        data.pipeline = test_modes.augmented_pipeline(
+            data.pipeline, labels=bool(args.eval), size_divisor=segmentor.size_divisor
+        )
     loader = build_test_loader(config, labels=bool(args.eval))
     classes = loader.dataset.metainfo['classes']
     if segmentor.num_classes != len(classes):
@@ -134,7 +167,11 @@ def main(argv: list[str] | None = None) -> None:
             f'config {args.config}: the network has {segmentor.num_classes} classes, '
             f'the test set {len(classes)}'
         )
-    run(args, config, segmentor, loader)
+    if args.hrda_out == 'ATT':
+        show_attention(args, segmentor, loader)
+    else:
+        segmentor = test_modes.AugmentedSegmentor(segmentor) if args.aug_test else segmentor
+        run(args, config, segmentor, loader)
     if started_ranks:
         import torch.distributed
 
@@ -177,6 +214,24 @@ def run(args: argparse.Namespace, config: 'Config', segmentor: Any, loader: 'Dat
             print(f'labels:   {labels}')
 
 
+def show_attention(args: argparse.Namespace, segmentor: Any, loader: 'DataLoader') -> None:
+    """One pass over the test set for grey pictures of the scale attention."""
+    from mmengine.dist import is_main_process
+
+    from mmseg_uda.evaluation import export
+    from mmseg_uda.evaluation.inference import attention_maps
+
+    paths = [info['img_path'] for info in loader.dataset.infos]
+    names = dict(zip(paths, export.output_names(paths), strict=True))
+    with export.BackgroundWriter() as writer:
+        for maps in attention_maps(segmentor, loader):
+            for path, values in maps:
+                target = Path(args.show_dir, f'{names[path]}.png')
+                writer.submit(export.write_label, target, values)
+    if is_main_process():
+        print(f'pictures: {args.show_dir}')
+
+
 def build_evaluator(args: argparse.Namespace, config: 'Config', metainfo: dict) -> Any:
     """The config's test evaluator; its files go to ``args.work_dir``, which is made now."""
     from mmengine.evaluator import Evaluator
@@ -207,6 +262,9 @@ def build_evaluator(args: argparse.Namespace, config: 'Config', metainfo: dict) 
                 network=args.network,
                 config=str(Path(args.config).resolve()),
                 test_set=args.test_set,
+                inference_mode=args.inference_mode,
+                hrda_out=args.hrda_out,
+                aug_test=args.aug_test,
                 cfg_options=args.cfg_options,
                 date=time.strftime('%Y-%m-%d %H:%M:%S'),
                 version=__version__,

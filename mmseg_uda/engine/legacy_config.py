@@ -1,4 +1,4 @@
-"""Configs of mmseg 0.x, in which the code bases of DAFormer and SePiCo published their models.
+"""Configs of mmseg 0.x, in which DAFormer, HRDA, MIC and SePiCo published their models.
 
 Read here is what a test needs: the network without the heads and weights of training, and the test
 set. Entries of other matters (``uda``, ``optimizer``, ...) are passed over. Within what is read
@@ -16,6 +16,12 @@ from mmseg_uda.engine.experiment import read_config
 from mmseg_uda.errors import UserError
 
 SEGMENTORS = ('EncoderDecoder', 'EncoderDecoderProjector')
+HRDA_SEGMENTORS = ('HRDAEncoderDecoder', 'MultiResEncoderDecoder')
+HRDA_OPTIONS = (
+    *('scales', 'hr_crop_size', 'hr_slide_inference', 'hr_slide_overlapping', 'blur_hr_crop'),
+    *('feature_scale', 'crop_coord_divisible'),  # of training
+)
+HRDA_HEADS = ('HRDAHead', 'MultiResAttentionWrapper')
 DATASETS = {
     'ACDCDataset': 'ACDCDataset',
     'CityscapesDataset': 'CityscapesDataset',
@@ -48,7 +54,7 @@ def from_legacy(config: Config) -> Config:
 
     Returns:
         A config with ``model.segmentor``, ``model.data_preprocessor``, ``test_dataloader`` and
-        ``test_evaluator``.
+        ``test_evaluator``; ``training_crop`` is (height, width) of the source crops or ``None``.
 
     Raises:
         UserError: names the entry that is missing or unknown.
@@ -80,22 +86,60 @@ def from_legacy(config: Config) -> Config:
         model=dict(segmentor=segmentor, data_preprocessor=preprocessor),
         test_dataloader=loader,
         test_evaluator=dict(type='SegmentationMetric', subsets=subsets),
+        training_crop=_training_crop(data.get('train', {})),
     )
     return Config(new, filename=config.filename)
 
 
 def _segmentor(model: dict) -> dict:
     where = 'model'
-    _expect(model, where, 'type', SEGMENTORS)
+    kind = _expect(model, where, 'type', (*SEGMENTORS, *HRDA_SEGMENTORS))
+    hrda = _hrda(model) if kind in HRDA_SEGMENTORS else {}
     unused = ('type', 'pretrained', 'init_cfg', 'train_cfg', 'auxiliary_head')
+    if hrda:
+        unused += HRDA_OPTIONS
     parts = _select(model, where, ('backbone', 'decode_head', 'neck', 'test_cfg'), unused)
     _expect(parts, where, 'neck', [None], default=None)
-    return dict(
-        type='Segmentor',
-        backbone=_backbone(_entry(parts, where, 'backbone')),
-        decode_head=_decode_head(_entry(parts, where, 'decode_head')),
-        test_cfg=_test_cfg(_entry(parts, where, 'test_cfg')),
+    read_head = _hrda_head if hrda else _decode_head
+    return (
+        dict(
+            type='Segmentor',
+            backbone=_backbone(_entry(parts, where, 'backbone')),
+            decode_head=read_head(_entry(parts, where, 'decode_head')),
+            test_cfg=_test_cfg(_entry(parts, where, 'test_cfg')),
+        )
+        | hrda
     )
+
+
+def _hrda(model: dict) -> dict:
+    """HRDA's options of inference."""
+    where = 'model'
+    scales = sorted(_entry(model, where, 'scales'))
+    if len(scales) != 2 or scales[1] != 1:
+        raise UserError(f'{where}.scales = {scales} is not known here, only [1, CONTEXT]')
+    _expect(model, where, 'hr_slide_inference', [True], default=True)
+    return dict(
+        type='HRDASegmentor',
+        detail_size=_tuple(_entry(model, where, 'hr_crop_size')),
+        context_scale=scales[0],
+        box_divisor=model.get('crop_coord_divisible', 8),
+        overlap=_expect(model, where, 'hr_slide_overlapping', (True, False), default=True),
+        blur_detail=_expect(model, where, 'blur_hr_crop', (True, False), default=False),
+    )
+
+
+def _hrda_head(head: dict) -> dict:
+    where = 'model.decode_head'
+    _expect(head, where, 'type', HRDA_HEADS)
+    _expect(head, where, 'debug_output_attention', [False], default=False)
+    names = ('attention_embed_dim', 'attention_classwise', 'fixed_attention')
+    ours = ('attention_channels', *names[1:])
+    unused = ('single_scale_head', 'hr_loss_weight', 'lr_loss_weight', 'debug_output_attention')
+    shared = {k: v for k, v in head.items() if k not in (*names, *unused)}
+    shared['type'] = _entry(head, where, 'single_scale_head')
+    options = {our: head[name] for our, name in zip(ours, names, strict=True) if name in head}
+    return dict(type='HRDAHead', head=_decode_head(shared), **options)
 
 
 def _backbone(backbone: dict) -> dict:
@@ -194,6 +238,13 @@ def _pipeline(pipeline: list[dict]) -> tuple[list[dict], dict]:
             preprocessor |= {name: _tuple(_entry(options, kind, name)) for name in ('mean', 'std')}
     labels = dict(type='LoadAnnotations')
     return [load, resize, labels, dict(type='PackSegInputs')], preprocessor
+
+
+def _training_crop(train: dict) -> tuple[int, int] | None:
+    """(height, width) of the crops of the training images."""
+    pipeline = train.get('source', train).get('pipeline', ())
+    crops = [step.get('crop_size') for step in pipeline if step.get('type') == 'RandomCrop']
+    return _tuple(train.get('sync_crop_size') or next(iter(crops), None))
 
 
 def _entry(values: dict, where: str, name: str) -> Any:

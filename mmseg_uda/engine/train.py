@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from mmseg_uda.errors import BUILD_ERRORS, UserError
 OPTIONS = (
     *('custom_imports', 'runner_type', 'channels_last', 'compile', 'sync_bn'),
     *('activation_checkpointing', 'efficient_conv_bn_eval'),  # mmengine's
+    'training_crop',  # of configs of mmseg 0.x, for tests on windows
 )
+
+TEST_SPLIT = 'test'
 
 
 def load_config(
@@ -40,7 +44,8 @@ def load_config(
         seed: of the run; default the config's ``randomness.seed``. Governs weights, data and draws.
         work_dir: where the run's files go; default ``work_dirs/<config name>``.
         tensorboard: write TensorBoard scalars too.
-        test_set: a config whose ``test_set`` is tested instead of the config's own.
+        test_set: a config whose ``test_set`` is tested instead of the config's own;
+            :data:`TEST_SPLIT` for the folders ``test`` of its own data set instead of ``val``.
 
     Raises:
         UserError: missing or broken file, unknown key.
@@ -54,7 +59,9 @@ def load_config(
         raise UserError(f'config {path} cannot be read: {error}') from error
     if is_legacy(config):
         config = from_legacy(config)
-    if test_set is not None:
+    if test_set == TEST_SPLIT:
+        _use_test_split(config.test_dataloader.dataset)
+    elif test_set is not None:
         config.test_dataloader.dataset = _read_test_set(test_set)
     _drop_variables(config, path)
     for key in cfg_options or {}:
@@ -134,6 +141,19 @@ def _read_test_set(path: str) -> dict:
     if 'test_set' not in other:
         raise UserError(f'--test-set {path}: this config has no test_set')
     return other.test_set
+
+
+def _use_test_split(dataset: dict) -> None:
+    """Turn the folders ``val`` in a data set's paths into ``test``, and nothing else there."""
+    prefix = dataset['data_prefix']
+    for place, key in ((prefix, 'img_path'), (prefix, 'seg_map_path'), (dataset, 'ann_file')):
+        if place.get(key):
+            place[key] = re.sub(r'(^|/)val(?=/|$|\.)', r'\1test', place[key])
+    if 'test' not in prefix['img_path'].split('/'):
+        raise UserError(
+            f'--test-set: the images that the config tests are in {prefix["img_path"]}, where no '
+            'folder is called val; give --test-set CONFIG'
+        )
 
 
 def _drop_variables(config: Config, path: Path) -> None:

@@ -23,6 +23,7 @@ from mmseg_uda.datasets.image_files import read_image
 from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset
 from mmseg_uda.engine.checkpoint import load_segmentor_weights
 from mmseg_uda.errors import BUILD_ERRORS, UserError
+from mmseg_uda.models.losses import upscale
 
 
 def build_segmentor(
@@ -85,16 +86,43 @@ def build_test_loader(config: Config, labels: bool) -> DataLoader:
         raise UserError(f'config {config.filename}: test_dataloader: {error}') from error
 
 
-@torch.no_grad()
 def predict(segmentor: BaseSegmentor, loader: DataLoader) -> Iterator[list[SegDataSample]]:
     """Predictions batch by batch, with a progress bar (images a second, time left)."""
+    return _over(loader, segmentor.test_step)
+
+
+def attention_maps(
+    segmentor: BaseSegmentor, loader: DataLoader
+) -> Iterator[list[tuple[str, np.ndarray]]]:
+    """Image path and map of an HRDA network with ``output='ATT'``, batch by batch.
+
+    Maps are (H, W) uint8 of the image's own size: 255 where the detail decides alone.
+    """
+
+    def maps(batch: dict) -> list[tuple[str, np.ndarray]]:
+        data = segmentor.data_preprocessor(batch, False)
+        records = [sample.metainfo for sample in data['data_samples']]
+        shares = segmentor.inference(data['inputs'], records)
+        resized = (
+            upscale(share[None], record['ori_shape'])
+            for share, record in zip(shares, records, strict=True)
+        )
+        values = ((255 * share[0, 0]).round().byte().cpu().numpy() for share in resized)
+        return [(record['img_path'], v) for record, v in zip(records, values, strict=True)]
+
+    return _over(loader, maps)
+
+
+@torch.no_grad()
+def _over(loader: DataLoader, compute: Callable[[dict], list]) -> Iterator[list]:
+    """What ``compute`` makes of each batch, one entry an image, with a progress bar."""
     total = -(-len(loader.dataset) // get_world_size())
     with tqdm(total=total, unit='img', disable=not is_main_process()) as bar:
         try:
             for batch in loader:
-                samples = segmentor.test_step(batch)
-                yield samples
-                bar.update(len(samples))
+                results = compute(batch)
+                yield results
+                bar.update(len(results))
         except UserError as error:  # from a worker process it comes with the worker's traceback
             message = str(error).strip().split('\n')[-1]
             raise UserError(message.split('UserError: ')[-1]) from error
@@ -120,6 +148,8 @@ def file_predictor(
             sample = pipeline(dict(img=image, img_shape=(height, width), ori_shape=(height, width)))
             batch = {name: [value] for name, value in sample.items()}
             return image, train_ids(segmentor.test_step(batch)[0])
+        except UserError as error:
+            raise UserError(f'{path}: {error}') from error
         except (RuntimeError, cv2.error) as error:
             reason = str(error).strip().split('\n')[0]
             raise UserError(f'{path}: fails with {height} x {width} pixels: {reason}') from error

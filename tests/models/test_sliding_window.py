@@ -29,15 +29,15 @@ def test_last_window_is_moved_back_and_rows_come_first():
     ]
 
 
-@pytest.mark.parametrize('batched', [False, True])
-def test_a_pixelwise_network_is_unchanged_by_windows(batched):
+@pytest.mark.parametrize('at_once', [1, 4, None])
+def test_a_pixelwise_network_is_unchanged_by_windows(at_once):
     images = torch.randn(2, 3, 13, 17)
     weight = torch.randn(5, 3)
 
     def network(x):
         return torch.einsum('kc,bchw->bkhw', weight, x)
 
-    out = sliding_window_logits(network, images, (8, 8), (4, 6), batched)
+    out = sliding_window_logits(network, images, (8, 8), (4, 6), at_once)
     torch.testing.assert_close(out, network(images))
 
 
@@ -54,5 +54,26 @@ def test_windows_are_averaged_by_visits():
 @pytest.mark.parametrize('batch', [1, 2])
 def test_batched_windows_keep_images_apart(batch):
     images = torch.arange(batch).float().view(-1, 1, 1, 1).expand(-1, 3, 5, 7)
-    out = sliding_window_logits(lambda x: x[:, :1], images, (3, 3), (2, 2), batched=True)
+    out = sliding_window_logits(lambda x: x[:, :1], images, (3, 3), (2, 2), at_once=None)
     torch.testing.assert_close(out, images[:, :1])
+
+
+def test_windows_of_coarse_logits_are_put_together():
+    images = torch.randn(2, 3, 16, 24)
+
+    def network(x):
+        return torch.nn.functional.avg_pool2d(x, 4)
+
+    out = sliding_window_logits(network, images, (8, 8), (4, 4), at_once=3, cell=4)
+    torch.testing.assert_close(out, network(images))
+
+
+def test_so_many_windows_at_once():
+    sizes = []
+
+    def network(x):
+        sizes.append(len(x))
+        return x
+
+    sliding_window_logits(network, torch.zeros(2, 1, 4, 10), (4, 4), (4, 2), at_once=3)
+    assert sizes == [6, 2]

@@ -19,6 +19,7 @@ from tests.golden import fill
 from tools.test import main
 
 GOLDEN = Path(__file__).parents[1] / 'golden/data/sepico'
+DAFORMER = GOLDEN.parent / 'daformer'
 INDEX = {case['id']: case for case in json.loads((GOLDEN / 'sepico.json').read_text())['cases']}
 # A small network's key list, the experiment whose config it stands in, what is smaller in it.
 NETWORKS = {
@@ -197,7 +198,7 @@ def test_synthia_is_compared_on_fewer_classes(tmp_path):
 @pytest.mark.parametrize(
     ('place', 'value', 'message'),
     [
-        ('model.type', 'HRDAEncoderDecoder', "model.type = 'HRDAEncoderDecoder' is not known"),
+        ('model.type', 'CascadeEncoderDecoder', "model.type = 'CascadeEncoderDecoder' is not"),
         ('model.backbone.type', 'ResNet', "model.backbone.type = 'ResNet'"),
         ('model.backbone.dcn', True, 'model.backbone.dcn = True'),
         ('model.neck', {'type': 'FPN'}, 'model.neck'),
@@ -245,6 +246,81 @@ def test_daformer_and_older_names(tmp_path):
     dark['uda'] = dict(type='DACS')  # SePiCo alone weighs the classes by night
     segmentor = load_config(write_config(tmp_path / 'old.json', dark)).model.segmentor
     assert 'class_weight' not in segmentor.test_cfg
+
+
+def hrda_config(small: bool) -> dict:
+    """A config as the code base of HRDA wrote it: around the DAFormer of SePiCo's experiment 5."""
+    config = published_config(5)
+    model = config['model']
+    head = dict(model['decode_head'], type='HRDAHead', single_scale_head='DAFormerHead')
+    head |= dict(attention_classwise=True, hr_loss_weight=0.1)
+    crop, detail = ([96, 96], [48, 48]) if small else ([1024, 1024], [512, 512])
+    if small:
+        width = 32
+        model['backbone'] = dict(type='mit_b0', style='pytorch')
+        head |= dict(in_channels=[32, 64, 160, 256], channels=width, num_classes=7)
+        head |= dict(attention_embed_dim=16, decoder_params=dict(head['decoder_params']))
+        head['decoder_params']['embed_dims'] = width
+    model |= dict(type='HRDAEncoderDecoder', auxiliary_head=None, decode_head=head)
+    model |= dict(scales=[1, 0.5], hr_crop_size=detail, feature_scale=0.5)
+    model |= dict(crop_coord_divisible=8, hr_slide_inference=True)
+    stride = [side // 2 for side in crop]
+    model['test_cfg'] = dict(mode='slide', batched_slide=True, crop_size=crop, stride=stride)
+    config['uda'] = dict(type='DACS')
+    return config
+
+
+def test_golden_figures_from_a_published_hrda_checkpoint(tmp_path):
+    cases = json.loads((DAFORMER / 'daformer.json').read_text())['cases']
+    case = next(case for case in cases if case['name'] == 'hrda_slide_a')
+    config = load_config(write_config(tmp_path / 'hrda.json', hrda_config(small=True)))
+    network = MODELS.build(config.model.segmentor)
+    state = fill.fill_state_dict(network.state_dict(), 7)
+    others = {f'ema_model.{k}': v + 1 for k, v in state.items() if 'running' in k}
+    state = {f'model.{k}': torch.as_tensor(v) for k, v in state.items()} | others
+    torch.save(dict(state_dict=state), tmp_path / 'latest.pth')
+    network = build_segmentor(config, str(tmp_path / 'latest.pth'))
+    images = torch.as_tensor(fill.image('hrda_slide_a', [1, 3, 96, 160], seed=7))
+    with torch.no_grad():
+        logits = network.inference(images, [dict(ori_shape=images.shape[2:])])
+    expected = np.load(DAFORMER / 'hrda_inference.npz')[case['outputs']['logits']['array']]
+    np.testing.assert_allclose(logits[..., ::4, ::4], expected, rtol=1e-4, atol=3e-5)
+
+
+def test_hrda_configs_and_their_older_names(tmp_path):
+    new = load_config('configs/hrda/hrda_mitb5_gta2cs.py').model.segmentor
+    keys = dict(json.loads((DAFORMER / 'hrda_mitb5.keys.json').read_text())['state_dict'])
+    older = hrda_config(small=False)
+    older['model']['type'] = 'MultiResEncoderDecoder'
+    older['model']['decode_head'] |= dict(
+        type='MultiResAttentionWrapper', single_scale_head='UniHead'
+    )
+    for config in (hrda_config(small=False), older):
+        old = load_config(write_config(tmp_path / 'old.json', config)).model.segmentor
+        assert old.test_cfg == new.test_cfg and old.detail_size == new.detail_size
+        with torch.device('meta'):
+            network = MODELS.build(old)
+        shapes = {name: list(value.shape) for name, value in network.state_dict().items()}
+        assert shapes == keys
+
+
+@pytest.mark.parametrize(
+    ('place', 'value', 'message'),
+    [
+        ('scales', [0.75, 0.375], r'model.scales = \[0.375, 0.75\]'),
+        ('hr_slide_inference', False, 'hr_slide_inference = False'),
+        ('hr_crop_sizes', [1, 1], 'model.hr_crop_sizes'),
+        ('decode_head.debug_output_attention', True, 'debug_output_attention = True'),
+        ('decode_head.single_scale_head', 'ASPPHead', "'ASPPHead' is not known"),
+    ],
+)
+def test_unknown_entries_of_hrda_are_named(place, value, message, tmp_path):
+    config = hrda_config(small=False)
+    *parents, leaf = place.split('.')
+    node = config['model'][parents[0]] if parents else config['model']
+    node[leaf] = value
+    with pytest.raises(UserError, match=message):
+        load_config(write_config(tmp_path / 'old.json', config))
 
 
 def test_they_serve_tests_alone(tmp_path):

@@ -32,6 +32,19 @@ def segmentor(drop_path_rate=0.0, dropout_ratio=0.0, norm='BN', num_classes=19) 
     )
 
 
+def hrda(detail_size=(32, 32), feature_scale='context', **options) -> dict:
+    """The same network as an HRDA."""
+    config = segmentor(**options)
+    head = dict(type='HRDAHead', head=config['decode_head'], attention_channels=16)
+    return dict(
+        config,
+        type='HRDASegmentor',
+        decode_head=head,
+        detail_size=detail_size,
+        feature_scale=feature_scale,
+    )
+
+
 def build(method: dict):
     torch.manual_seed(0)
     return MODELS.build(method).train()

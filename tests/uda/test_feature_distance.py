@@ -1,10 +1,13 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from mmseg_uda.errors import UserError
-from mmseg_uda.uda.feature_distance import feature_distance, reduce_labels
+from mmseg_uda.models.data_preprocessor import UDABatch
+from mmseg_uda.uda.feature_distance import FeatureDistance, feature_distance, reduce_labels
 
-from .conftest import build, segmentor
+from .conftest import build, hrda, segmentor, uda_batch
 
 
 def naive(labels, factor, num_classes, min_ratio):
@@ -67,3 +70,30 @@ def test_it_needs_pretrained_weights():
     )
     with pytest.raises(UserError, match=r'segmentor\.pretrained'):
         method.init_weights()
+
+
+@pytest.mark.parametrize('feature_scale', ['context', 'all'])
+def test_hrda_compares_what_the_student_saw(feature_scale):
+    student = build(hrda((64, 64), feature_scale, num_classes=3))
+    box = 32, 96, 64, 128
+    source = uda_batch(size=128).source
+    source.labels.random_(0, 3)
+    source.labels[:, 32:96, 64:128] = 1  # what the detail sees is of one class
+    part = FeatureDistance(weight=0.5, classes=[1], min_ratio=0.9)
+    part.set_up(student)
+    with torch.no_grad():
+        for value in part.encoder.parameters():
+            value.add_(0.01)
+        supervision = student.supervise(source.images, source.labels, detail_box=box)
+        batch = UDABatch(source)
+        (loss,) = part.source_losses(SimpleNamespace(batch=batch), supervision).values()
+
+        small = torch.nn.functional.interpolate(source.images, scale_factor=0.5, mode='bilinear')
+        context = student.backbone(small)[-1], part.encoder(small)[-1]
+        cells = reduce_labels(source.labels, 64, 3, 0.9) == 1
+        expected = feature_distance(*context, cells)
+        if feature_scale == 'all':
+            crop = source.images[..., 32:96, 64:128]
+            expected += feature_distance(student.backbone(crop)[-1], part.encoder(crop)[-1])
+    torch.testing.assert_close(loss, 0.5 * expected)
+    assert loss > 0 or feature_scale == 'context'

@@ -6,7 +6,7 @@ from mmengine.optim import build_optim_wrapper
 
 from mmseg_uda.uda.draws import StepDraws
 
-from .conftest import build, segmentor, uda_batch
+from .conftest import build, hrda, segmentor, uda_batch
 
 PARTS = dict(
     feature_distance=dict(type='FeatureDistance', classes=list(range(19))),
@@ -15,7 +15,8 @@ PARTS = dict(
 
 
 def self_training(**options):
-    return build(dict(type='SelfTraining', segmentor=segmentor(), parts=PARTS, **options))
+    options = dict(segmentor=segmentor(), parts=PARTS) | options
+    return build(dict(type='SelfTraining', **options))
 
 
 def optimiser(method, lr=1e-3):
@@ -111,9 +112,10 @@ def test_draws_depend_on_the_key_and_the_global_image_alone(monkeypatch):
     assert both.sigmas() != StepDraws(1, 6, 2).sigmas()
 
 
-def test_the_step_asks_the_device_for_nothing(monkeypatch):
+@pytest.mark.parametrize('network', [segmentor, hrda])
+def test_the_step_asks_the_device_for_nothing(network, monkeypatch):
     """No host round trip: nothing may read a tensor's values while the passes run."""
-    method = self_training()
+    method = self_training(segmentor=network())
     wrapper = optimiser(method)
     batch = uda_batch()
 
@@ -123,6 +125,15 @@ def test_the_step_asks_the_device_for_nothing(monkeypatch):
     for name in ('item', 'tolist', 'cpu', 'numpy', '__bool__', '__int__', '__float__'):
         monkeypatch.setattr(torch.Tensor, name, refuse)
     method.backward_passes(batch, wrapper)
+
+
+def test_hrda_learns_from_fused_and_detail_in_each_pass():
+    (logs,) = steps(self_training(segmentor=hrda(feature_scale='all')), 1)
+    assert [name for name in logs if 'loss' in name] == [
+        *('decode.loss_seg', 'decode.hr.loss_seg', 'src.loss_imnet_feat_dist'),
+        'loss',
+        *('mix.decode.loss_seg', 'mix.decode.hr.loss_seg'),
+    ]
 
 
 def test_the_forward_passes_run_inside_autocast():

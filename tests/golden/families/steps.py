@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from mmseg.registry import MODELS
@@ -16,17 +17,18 @@ from mmseg_uda.uda.method import UDAMethod
 from ..cases import Case, UnknownCase
 from ..expressions import evaluate, number_after
 from ..fill import fill_array
-from ..networks import segmentor_config
+from ..networks import hrda_config, segmentor_config
 from . import Results, family
 from .functions import label_maps, tensor
 from .optim import optim_wrapper
 
 FEATURE_DISTANCE = 'src.loss_imnet_feat_dist'
+HEAD_SETTINGS = 'channels', 'embed_dims', 'dropout_ratio'
 
 
 @family('daformer', r'\w+?_step')
 def training_steps(case: Case) -> Results:
-    """Steps of self-training and of source-only training with a plain encoder-decoder."""
+    """Steps of self-training and of source-only training, with an encoder-decoder or HRDA."""
     method = build_method(case)
     published = published_names(method)
     seed = number_after('seed', case.description('weights'))
@@ -42,12 +44,9 @@ def build_method(case: Case) -> UDAMethod:
     Raises:
         UnknownCase: for options of methods that are not built yet.
     """
-    model, uda = dict(case.params['model']), case.params['uda']
-    if model.pop('type', 'EncoderDecoder') != 'EncoderDecoder' or uda.get('mask_mode'):
-        raise UnknownCase(
-            f'{case.name}: steps of {case.params["model"]["type"]} with masks: '
-            f'{uda.get("mask_mode")} are not known'
-        )
+    model, uda = case.params['model'], case.params['uda']
+    if uda.get('mask_mode'):
+        raise UnknownCase(f'{case.name}: steps with masks {uda["mask_mode"]!r} are not known')
     if not {'alpha', 'source_only'} & set(uda) or uda.get('mix', 'class') != 'class':
         raise UnknownCase(f'{case.name}: the options {sorted(uda)} are of no method known here')
 
@@ -71,9 +70,21 @@ def build_method(case: Case) -> UDAMethod:
 
 
 def _segmentor(model: dict, num_classes: int) -> dict:
-    """Config of ``{'backbone': 'mit_b0 (drop_path_rate 0)', 'channels': 32, ...}``."""
-    encoder = model.pop('backbone').split()[0].replace('_', '')
-    config = segmentor_config(f'daformer_{encoder}', num_classes=num_classes, **model)
+    """Config of ``{'backbone': 'mit_b0 (drop_path_rate 0)', 'channels': 32, ...}``.
+
+    Raises:
+        UnknownCase: for a segmentor of another type.
+    """
+    name = f'daformer_{model["backbone"].split()[0].replace("_", "")}'
+    settings = {key: model[key] for key in HEAD_SETTINGS if key in model}
+    settings['num_classes'] = num_classes
+    kind = model.get('type', 'EncoderDecoder')
+    if kind == 'EncoderDecoder':
+        config = segmentor_config(name, **settings)
+    elif kind == 'HRDAEncoderDecoder':
+        config = hrda_config(name, model, **settings)
+    else:
+        raise UnknownCase(f'a segmentor of the type {kind} is not known')
     if config['backbone']['type'] == 'MiT':
         config['backbone']['drop_path_rate'] = 0
     return config
@@ -150,7 +161,9 @@ def run_steps(case: Case, method: UDAMethod, published: dict[str, Tensor]) -> Re
             group['lr'] = rate * multiplier
         listed = params['draws'][i] if params.get('draws') else {}
         method.draw = lambda batch_size, listed=listed: GivenDraws(listed)
-        logs = method.backward_passes(batch(case, i), wrapper)
+        boxes = map(tuple, listed.get('boxes', ()))
+        with patch('mmseg_uda.models.hrda.random_detail_box', lambda *_, boxes=boxes: next(boxes)):
+            logs = method.backward_passes(batch(case, i), wrapper)
         losses.append([_published_value(name, logs[name]) for name in params['log_names']])
         norms.append(
             [gradient_norm(method.student.backbone), gradient_norm(method.student.decode_head)]

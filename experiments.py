@@ -330,6 +330,12 @@ TABLE = (
         (*TOY_DATA, *trained('configs/toy/oracle_mitb0_toy_city.py')),
         note='supervised on the target, city',
     ),
+    Experiment(
+        125,
+        'toy_mic',
+        (*TOY_DATA, *trained('configs/toy/mic_mitb0_toy_game2city.py')),
+        note='self-training with masked image consistency, game -> city',
+    ),
 )
 
 EXPERIMENTS = {experiment.id: experiment for experiment in TABLE}

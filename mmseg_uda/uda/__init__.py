@@ -3,6 +3,7 @@
 from mmseg_uda.uda.day_partner import DayPartner
 from mmseg_uda.uda.feature_distance import FeatureDistance
 from mmseg_uda.uda.margins import IgnoreMargins, ValidRegion
+from mmseg_uda.uda.masked_consistency import MaskedConsistency
 from mmseg_uda.uda.method import UDAMethod
 from mmseg_uda.uda.parts import Part
 from mmseg_uda.uda.self_training import SelfTraining
@@ -13,6 +14,7 @@ __all__ = [
     'DayPartner',
     'FeatureDistance',
     'IgnoreMargins',
+    'MaskedConsistency',
     'Part',
     'SePiCo',
     'SelfTraining',

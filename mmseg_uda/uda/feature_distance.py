@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from mmseg_uda.datasets.labels import THING_CLASSES
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.segmentors import Supervision
-from mmseg_uda.uda.method import Losses
-from mmseg_uda.uda.parts import Part, Step
+from mmseg_uda.uda.parts import Losses, Part, Step
 from mmseg_uda.uda.reduce_labels import reduce_labels
 
 

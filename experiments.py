@@ -1,7 +1,8 @@
 """The experiment table: what `python run_experiments.py --exp ID` runs.
 
-Ids: 0 the demo, 1-8 SePiCo, 10-19 DAFormer and its baselines, 70-79 further SePiCo (configs derived
-from 1-8), 100 + N the toy version of experiment N's method.
+Ids: 0 the demo, 1-8 SePiCo, 10-19 DAFormer and its baselines, 29 and 36 MIC, 37-38 AdvSeg and
+MinEnt, 70-79 further SePiCo (configs derived from 1-8), 100 + N the toy version of experiment N's
+method.
 Published figures are mIoU in percent on the target's evaluation set, as the paper or its code base
 states them: 19 classes, 16 where the source is SYNTHIA. ``None``: no figure to compare with.
 """
@@ -206,6 +207,32 @@ TABLE = (
         trained('configs/source_only/source_only_dlv2_gta2cs.py'),
         note='no adaptation, DeepLabv2 ResNet-101, GTA -> Cityscapes',
     ),
+    # MIC (Hoyer et al., CVPR 2023)
+    Experiment(
+        29,
+        'mic_daformer_gta2cs',
+        trained('configs/mic/mic_daformer_mitb5_gta2cs.py'),
+        note='MIC(DAFormer), MiT-B5, GTA -> Cityscapes',
+    ),
+    Experiment(
+        36,
+        'mic_sepico_gta2cs',
+        trained('configs/mic/mic_sepico_dist_mitb5_gta2cs.py'),
+        note='SePiCo DistCL with MIC, MiT-B5, GTA -> Cityscapes',
+    ),
+    # Adversarial training and entropy minimisation, the baselines of MIC
+    Experiment(
+        37,
+        'adversarial_dlv2_gta2cs',
+        trained('configs/adversarial/adversarial_dlv2_gta2cs.py'),
+        note='AdvSeg, DeepLabv2 ResNet-101, GTA -> Cityscapes',
+    ),
+    Experiment(
+        38,
+        'min_entropy_dlv2_gta2cs',
+        trained('configs/min_entropy/min_entropy_dlv2_gta2cs.py'),
+        note='MinEnt, DeepLabv2 ResNet-101, GTA -> Cityscapes',
+    ),
     # SePiCo's other published rows, for which no config is published: theirs is derived
     Experiment(
         70,
@@ -335,6 +362,18 @@ TABLE = (
         'toy_mic',
         (*TOY_DATA, *trained('configs/toy/mic_mitb0_toy_game2city.py')),
         note='self-training with masked image consistency, game -> city',
+    ),
+    Experiment(
+        137,
+        'toy_adversarial',
+        (*TOY_DATA, *trained('configs/toy/adversarial_mitb0_toy_game2city.py')),
+        note='AdvSeg, game -> city',
+    ),
+    Experiment(
+        138,
+        'toy_min_entropy',
+        (*TOY_DATA, *trained('configs/toy/min_entropy_mitb0_toy_game2city.py')),
+        note='MinEnt, game -> city',
     ),
 )
 

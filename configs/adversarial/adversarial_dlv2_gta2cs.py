@@ -10,12 +10,12 @@ model = dict(segmentor={{_base_.segmentor}})
 optim_wrapper = dict(
     _delete_=True,
     constructor='JointOptimWrapperConstructor',
-    student={{_base_.optim_wrapper}},
+    method={{_base_.optim_wrapper}},  # as published, it moves the discriminator too
     discriminator={{_base_.discriminator}},
 )
 param_scheduler = dict(
     _delete_=True,
-    student={{_base_.param_scheduler}},
+    method={{_base_.param_scheduler}},
     discriminator={{_base_.discriminator_schedule}},
 )
 source_pipeline = [

@@ -108,8 +108,9 @@ class JointOptimWrapperConstructor:
     """An optimiser for each named network of a method, e.g. ``student`` and ``discriminator``.
 
     Args:
-        optim_wrapper_cfg: name of a sub-module -> config of its optimiser wrapper. Autocast, if
-            wanted, is that of the first.
+        optim_wrapper_cfg: name of a sub-module, or ``method`` for all of it -> config of its
+            optimiser wrapper. A parameter may have several. Autocast, if wanted, is that of the
+            first.
 
     Raises:
         UserError: a section that names no sub-module; parameters that no section covers.
@@ -121,7 +122,7 @@ class JointOptimWrapperConstructor:
         self.sections = optim_wrapper_cfg
 
     def __call__(self, model: nn.Module) -> JointOptimWrapper:
-        networks = dict(model.named_children())
+        networks = {'method': model, **dict(model.named_children())}
         for name, section in self.sections.items():
             if name not in networks or not isinstance(section, dict):
                 raise UserError(

@@ -154,7 +154,7 @@ def _recorded(method: UDAMethod) -> Iterator[list[_Pass]]:
         setattr(network, attribute, wrapper)
         patched.append((network, attribute))
 
-    for attribute in ('supervise', 'features', 'project'):
+    for attribute in ('supervise', 'training_logits', 'features', 'project'):
         record(method.student, attribute, 'student')
     for name, module in method.named_modules():
         if name.endswith('teacher.network'):

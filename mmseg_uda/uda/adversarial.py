@@ -77,7 +77,7 @@ class AdvSeg(UDAMethod):
         del losses
 
         # Move the target's predictions to where the discriminator takes them for the source's.
-        logits = self.student.decode(self.student.features(batch.target.images))
+        logits = self.student.training_logits(batch.target.images)
         target = self.prediction(logits, batch.target.images)
         self.discriminator.requires_grad_(False)
         yield {'G_trg.loss.main': self.weight * self.judge(target, SOURCE)}

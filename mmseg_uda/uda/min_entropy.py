@@ -38,7 +38,7 @@ class MinEnt(UDAMethod):
         yield self.supervise_source(step).losses
 
         # Be sure of the target's.
-        logits = self.student.decode(self.student.features(images))
+        logits = self.student.training_logits(images)
         probabilities = upscale(logits, images.shape[2:]).softmax(dim=1)
         yield {'ent.loss.main': self.weight * entropy(probabilities).mean()}
         del logits, probabilities

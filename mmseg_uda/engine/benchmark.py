@@ -49,7 +49,10 @@ def build_method(config: Config, device: str) -> tuple[UDAMethod, nn.Module]:
 
 
 def random_batch(size: tuple[int, int], images: int, num_classes: int = 19, cell: int = 32) -> dict:
-    """A collated training batch (see ``collate_domains``) of noise, labels in square cells."""
+    """A collated training batch (see ``collate_domains``) of noise, labels in square cells.
+
+    The target has all that any method asks for.
+    """
     height, width = size
     noise = partial(torch.randint, 0, 256, (images, 3, height, width), dtype=torch.uint8)
     cells = torch.randint(
@@ -57,7 +60,8 @@ def random_batch(size: tuple[int, int], images: int, num_classes: int = 19, cell
     )
     label = cells.repeat_interleave(cell, 1).repeat_interleave(cell, 2)[:, :height, :width]
     valid = torch.ones(images, height, width, dtype=torch.uint8)
-    return dict(source=dict(image=noise(), label=label), target=dict(image=noise(), valid=valid))
+    target = dict(image=noise(), valid=valid, day=noise())
+    return dict(source=dict(image=noise(), label=label), target=target)
 
 
 def measure_step(method: UDAMethod, optim_wrapper, data: dict, repeats: int = 10) -> StepCost:

@@ -12,7 +12,7 @@ import torch
 import run_experiments
 from mmseg_uda.engine.checkpoint import checkpoints, load_checkpoint
 from mmseg_uda.engine.records import flatten, read_record
-from tests.tiny_training import MAX_ITERS, ROOT, start
+from tests.tiny_training import MAX_ITERS, ROOT, start, write_config
 from tools import train
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -142,6 +142,27 @@ def test_killed_experiment_goes_on_by_itself(tiny_config, unbroken, tmp_path, ca
     assert_same(folder / LAST, unbroken / LAST)
     run_experiments.main(command)
     assert capsys.readouterr().out.count('done already') == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('variant', ['dist', 'bank', 'proto'])
+def test_killed_sepico_goes_on_with_its_statistics(world, tmp_path, variant):
+    config = write_config(
+        tmp_path / 'sepico.py',
+        world,
+        "model['start_iteration'] = 1\n",
+        base=f'sepico_{variant}_mitb0_toy_game2city.py',
+    )
+    unbroken, broken = tmp_path / 'unbroken', tmp_path / 'broken'
+    train.main([config, '--work-dir', str(unbroken)])
+    process = start(ROOT / 'tools/train.py', config, '--work-dir', broken)
+    wait_for(broken, 'iter_4.pth', process)
+    kill(process)
+    assert not (broken / LAST).exists()
+    train.main([config, '--work-dir', str(broken), '--resume'])
+    assert_same(broken / LAST, unbroken / LAST)
+    kept = {name for name in content(unbroken / LAST) if name.startswith('state_dict.contrast.')}
+    assert kept, 'class statistics belong to a checkpoint'
 
 
 @pytest.mark.parametrize('how', ['truncated', 'byte flipped'])

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from mmseg.registry import MODELS
@@ -15,17 +16,18 @@ from mmseg_uda.uda.method import UDAMethod
 from ..cases import Case, UnknownCase
 from ..expressions import evaluate, number_after
 from ..fill import fill_array
-from ..networks import segmentor_config
+from ..networks import hrda_config, segmentor_config
 from . import Results, family
 from .functions import label_maps, tensor
 from .masked_steps import GivenDraws, Optimisers, masked_consistency, method_without_teacher
 
 FEATURE_DISTANCE = 'src.loss_imnet_feat_dist'
+HEAD_SETTINGS = 'channels', 'embed_dims', 'dropout_ratio'
 
 
 @family('daformer', r'\w+?_step')
 def training_steps(case: Case) -> Results:
-    """Steps of self-training and its baselines with a plain encoder-decoder."""
+    """Steps of self-training and its baselines, with an encoder-decoder or HRDA."""
     method = build_method(case)
     published = published_names(method)
     seed = number_after('seed', case.description('weights'))
@@ -41,10 +43,8 @@ def build_method(case: Case) -> UDAMethod:
     Raises:
         UnknownCase: for options of methods that are not built yet.
     """
-    model, uda = dict(case.params['model']), case.params['uda']
-    if model.pop('type', 'EncoderDecoder') != 'EncoderDecoder':
-        raise UnknownCase(f'{case.name}: steps of {case.params["model"]["type"]} are not known')
-    segmentor = _segmentor(model, case.params['num_classes'])
+    uda = case.params['uda']
+    segmentor = _segmentor(case.params['model'], case.params['num_classes'])
     parts = _parts(case, uda)
     if (method := method_without_teacher(case, segmentor, parts)) is not None:
         return method
@@ -69,9 +69,21 @@ def build_method(case: Case) -> UDAMethod:
 
 
 def _segmentor(model: dict, num_classes: int) -> dict:
-    """Config of ``{'backbone': 'mit_b0 (drop_path_rate 0)', 'channels': 32, ...}``."""
-    encoder = model.pop('backbone').split()[0].replace('_', '')
-    config = segmentor_config(f'daformer_{encoder}', num_classes=num_classes, **model)
+    """Config of ``{'backbone': 'mit_b0 (drop_path_rate 0)', 'channels': 32, ...}``.
+
+    Raises:
+        UnknownCase: for a segmentor of another type.
+    """
+    name = f'daformer_{model["backbone"].split()[0].replace("_", "")}'
+    settings = {key: model[key] for key in HEAD_SETTINGS if key in model}
+    settings['num_classes'] = num_classes
+    kind = model.get('type', 'EncoderDecoder')
+    if kind == 'EncoderDecoder':
+        config = segmentor_config(name, **settings)
+    elif kind == 'HRDAEncoderDecoder':
+        config = hrda_config(name, model, **settings)
+    else:
+        raise UnknownCase(f'a segmentor of the type {kind} is not known')
     if config['backbone']['type'] == 'MiT':
         config['backbone']['drop_path_rate'] = 0
     return config
@@ -126,7 +138,9 @@ def run_steps(case: Case, method: UDAMethod, published: dict[str, Tensor]) -> Re
     for i, listed in enumerate(draws):
         optimisers.set_rates(i)
         method.draw = partial(GivenDraws, listed)
-        logs = method.backward_passes(batch(case, i), wrapper)
+        boxes = map(tuple, listed.get('boxes', ()))
+        with patch('mmseg_uda.models.hrda.random_detail_box', lambda *_, boxes=boxes: next(boxes)):
+            logs = method.backward_passes(batch(case, i), wrapper)
         losses.append([_published_value(name, logs[name]) for name in params['log_names']])
         norms.append(
             [gradient_norm(method.student.backbone), gradient_norm(method.student.decode_head)]

@@ -110,6 +110,19 @@ def test_the_input_of_the_discriminator_has_its_scale():
     assert torch.allclose(prediction.sum(1), torch.ones(2, 32, 48), atol=1e-5)
 
 
+def test_the_discriminator_sees_hrdas_fused_prediction_at_half_size():
+    network = segmentor() | dict(type='HRDASegmentor', detail_size=(32, 32))
+    network['decode_head'] = dict(type='HRDAHead', head=network['decode_head'])
+    method = build(dict(type='AdvSeg', segmentor=network, scale=0.5, parts=dict(mic=MIC)))
+    sizes = []
+    method.discriminator.register_forward_pre_hook(lambda _, args: sizes.append(args[0].shape))
+    (logs,) = steps(method, 1)
+    assert sizes == [(2, 19, 32, 32)] * 3
+    assert {'decode.hr.loss_seg', 'masked.decode.hr.loss_seg'} < logs.keys()
+    assert all(p.grad is None for p in method.parts['mic'].parameters())
+    assert all(value.isfinite() for value in logs.values())
+
+
 @pytest.mark.parametrize('parts', [{}, dict(mic=MIC)])
 def test_state_dicts_continue_a_run_exactly(parts):
     unbroken, broken = advseg(parts=parts), advseg(parts=parts)

@@ -1,9 +1,10 @@
 """The experiment table: what `python run_experiments.py --exp ID` runs.
 
-Ids: 0 the demo, 1-8 SePiCo, 10-19 DAFormer and its baselines, 20-24 HRDA, 70-79 further SePiCo
-(configs derived from 1-8), 100 + N the toy version of experiment N's method.
+Ids: 0 the demo, 1-8 SePiCo, 10-19 DAFormer and its baselines, 20-24 HRDA, 25-29 and 36 MIC, 37-38
+AdvSeg and MinEnt, 70-79 further SePiCo (configs derived from 1-8), 100 + N the toy version of
+experiment N's method.
 Published figures are mIoU in percent on the target's evaluation set, as the paper or its code base
-states them: 19 classes, 16 where the source is SYNTHIA. ``None``: no figure to compare with.
+states them: 19 classes, 16 or 13 where the source is SYNTHIA. ``None``: no figure to compare with.
 """
 
 from mmseg_uda.engine.experiment import Experiment, Stage
@@ -242,6 +243,60 @@ TABLE = (
         trained('configs/hrda/hrda_dlv2_gta2cs.py'),
         note='HRDA, DeepLabv2 ResNet-101, GTA -> Cityscapes',
     ),
+    # MIC (Hoyer et al., CVPR 2023)
+    Experiment(
+        25,
+        'mic_hrda_gta2cs',
+        trained('configs/mic/mic_hrda_mitb5_gta2cs.py'),
+        published=75.9,
+        note='MIC(HRDA), MiT-B5, GTA -> Cityscapes',
+    ),
+    Experiment(
+        26,
+        'mic_hrda_synthia2cs',
+        trained('configs/mic/mic_hrda_mitb5_synthia2cs.py'),
+        published=74.0,
+        metric='mIoU13',
+        note='MIC(HRDA), MiT-B5, SYNTHIA -> Cityscapes',
+    ),
+    Experiment(
+        27,
+        'mic_hrda_cs2acdc',
+        trained('configs/mic/mic_hrda_mitb5_cs2acdc.py'),
+        published=70.4,
+        note='MIC(HRDA), MiT-B5, Cityscapes -> ACDC; published on the test server',
+    ),
+    Experiment(
+        28,
+        'mic_hrda_cs2dzur',
+        trained('configs/mic/mic_hrda_mitb5_cs2dzur.py'),
+        note='MIC(HRDA), MiT-B5, Cityscapes -> Dark Zurich',
+    ),
+    Experiment(
+        29,
+        'mic_daformer_gta2cs',
+        trained('configs/mic/mic_daformer_mitb5_gta2cs.py'),
+        note='MIC(DAFormer), MiT-B5, GTA -> Cityscapes',
+    ),
+    Experiment(
+        36,
+        'mic_sepico_gta2cs',
+        trained('configs/mic/mic_sepico_dist_mitb5_gta2cs.py'),
+        note='SePiCo DistCL with MIC, MiT-B5, GTA -> Cityscapes',
+    ),
+    # Adversarial training and entropy minimisation, the baselines of MIC
+    Experiment(
+        37,
+        'adversarial_dlv2_gta2cs',
+        trained('configs/adversarial/adversarial_dlv2_gta2cs.py'),
+        note='AdvSeg, DeepLabv2 ResNet-101, GTA -> Cityscapes',
+    ),
+    Experiment(
+        38,
+        'min_entropy_dlv2_gta2cs',
+        trained('configs/min_entropy/min_entropy_dlv2_gta2cs.py'),
+        note='MinEnt, DeepLabv2 ResNet-101, GTA -> Cityscapes',
+    ),
     # SePiCo's other published rows, for which no config is published: theirs is derived
     Experiment(
         70,
@@ -371,6 +426,24 @@ TABLE = (
         'toy_hrda',
         (*TOY_DATA, *trained('configs/toy/hrda_mitb0_toy_game2city.py')),
         note='HRDA, game -> city',
+    ),
+    Experiment(
+        125,
+        'toy_mic',
+        (*TOY_DATA, *trained('configs/toy/mic_mitb0_toy_game2city.py')),
+        note='self-training with masked image consistency, game -> city',
+    ),
+    Experiment(
+        137,
+        'toy_adversarial',
+        (*TOY_DATA, *trained('configs/toy/adversarial_mitb0_toy_game2city.py')),
+        note='AdvSeg, game -> city',
+    ),
+    Experiment(
+        138,
+        'toy_min_entropy',
+        (*TOY_DATA, *trained('configs/toy/min_entropy_mitb0_toy_game2city.py')),
+        note='MinEnt, game -> city',
     ),
 )
 

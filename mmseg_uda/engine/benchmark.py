@@ -95,7 +95,7 @@ def measure_step(method: UDAMethod, optim_wrapper, data: dict, repeats: int = 10
         pass_peaks.append(peak_bytes(replay))
         optim_wrapper.zero_grad()
     names = [call.name for call in recorded]
-    resident = _bytes([method.state_dict(), optim_wrapper.optimizer.state_dict()])
+    resident = _bytes([method.state_dict(), optim_wrapper.state_dict()])
     return StepCost(
         median(times[step]),
         median(times[passes]),
@@ -158,10 +158,10 @@ def _recorded(method: UDAMethod) -> Iterator[list[_Pass]]:
         setattr(network, attribute, wrapper)
         patched.append((network, attribute))
 
-    for attribute in ('supervise', 'features', 'project'):
+    for attribute in ('supervise', 'training_logits', 'features', 'project'):
         record(method.student, attribute, 'student')
     for name, module in method.named_modules():
-        if name == 'teacher.network':
+        if name.endswith('teacher.network'):
             for attribute in ('logits', 'features', 'project'):
                 record(module, attribute, 'teacher')
         elif name.startswith('parts.') and name.endswith('.encoder'):

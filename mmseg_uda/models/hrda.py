@@ -126,6 +126,11 @@ class HRDASegmentor(Segmentor):
         """Images (B, 3, H, W) -> what ``output`` says, (B, C, H, W), up-scaled bilinearly."""
         return upscale(self.fused_logits(images), images.shape[2:])
 
+    def training_logits(self, images: Tensor) -> Tensor:
+        """A training pass without labels: the fused logits (B, C, h, w), with a drawn detail."""
+        _, _, fused, _, _ = self.with_detail(images, self.draw_box(images.shape[2:]))
+        return fused
+
     def supervise(
         self,
         images: Tensor,
@@ -143,13 +148,8 @@ class HRDASegmentor(Segmentor):
             of the context where they have a weight, features of the context, fused logits.
         """
         size = images.shape[2:]
-        box = detail_box or random_detail_box(size, self.detail_size, self.box_divisor)
-        context = self.features(images)
-        detail = super().features(self.detail_images(images, box))
-        lr, hr = self.decode(context), self.decode(detail)
-        attention = self.decode_head.attention(context, lr)
-        fused, lr = self.fuse(lr, hr, attention, size, box)
-
+        box = detail_box or self.draw_box(size)
+        context, detail, fused, lr, hr = self.with_detail(images, box)
         whole = 0, size[0], 0, size[1]
         weights = {'lr': self.lr_loss_weight, 'hr': self.hr_loss_weight}
         terms = [('decode', 1 - sum(weights.values()), fused, whole)]
@@ -171,6 +171,26 @@ class HRDASegmentor(Segmentor):
         if self.feature_scale == 'all':
             views.append(View(detail, partial(self.detail_images, box=box), box))
         return Supervision(losses, fused, views)
+
+    def draw_box(self, size: Sequence[int]) -> Box:
+        """A random detail box for training on images of ``size`` (H, W)."""
+        return random_detail_box(size, self.detail_size, self.box_divisor)
+
+    def with_detail(
+        self, images: Tensor, box: Box
+    ) -> tuple[list[Tensor], list[Tensor], Tensor, Tensor, Tensor]:
+        """A training pass: images (B, 3, H, W), of which ``box`` is seen in detail.
+
+        Returns:
+            Features of context and detail; logits: fused, of the context as far as they count (see
+            :meth:`fuse`), of the detail.
+        """
+        context = self.features(images)
+        detail = super().features(self.detail_images(images, box))
+        lr, hr = self.decode(context), self.decode(detail)
+        attention = self.decode_head.attention(context, lr)
+        fused, lr = self.fuse(lr, hr, attention, images.shape[2:], box)
+        return context, detail, fused, lr, hr
 
     def fused_logits(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> what ``output`` says at the head's stride, (B, C, h, w)."""

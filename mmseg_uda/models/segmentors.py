@@ -120,6 +120,10 @@ class Segmentor(EncoderDecoder):
         """Images (B, 3, H, W) -> logits (B, C, H, W), up-scaled bilinearly."""
         return upscale(self.decode(self.features(images)), images.shape[2:])
 
+    def training_logits(self, images: Tensor) -> Tensor:
+        """A training pass without labels: images (B, 3, H, W) -> the head's logits (B, C, h, w)."""
+        return self.decode(self.features(images))
+
     def supervise(
         self, images: Tensor, labels: Tensor, weight: Tensor | None = None
     ) -> Supervision:

@@ -71,6 +71,11 @@ def color_jitter(rgb: Tensor, jitter: Jitter) -> Tensor:
     return rgb
 
 
+def jitter_normalised(images: Tensor, jitter: Jitter, mean: Tensor, std: Tensor) -> Tensor:
+    """:func:`color_jitter` of normalised images (B, 3, H, W); ``mean``, ``std`` in 0..255."""
+    return normalise(color_jitter(denormalise(images, mean, std), jitter), mean, std)
+
+
 def rgb_to_hsv(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """RGB (B, 3, H, W) in [0, 1] to hue in [0, 2 pi), saturation, value: (B, H, W) each."""
     value, largest = rgb.max(dim=1)

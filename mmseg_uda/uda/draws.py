@@ -50,6 +50,26 @@ class StepDraws:
         rngs = [generator(*self.key, 3 + STREAM * stream, i) for i in self.images]
         return [float(rng.uniform(0.15, 1.15)) for rng in rngs]
 
+    def common_jitter(self, strength: float, stream: int) -> Jitter:
+        """A colour jitter of its own for every image of this rank, but in one order for all."""
+        jitters = self.jitters(strength, stream)
+        return Jitter(
+            [jitter.brightness for jitter in jitters],
+            [jitter.contrast for jitter in jitters],
+            [jitter.saturation for jitter in jitters],
+            [jitter.hue for jitter in jitters],
+            order=generator(*self.key, 5, stream).permutation(4).tolist(),
+        )
+
+    def common_sigma(self, stream: int) -> list[float]:
+        """One standard deviation of blur in pixels, U(0.15, 1.15), for all images of this rank."""
+        return [float(generator(*self.key, 6, stream).uniform(0.15, 1.15))] * len(self.images)
+
+    def block_grids(self, size: tuple[int, int]) -> Tensor:
+        """Random numbers U(0, 1) per block of each image: (B, 1, h, w) for ``size`` (h, w)."""
+        grids = [generator(*self.key, 7, image).random(size) for image in self.images]
+        return torch.from_numpy(np.stack(grids).astype(np.float32)).unsqueeze(1)
+
     def crop_corners(self, number: int, room: tuple[int, int]) -> Tensor:
         """``number`` upper left corners (y, x) per image in 0..room (both ends), (B, number, 2)."""
         rngs = [generator(*self.key, 4, i) for i in self.images]

@@ -13,8 +13,7 @@ from mmseg_uda.errors import UserError
 from mmseg_uda.models.data_preprocessor import DomainBatch
 from mmseg_uda.models.segmentors import Supervision, View
 from mmseg_uda.models.sliding_window import crop
-from mmseg_uda.uda.method import Losses
-from mmseg_uda.uda.parts import Part, Step
+from mmseg_uda.uda.parts import Losses, Part, Step
 from mmseg_uda.uda.reduce_labels import reduce_labels
 
 

@@ -12,10 +12,11 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_uda.models.data_preprocessor import UDABatch
+from mmseg_uda.models.segmentors import Supervision
 from mmseg_uda.random import seed_all
 from mmseg_uda.uda.distributed import average_gradients
-
-Losses = dict[str, Tensor]
+from mmseg_uda.uda.draws import StepDraws
+from mmseg_uda.uda.parts import Losses, Step
 
 
 class UDAMethod(BaseModel):
@@ -63,6 +64,41 @@ class UDAMethod(BaseModel):
 
         Entries whose name contains ``loss`` are summed and back-propagated; the others are logged.
         """
+
+    def begin(self, batch: UDABatch) -> Step:
+        """Start a step: make its draws, gather what the parts may need."""
+        return Step(
+            batch,
+            self.student,
+            self.draw(len(batch.source.images)),
+            self.iteration,
+            pasted=batch.source,
+            mean=self.data_preprocessor.mean,
+            std=self.data_preprocessor.std,
+            parts=tuple(self.parts.values()),
+        )
+
+    def draw(self, batch_size: int) -> StepDraws:
+        """The random draws of this step."""
+        return StepDraws(self.seed, self.iteration, batch_size)
+
+    def supervise_source(self, step: Step, images: Tensor | None = None) -> Supervision:
+        """A student forward on the source images with their labels, and the parts' losses.
+
+        Args:
+            images: (B, 3, H, W), augmented source images; default: as they are.
+        """
+        source = step.batch.source
+        images = source.images if images is None else images
+        supervision = self.student.supervise(images, source.labels)
+        for part in step.parts:
+            supervision.losses |= part.source_losses(step, supervision)
+        return supervision
+
+    def further_passes(self, step: Step) -> Iterator[Losses]:
+        """The losses of the parts' own student forwards."""
+        for part in step.parts:
+            yield from part.passes(step)
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> Losses:
         """One training step; returns the values to log as 0-dim tensors on the device."""

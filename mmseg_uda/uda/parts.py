@@ -1,6 +1,6 @@
-"""What joins a self-training method without the method knowing it: the base class of add-ons."""
+"""What joins a method without the method knowing it: the base class of add-ons."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
 from mmseg_uda.models.segmentors import Supervision
 from mmseg_uda.uda.draws import StepDraws
-from mmseg_uda.uda.method import Losses
-from mmseg_uda.uda.pseudo_labels import PseudoLabels
+from mmseg_uda.uda.pseudo_labels import PseudoLabels, pseudo_labels
 from mmseg_uda.uda.teacher import Teacher
+
+Losses = dict[str, Tensor]
 
 
 @dataclass
@@ -30,30 +31,50 @@ class Mixed:
 
 @dataclass
 class Step:
-    """What a self-training step knows so far; fields fill up as it goes on.
+    """What a training step knows so far; fields fill up as it goes on.
 
     ``pasted`` is the source whose classes are pasted onto the target: the batch's, unless a part
-    finds a better one.
+    finds a better one. ``triggers`` of colour jitter and blur, ``pseudo``, ``mixed`` and
+    ``teacher`` belong to self-training; other methods leave them as they are. Images were
+    normalised with ``mean`` and ``std``, (3, 1, 1) in 0..255.
     """
 
     batch: UDABatch
     student: nn.Module
     draws: StepDraws
     iteration: int
-    triggers: tuple[float, float]
     pasted: DomainBatch
+    mean: Tensor
+    std: Tensor
+    parts: Sequence['Part'] = ()
+    triggers: tuple[float, float] = (0.0, 0.0)
     pseudo: PseudoLabels | None = None
     mixed: Mixed | None = None
     teacher: Teacher | None = None
 
+    def probabilities(self) -> Tensor:
+        """Class probabilities (B, C, H, W) of the target images, by the teacher and the parts."""
+        probabilities = self.teacher.probabilities(self.batch.target.images)
+        for part in self.parts:
+            probabilities = part.probabilities(self, probabilities)
+        return probabilities
+
+    def label_target(self) -> PseudoLabels:
+        """Pseudo-labels of the target images, by the teacher and the parts."""
+        pseudo = pseudo_labels(self.probabilities(), self.teacher.threshold)
+        for part in self.parts:
+            pseudo = part.refine(self, pseudo)
+        return pseudo
+
 
 class Part(nn.Module):
-    """An add-on of a self-training method. Override what it needs; state goes into buffers.
+    """An add-on of a method. Override what it needs; state goes into buffers.
 
-    The method calls, in this order and for its parts in the order of the config:
-    :meth:`source_losses` inside the source pass, :meth:`probabilities` and :meth:`refine` when the
-    teacher labels the target images, :meth:`before_mixing` between these, :meth:`mixed_losses`
-    inside the mixed pass, and :meth:`passes` at the end. (SePiCo labels before it learns.)
+    Every method calls, for its parts in the order of the config, :meth:`source_losses` inside the
+    source pass and :meth:`passes` after its own passes. Self-training also calls, between these,
+    :meth:`probabilities` and :meth:`refine` when the teacher labels the target images, then
+    :meth:`before_mixing`, and :meth:`mixed_losses` inside the mixed pass. (SePiCo labels before it
+    learns.)
     """
 
     def set_up(self, student: nn.Module) -> None:

@@ -23,7 +23,7 @@ class PseudoLabels:
 
 
 @torch.no_grad()
-def pseudo_labels(probabilities: Tensor, threshold: float) -> PseudoLabels:
+def pseudo_labels(probabilities: Tensor, threshold: float | None) -> PseudoLabels:
     """Most probable classes, all weighted by the share of confident pixels.
 
     The weight is one number for the whole batch, over all ranks: the share of pixels whose largest
@@ -32,9 +32,11 @@ def pseudo_labels(probabilities: Tensor, threshold: float) -> PseudoLabels:
 
     Args:
         probabilities: (B, C, H, W) at image size.
-        threshold: probability from which a pixel counts as confident.
+        threshold: probability from which a pixel counts as confident; ``None``: all pixels do.
     """
     confidence, labels = probabilities.max(dim=1)
+    if threshold is None:
+        return PseudoLabels(labels, torch.ones_like(confidence), confidence)
     share = (confidence >= threshold).float().mean()
     all_reduce(share, op='mean')
     return PseudoLabels(labels, share.expand_as(confidence).clone(), confidence)

@@ -7,12 +7,10 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_uda.models.data_preprocessor import UDABatch
-from mmseg_uda.uda.augmentation import color_jitter, denormalise, gaussian_blur, normalise
+from mmseg_uda.uda.augmentation import gaussian_blur, jitter_normalised
 from mmseg_uda.uda.class_mix import choose_classes, class_mask, label_presence, mix
-from mmseg_uda.uda.draws import StepDraws
 from mmseg_uda.uda.method import Losses, UDAMethod, prefixed
 from mmseg_uda.uda.parts import Mixed, Step
-from mmseg_uda.uda.pseudo_labels import PseudoLabels, pseudo_labels
 from mmseg_uda.uda.teacher import Teacher
 
 
@@ -59,57 +57,29 @@ class SelfTraining(UDAMethod):
         self.teacher.network.load_state_dict(self.student.state_dict())
 
     def passes(self, batch: UDABatch) -> Iterator[Losses]:
-        source, parts = batch.source, self.parts.values()
         step = self.begin(batch)
 
         # Learn from the source labels.
-        supervision = self.student.supervise(source.images, source.labels)
-        losses = supervision.losses
-        for part in parts:
-            losses |= part.source_losses(step, supervision)
-        del supervision
-        yield losses
-        del losses
+        yield self.supervise_source(step).losses
 
         # The teacher labels the target images.
-        step.pseudo = self.label_target(step)
+        step.pseudo = step.label_target()
 
-        for part in parts:
+        for part in step.parts:
             yield from part.before_mixing(step)
 
         # Learn from target images with source classes pasted onto them.
         yield self.mixed_pass(step)
 
-        for part in parts:
-            yield from part.passes(step)
+        yield from self.further_passes(step)
 
     def begin(self, batch: UDABatch) -> Step:
         """Start a step: make its draws, let the teacher follow the student."""
-        draws = self.draw(len(batch.source.images))
         self.teacher.update(self.student, self.iteration)
-        return Step(
-            batch,
-            self.student,
-            draws,
-            self.iteration,
-            draws.triggers(),
-            batch.source,
-            teacher=self.teacher,
-        )
-
-    def probabilities(self, step: Step) -> Tensor:
-        """Class probabilities (B, C, H, W) of the step's target images: teacher and parts."""
-        probabilities = self.teacher.probabilities(step.batch.target.images)
-        for part in self.parts.values():
-            probabilities = part.probabilities(step, probabilities)
-        return probabilities
-
-    def label_target(self, step: Step) -> PseudoLabels:
-        """Pseudo-labels of the step's target images: teacher and parts."""
-        pseudo = pseudo_labels(self.probabilities(step), self.teacher.threshold)
-        for part in self.parts.values():
-            pseudo = part.refine(step, pseudo)
-        return pseudo
+        step = super().begin(batch)
+        step.triggers = step.draws.triggers()
+        step.teacher = self.teacher
+        return step
 
     def mixed_pass(self, step: Step) -> Losses:
         """The losses of the student's forward on mixed images, which it makes."""
@@ -119,14 +89,10 @@ class SelfTraining(UDAMethod):
             step.mixed.images, step.mixed.labels, step.mixed.weight
         )
         losses = supervision.losses
-        for part in self.parts.values():
+        for part in step.parts:
             losses |= part.mixed_losses(step, supervision)
         self.pictures = step if self.keep_pictures else None
         return prefixed(losses, 'mix.')
-
-    def draw(self, batch_size: int) -> StepDraws:
-        """The random draws of this step."""
-        return StepDraws(self.seed, self.iteration, batch_size)
 
     def mix_domains(self, step: Step) -> Mixed:
         """Paste half of the source classes of the batch onto each target image."""
@@ -148,11 +114,13 @@ class SelfTraining(UDAMethod):
         """
         jitter, blur = step.triggers
         if jitter > self.jitter_threshold:
-            mean, std = self.data_preprocessor.mean, self.data_preprocessor.std
-            rgb = denormalise(images, mean, std)
             jitters = step.draws.jitters(self.jitter_strength, stream)
-            rgb = [color_jitter(image[None], j) for image, j in zip(rgb, jitters, strict=True)]
-            images = normalise(torch.cat(rgb), mean, std)
+            images = torch.cat(
+                [
+                    jitter_normalised(image[None], jitter, step.mean, step.std)
+                    for image, jitter in zip(images, jitters, strict=True)
+                ]
+            )
         if self.blur and blur > 0.5:
             images = gaussian_blur(images, step.draws.sigmas(stream))
         return images

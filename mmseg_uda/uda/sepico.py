@@ -9,8 +9,7 @@ from mmseg.registry import MODELS
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
 from mmseg_uda.uda.class_balanced_crop import best_corners, crop_domain
-from mmseg_uda.uda.method import Losses
-from mmseg_uda.uda.parts import Step
+from mmseg_uda.uda.parts import Losses, Step
 from mmseg_uda.uda.pixel_contrast import PixelContrast
 from mmseg_uda.uda.self_training import SelfTraining
 
@@ -63,12 +62,12 @@ class SePiCo(SelfTraining):
         )
 
     def passes(self, batch: UDABatch) -> Iterator[Losses]:
-        step, parts = self.begin(batch), self.parts.values()
+        step = self.begin(batch)
         contrast = self.iteration >= self.start_iteration
 
         # The teacher labels the target images, and again the most balanced crop of each.
         step.batch = replace(batch, target=self.balanced_crop(step))
-        step.pseudo = self.label_target(step)
+        step.pseudo = step.label_target()
         source, target = step.batch.source, step.batch.target
 
         # The class statistics take in the teacher's view of the source.
@@ -77,15 +76,11 @@ class SePiCo(SelfTraining):
             self.contrast.observe(network.project(network.features(source.images)), source.labels)
 
         # Learn from the source labels.
-        supervision = self.student.supervise(
-            self.strong_augment(source.images, step, SOURCE), source.labels
-        )
+        supervision = self.supervise_source(step, self.strong_augment(source.images, step, SOURCE))
         losses = supervision.losses
         if contrast:
             embeddings = self.student.project(supervision.features)
             losses |= {'aux.loss_cl': self.contrast.loss(embeddings, source.labels)}
-        for part in parts:
-            losses |= part.source_losses(step, supervision)
         del supervision
         yield losses
         del losses
@@ -98,14 +93,13 @@ class SePiCo(SelfTraining):
             yield {'tgt.aux.loss_cl': self.contrast.loss(embeddings, labels)}
             del embeddings
 
-        for part in parts:
+        for part in step.parts:
             yield from part.before_mixing(step)
 
         # Learn from target images with source classes pasted onto them.
         yield self.mixed_pass(step)
 
-        for part in parts:
-            yield from part.passes(step)
+        yield from self.further_passes(step)
 
     def balanced_crop(self, step: Step) -> DomainBatch:
         """The most varied of several crops of each target image, by the teacher's first labels."""
@@ -115,5 +109,5 @@ class SePiCo(SelfTraining):
         room = tuple(side - cut for side, cut in zip(sides, size, strict=True))
         corners = step.draws.crop_corners(CANDIDATES, room)
         corners = corners.to(target.images.device, non_blocking=True)
-        labels = self.probabilities(step).argmax(dim=1)
+        labels = step.probabilities().argmax(dim=1)
         return crop_domain(target, best_corners(labels, corners, size, self.crop_max_ratio), size)

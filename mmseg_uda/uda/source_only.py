@@ -1,6 +1,7 @@
 """Supervised training on the source alone: the baseline, and on the target's labels the oracle."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mmseg.registry import MODELS
 
@@ -10,7 +11,9 @@ from mmseg_uda.uda.method import Losses, UDAMethod
 
 @MODELS.register_module()
 class SourceOnly(UDAMethod):
-    """Cross entropy on the labelled domain; target images, if any, are not looked at."""
+    """Cross entropy on the labelled domain; target images, if any, are shown to nobody."""
 
     def passes(self, batch: UDABatch) -> Iterator[Losses]:
-        yield self.student.supervise(batch.source.images, batch.source.labels).losses
+        step = self.begin(replace(batch, target=None))
+        yield self.supervise_source(step).losses
+        yield from self.further_passes(step)

@@ -19,10 +19,12 @@ class Teacher(nn.Module):
     Args:
         student: the segmentor to follow.
         alpha: upper limit of the EMA momentum.
-        threshold: confidence that makes a pseudo-label count as certain.
+        threshold: confidence that makes a pseudo-label count as certain; ``None``: any does.
     """
 
-    def __init__(self, student: nn.Module, alpha: float = 0.999, threshold: float = 0.968) -> None:
+    def __init__(
+        self, student: nn.Module, alpha: float = 0.999, threshold: float | None = 0.968
+    ) -> None:
         super().__init__()
         self.network = deepcopy(student).requires_grad_(False)
         self.alpha = alpha

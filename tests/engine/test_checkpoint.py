@@ -141,12 +141,19 @@ def test_the_student_of_every_layout_is_found(tmp_path, prefix):
     assert all(torch.equal(v, weights[k]) for k, v in network.state_dict().items())
 
 
-@pytest.mark.parametrize('prefix', ['teacher.network.', 'ema_model.'])
-def test_the_teacher_of_every_layout_is_found(tmp_path, prefix):
+@pytest.mark.parametrize(
+    ('prefix', 'name'),
+    [('teacher.network.', 'teacher'), ('ema_model.', 'teacher')]
+    + [('parts.mic.teacher.network.', 'mic_teacher'), ('mic.teacher.ema_model.', 'mic_teacher')],
+)
+def test_the_teacher_of_every_layout_is_found(tmp_path, prefix, name):
     weights = state(1)
-    torch.save(with_prefix(prefix, weights) | with_prefix('model.', state(2)), tmp_path / 'x.pth')
+    others = with_prefix('model.', state(2))
+    if name == 'mic_teacher':
+        others |= with_prefix('ema_model.', state(3)) | with_prefix('teacher.network.', state(3))
+    torch.save(with_prefix(prefix, weights) | others, tmp_path / 'x.pth')
     network = Segmentor()
-    load_segmentor_weights(network, tmp_path / 'x.pth', 'teacher')
+    load_segmentor_weights(network, tmp_path / 'x.pth', name)
     assert all(torch.equal(v, weights[k]) for k, v in network.state_dict().items())
 
 

@@ -11,7 +11,7 @@ A bank that :mod:`mmseg_uda.datasets.make_depth_bank` made is a folder of three 
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,8 @@ class DepthBank:
         if not matrix.is_file():
             raise UserError(f'{matrix}: not found; run_seg.py makes it')
         if not converted.exists() or converted.stat().st_mtime_ns < matrix.stat().st_mtime_ns:
-            write_counts(converted, [_read_matrix(matrix)])
+            published = _read_matrix(matrix)
+            write_counts(converted, published.shape, [published])
         counts = _open_counts(converted)
         for folder in (images, labels):
             _check_numbered(folder, counts.shape[1], matrix)
@@ -199,7 +200,7 @@ class _Stored:
         image = read_image(str(self.images / f'{row}.png'))
         path = self.labels / f'{row}.png'
         label = decode(str(path), cv2.IMREAD_UNCHANGED)
-        label = label[..., -1] if label.ndim == 3 else label  # the first of RGB is what counts
+        label = label[..., 2] if label.ndim == 3 else label  # of RGB, red is what counts
         if label.shape != image.shape[:2]:
             raise UserError(f'{path} has another size than its image')
         packed = {'img': image, 'gt_seg_map': label, 'crop_size': label.shape, 'img_path': ''}
@@ -246,10 +247,15 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     return ', '.join(f'{key} {old.get(key)} -> {new.get(key)}' for key in keys)
 
 
-def write_counts(path: Path, parts: Sequence[np.ndarray]) -> None:
-    """Write counts (N_i, C, 256) of consecutive rows class by class, atomically."""
-    rows = sum(map(len, parts))
-    shape = (parts[0].shape[1], rows, BINS)
+def write_counts(path: Path, shape: Sequence[int], parts: Iterable[np.ndarray]) -> None:
+    """Write counts class by class, atomically.
+
+    Args:
+        shape: (N, C, 256).
+        parts: the counts of consecutive rows, N in all, each (n, C, 256).
+    """
+    rows, classes, bins = shape
+    shape = (classes, rows, bins)
     with atomic_write(path, 'w+b') as file:
         header = {'descr': '<f4', 'fortran_order': False, 'shape': shape}
         np.lib.format.write_array_header_1_0(file, header)
@@ -278,13 +284,8 @@ def _read_matrix(path: Path) -> np.ndarray:
         matrix = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # unpickling raises whatever the bytes make it raise
         raise UserError(f'{path}: not a file of one tensor ({type(error).__name__})') from error
-    if (
-        not torch.is_tensor(matrix)
-        or matrix.ndim != 3
-        or matrix.shape[2] != BINS
-        or not len(matrix)
-    ):
-        found = tuple(matrix.shape) if torch.is_tensor(matrix) else type(matrix).__name__
+    found = tuple(matrix.shape) if torch.is_tensor(matrix) else type(matrix).__name__
+    if not torch.is_tensor(matrix) or matrix.shape[2:] != (BINS,) or not len(matrix):
         raise UserError(f'{path}: a tensor (rows, classes, {BINS}) is needed, this is {found}')
     return matrix.float().numpy()
 

@@ -17,7 +17,7 @@ SOURCES = sorted(
     for folder in ('mmseg_uda', 'tools', 'configs', 'tests')
     for path in (ROOT / folder).rglob('*.py')
 ) + sorted(ROOT.glob('*.py'))
-COMMANDS = ['run_experiments.py'] + sorted(
+COMMANDS = ['run_experiments.py', 'run_seg.py'] + sorted(
     str(path.relative_to(ROOT))
     for path in (ROOT / 'tools').rglob('*.py')
     if "__name__ == '__main__'" in path.read_text() and not path.name.startswith('_')

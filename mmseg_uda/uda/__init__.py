@@ -1,5 +1,6 @@
 """How a network adapts: the parts, and one file per method."""
 
+from mmseg_uda.uda.cdda import CDDA
 from mmseg_uda.uda.day_partner import DayPartner
 from mmseg_uda.uda.feature_distance import FeatureDistance
 from mmseg_uda.uda.margins import IgnoreMargins, ValidRegion
@@ -11,6 +12,7 @@ from mmseg_uda.uda.sepico import SePiCo
 from mmseg_uda.uda.source_only import SourceOnly
 
 __all__ = [
+    'CDDA',
     'DayPartner',
     'FeatureDistance',
     'IgnoreMargins',

@@ -10,6 +10,7 @@ from mmseg.datasets import BaseSegDataset, BDD100KDataset, CityscapesDataset
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
+from mmseg_uda.datasets.depth import depth_name
 from mmseg_uda.errors import UserError
 
 _CONVERTERS = {
@@ -59,13 +60,29 @@ class BDD100KNightDataset(BDD100KDataset):
 def build_dataset(cfg: dict) -> BaseSegDataset:
     """Build an mmseg dataset from its config and check its files.
 
+    Args:
+        cfg: may have ``depth_dir``, a folder of depth maps below ``data_root``: they are named as
+            :func:`mmseg_uda.datasets.depth.depth_name` says. See :func:`sample_info`.
+
     Raises:
         UserError: as :func:`check_dataset`.
     """
-    dataset = DATASETS.build({**cfg, 'lazy_init': True})
+    cfg = {**cfg, 'lazy_init': True}
+    depth_dir = cfg.pop('depth_dir', None)
+    dataset = DATASETS.build(cfg)
+    if depth_dir is not None:
+        dataset.data_prefix['depth_path'] = os.path.join(dataset.data_root or '', depth_dir)
     check_dataset(dataset)
     dataset.full_init()
     return dataset
+
+
+def sample_info(dataset: BaseSegDataset, index: int) -> dict:
+    """What the pipeline gets of a sample: its ``get_data_info``, and ``depth_path`` if it has one."""
+    info = dataset.get_data_info(index)
+    if dataset.data_prefix.get('depth_path'):
+        info['depth_path'] = _depth_path(dataset, info['img_path'])
+    return info
 
 
 def check_dataset(dataset: BaseSegDataset) -> None:
@@ -76,8 +93,11 @@ def check_dataset(dataset: BaseSegDataset) -> None:
             the first), or the dataset has no list of classes.
     """
     name = type(dataset).__name__
-    folder, label_folder = (dataset.data_prefix.get(key) for key in ('img_path', 'seg_map_path'))
-    for path, meaning in ((folder, 'images'), (label_folder, 'labels')):
+    folder, label_folder, depth_folder = (
+        dataset.data_prefix.get(key) for key in ('img_path', 'seg_map_path', 'depth_path')
+    )
+    folders = ((folder, 'images'), (label_folder, 'labels'), (depth_folder, 'depth maps'))
+    for path, meaning in folders:
         if path and not os.path.isdir(path):
             raise UserError(f'{name}: no folder {path} for the {meaning}: is data_root right?')
     if not dataset.metainfo.get('classes'):
@@ -90,6 +110,15 @@ def check_dataset(dataset: BaseSegDataset) -> None:
     _check_files(name, 'image', [sample['img_path'] for sample in samples])
     if label_folder:
         _check_files(name, 'label', [sample['seg_map_path'] for sample in samples])
+    if depth_folder:
+        paths = [_depth_path(dataset, sample['img_path']) for sample in samples]
+        _check_files(name, 'depth', paths)
+
+
+def _depth_path(dataset: BaseSegDataset, image_path: str) -> str:
+    folders = dataset.data_prefix
+    name = depth_name(os.path.relpath(image_path, folders['img_path']))
+    return os.path.join(folders['depth_path'], name)
 
 
 def _check_files(name: str, meaning: str, paths: list[str]) -> None:
@@ -99,6 +128,8 @@ def _check_files(name: str, meaning: str, paths: list[str]) -> None:
     advice = ''
     if meaning == 'label' and name in _CONVERTERS:
         advice = f'; make them with tools/convert_datasets/{_CONVERTERS[name]}.py'
+    if meaning == 'depth':
+        advice = '; make them with tools/estimate_depth.py'
     raise UserError(
         f'{name}: {len(missing)} of {len(paths)} {meaning} files are missing, first '
         f'{missing[0]}{advice}'

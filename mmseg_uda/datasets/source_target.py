@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, Sampler, default_collate
 
 from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.datasets.rare_class_sampling import RareClassSampling
-from mmseg_uda.datasets.segmentation import build_dataset
+from mmseg_uda.datasets.segmentation import build_dataset, sample_info
 from mmseg_uda.errors import UserError
 from mmseg_uda.random import counter_random
 
@@ -34,6 +34,8 @@ class SourceTargetDataset(Dataset):
             source's by default. None: source images are drawn uniformly, as target images always
             are.
         seed: first part of the key of all draws.
+        source_depth: load the source's depth maps too, if it has a ``depth_dir``. Training uses the
+            target's alone.
 
     Raises:
         UserError: data not found, see ``check_dataset`` and :class:`RareClassSampling`; when a
@@ -46,7 +48,10 @@ class SourceTargetDataset(Dataset):
         target: dict | None = None,
         rare_class_sampling: dict | None = None,
         seed: int = 0,
+        source_depth: bool = False,
     ) -> None:
+        if not source_depth:
+            source = {key: value for key, value in source.items() if key != 'depth_dir'}
         self.source = build_dataset(source)
         if not self.source.data_prefix.get('seg_map_path'):
             raise UserError('the source data set has no labels: data_prefix has no seg_map_path')
@@ -90,7 +95,7 @@ class SourceTargetDataset(Dataset):
 
     def _load(self, dataset: BaseSegDataset, index: int, **wishes) -> dict:
         """Run the pipeline on one sample; ``wishes`` are further entries for it."""
-        info = dataset.get_data_info(index)
+        info = sample_info(dataset, index)
         sample = dataset.pipeline({**info, **wishes})
         if 'label' in sample:
             label = sample['label'].numpy()
@@ -143,6 +148,6 @@ def collate_domains(samples: list[dict]) -> dict:
     """Stack samples to a batch: tensors get a first axis B, paths become lists.
 
     ``{'source': {'image': (B, 3, H, W), 'label': (B, H, W), 'path': [...]}, 'target': {...},
-    'position': int64 (B,)}``.
+    'position': int64 (B,)}``; ``valid``, ``depth`` and ``day`` likewise.
     """
     return default_collate(samples)

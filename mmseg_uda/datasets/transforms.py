@@ -14,6 +14,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 
+from mmseg_uda.datasets.depth import PAD_DEPTH, read_depth
 from mmseg_uda.datasets.image_files import read_image
 from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.errors import UserError
@@ -76,7 +77,8 @@ class LabelFirstCrop(BaseTransform):
     The box is chosen on the resized label; then the image is decoded, once. Where the sample asks
     for a class, as ``rare_class = (class, pixels)``, boxes are drawn anew, up to ten times, until
     one has more than that many pixels of the class (DAFormer). A sample without
-    ``seg_map_path`` is an unlabelled image.
+    ``seg_map_path`` is an unlabelled image. A sample with ``depth_path`` has a depth map, of any
+    size; it is brought to that of the resized image and not rounded.
 
     Args:
         scale: (long, short) side to fit the image into, see :func:`rescale_size`.
@@ -85,8 +87,9 @@ class LabelFirstCrop(BaseTransform):
         cat_max_ratio: see :func:`random_crop_box`.
         margins: see :func:`validity_mask`; gives the sample a mask ``valid``.
 
-    Adds ``img`` (BGR uint8 (h, w, 3)), ``gt_seg_map`` (uint8 (h, w)) and ``valid`` (uint8 (h, w))
-    where there, ``seg_fields``, ``img_shape`` and ``crop_size``.
+    Adds ``img`` (BGR uint8 (h, w, 3)), ``gt_seg_map`` (uint8 (h, w)), ``valid`` (uint8 (h, w)) and
+    ``depth`` (float32 (h, w), 0..255) where there, ``seg_fields``, ``img_shape``, ``crop_size`` and
+    ``crop_box``, the :data:`Box` in the resized image.
 
     Raises:
         UserError: a file is damaged, or image and label differ in size.
@@ -124,10 +127,16 @@ class LabelFirstCrop(BaseTransform):
         results['img'] = image[y1:y2, x1:x2]
         results['img_shape'] = results['img'].shape[:2]
         results['crop_size'] = self.crop_size or results['img_shape']
+        results['crop_box'] = (y1, y2, x1, x2)
         if self.margins is not None:
             mask = _resized_validity_mask(native_hw, self.margins, self.scale)
             results['valid'] = mask[y1:y2, x1:x2]
             results['seg_fields'].append('valid')
+        if 'depth_path' in results:
+            size = image.shape[1::-1]
+            depth = cv2.resize(read_depth(results['depth_path']), size)
+            results['depth'] = depth[y1:y2, x1:x2]
+            results['seg_fields'].append('depth')
         return results
 
     def _read_label(self, results: dict) -> np.ndarray:
@@ -161,8 +170,8 @@ class PackDomain(BaseTransform):
     """Pack a sample as tensors, padded at the bottom and right to the crop size.
 
     Returns a dict with ``image`` (uint8 (3, H, W), RGB, padded with :data:`PAD_RGB`), ``path``, and
-    where there ``day`` (as ``image``), ``label`` (uint8 (H, W) train ids, padded with 255) and
-    ``valid`` (uint8 (H, W), padded with 0).
+    where there ``day`` (as ``image``), ``label`` (uint8 (H, W) train ids, padded with 255),
+    ``valid`` (uint8 (H, W), padded with 0) and ``depth`` (float32 (H, W), padded with 255, far).
     """
 
     def transform(self, results: dict) -> dict:
@@ -175,6 +184,8 @@ class PackDomain(BaseTransform):
             sample['label'] = torch.tensor(_pad(results['gt_seg_map'], size, IGNORE))
         if 'valid' in results:
             sample['valid'] = torch.tensor(_pad(results['valid'], size, 0))
+        if 'depth' in results:
+            sample['depth'] = torch.tensor(_pad(results['depth'], size, PAD_DEPTH))
         return sample
 
 

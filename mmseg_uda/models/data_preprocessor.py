@@ -18,6 +18,7 @@ class DomainBatch:
         valid: (B, H, W) float, 1 where a pseudo-label may be trusted, or None (everywhere).
         paths: image files.
         day: (B, 3, H, W) float, normalised RGB: images of the same places by day, or None.
+        depth: (B, H, W) float32, 0 (near) to 255 (far), not rounded, or None.
     """
 
     images: Tensor
@@ -25,6 +26,7 @@ class DomainBatch:
     valid: Tensor | None = None
     paths: list[str] = field(default_factory=list)
     day: Tensor | None = None
+    depth: Tensor | None = None
 
 
 @dataclass
@@ -64,13 +66,15 @@ class UDADataPreProcessor(SegDataPreProcessor):
         )
 
     def _domain(self, domain: dict) -> DomainBatch:
-        labels, valid, day = domain.get('label'), domain.get('valid'), domain.get('day')
+        labels, valid = domain.get('label'), domain.get('valid')
+        day, depth = domain.get('day'), domain.get('depth')
         return DomainBatch(
             self._normalised(domain['image']),
             None if labels is None else self._to_device(labels).long(),
             None if valid is None else self._to_device(valid).float(),
             domain.get('path', []),
             None if day is None else self._normalised(day),
+            None if depth is None else self._to_device(depth),
         )
 
     def _normalised(self, images: Tensor) -> Tensor:

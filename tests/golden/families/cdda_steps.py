@@ -57,7 +57,7 @@ def run(case: Case, published: bool) -> Results:
     for number, listed in enumerate(case.entry['steps']):
         seen = observe(method)
         calls = record_calls(method.student)
-        method.draw = lambda batch_size: GivenDraws({})
+        method.draw = lambda batch_size: GivenDraws({'classes': [[], []]})
         with patch('mmseg_uda.uda.self_training.class_mask', return_value=inputs.mask(number)):
             logs = method.backward_passes(inputs.batch(number), wrapper)
         wrapper.step()
@@ -140,7 +140,7 @@ class Inputs:
         table = json.loads(re.search(r'class table (\[[\d,]+\])', '\n'.join(self.lines))[1])
         table = np.array(table + [255] * (256 - len(table)))
         labels = table[self.described('source label: q = ', k=k)][:, 0]
-        target = tensor(self.described('target image ', k=k))
+        target = tensor(self.described('target image ', k=k)).float()
         depth = tensor(self.case.array(f'in_target_depth_{s}')).float()
         source = DomainBatch(tensor(self.described('source image ', k=k)), tensor(labels))
         return UDABatch(source, DomainBatch(target, valid=self.valid(), depth=depth))
@@ -207,8 +207,6 @@ def _segmentor(network: dict) -> dict:
         )
     }
     encoder = re.match(r'mit_b\d', network['backbone'])[0].replace('_', '')
-    config = segmentor_config(
-        f'daformer_{encoder}', dropout_ratio=0, **numbers
-    )
+    config = segmentor_config(f'daformer_{encoder}', dropout_ratio=0, **numbers)
     config['backbone']['drop_path_rate'] = 0
     return config

@@ -98,6 +98,10 @@ class Segmentor(EncoderDecoder):
         """Images (B, 3, H, W) -> logits (B, C, H, W), up-scaled bilinearly."""
         return upscale(self.decode(self.features(images)), images.shape[2:])
 
+    def training_logits(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> logits (B, C, h, w) at the head's stride, as :meth:`supervise`."""
+        return self.decode(self.features(images))
+
     def supervise(
         self, images: Tensor, labels: Tensor, weight: Tensor | None = None
     ) -> Supervision:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmseg_uda.datasets.depth_bank import DepthBank
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.data_preprocessor import DomainBatch
+from mmseg_uda.models.losses import upscale
 from mmseg_uda.uda import depth_alignment
 from mmseg_uda.uda.depth_alignment import (
     any_pair,
@@ -26,6 +27,7 @@ from mmseg_uda.uda.depth_similarity import (
     depth_histograms,
     distribution_tables,
 )
+from mmseg_uda.uda.margins import IgnoreMargins, ValidRegion
 from mmseg_uda.uda.parts import Losses, Part, Step
 from mmseg_uda.uda.pseudo_labels import PseudoLabels
 
@@ -58,7 +60,8 @@ class CDDA(Part):
     lack become soft labels, P(class | depth) of the crop, for one more student pass on the target
     images as they are (*guidance*).
 
-    Put it before the margins in ``parts``: they act on the re-weighted weights. It has no state.
+    The parts for margins must come after it: they act on the re-weighted weights. It has no state
+    of its own, and its draws are the host's.
 
     Args:
         bank: folder of a :class:`DepthBank` (``tools/depth_distributions.py`` makes it).
@@ -85,7 +88,7 @@ class CDDA(Part):
 
     Raises:
         UserError: no such bank, or one of another number of classes; at the first step: another
-            crop size, or a target without depth maps.
+            crop size, a target without depth maps, or margins before this part.
     """
 
     def __init__(
@@ -146,7 +149,8 @@ class CDDA(Part):
     @torch.no_grad()
     def refine(self, step: Step, pseudo: PseudoLabels) -> PseudoLabels:
         """Find the most similar crop of each image; weigh its classes by their similarity."""
-        depth = self._depth(step, pseudo)
+        self._check(step)
+        depth = step.batch.target.depth
         tables = distribution_tables(pseudo.labels, depth, self.num_classes)
         match = self.similarity.search(tables)
         to_reweight, to_relabel = (match.similarity > t for t in self.thresholds(step.iteration))
@@ -177,13 +181,26 @@ class CDDA(Part):
                 labels[place] = label.to(source.labels, non_blocking=True)
         return replace(source, images=torch.stack(images), labels=torch.stack(labels))
 
-    def _depth(self, step: Step, pseudo: PseudoLabels) -> Tensor:
-        if step.batch.target.depth is None:
+    def _check(self, step: Step) -> None:
+        target = step.batch.target
+        if target.depth is None:
             raise UserError(
                 'CDDA needs depth maps of the target images: set depth_dir in the target data set'
             )
-        self.bank.check(tuple(pseudo.labels.shape[1:]), self.num_classes)
-        return step.batch.target.depth
+        size = tuple(target.images.shape[2:])
+        self.bank.check(size, self.num_classes)
+        if self.first_row and size[0] != size[1]:
+            raise UserError(
+                f"CDDA: reweight_mask 'first_row' needs square crops, these have {size} (h, w): "
+                "set it to 'class'"
+            )
+        if any(isinstance(part, IgnoreMargins | ValidRegion) for part in self._parts(step)[0]):
+            raise UserError('CDDA: the parts for margins must come after it in model.parts')
+
+    def _parts(self, step: Step) -> tuple[Sequence[Part], Sequence[Part]]:
+        """The parts before this one, and those after it."""
+        place = [part is self for part in step.parts].index(True)
+        return step.parts[:place], step.parts[place + 1 :]
 
     def _reweight(
         self, match: Match, images: Tensor, pseudo: PseudoLabels, confident: Tensor
@@ -221,13 +238,12 @@ class CDDA(Part):
             weight = weight * guidance.relabelled.view(-1, 1, 1)
         if self.guidance_mask_margins:
             weight = weight * self._inside_margins(step)
-        logits = step.student.logits(target.images)
+        logits = upscale(step.student.training_logits(target.images), labels.shape[1:])
         return guidance_loss(logits, labels, target.depth, guidance.soft, weight)
 
     def _inside_margins(self, step: Step) -> Tensor:
         """What the parts that come after this one make of weights of 1: (B, H, W)."""
         pseudo = replace(step.pseudo, weight=torch.ones_like(step.pseudo.weight))
-        place = [part is self for part in step.parts].index(True)
-        for part in step.parts[place + 1 :]:
+        for part in self._parts(step)[1]:
             pseudo = part.refine(step, pseudo)
         return pseudo.weight

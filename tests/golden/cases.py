@@ -88,7 +88,7 @@ class Case:
         return float(given.get('rtol', 0)), float(given.get('atol', 0))
 
     def tolerance_of(self, name: str) -> tuple[float, float]:
-        """Tolerance of a figure: that of its kind, as ``{'norms': {'rtol': 0.001}}``, if it has one.
+        """Tolerance of a figure, if it has one that of its kind: ``{'norms': {'rtol': 0.001}}``.
 
         The name says the kind: it contains it, in the singular or in the plural.
         """

@@ -156,8 +156,9 @@ def refine(case: Case, published: bool) -> Refined:
         torch.where(confident, 1.0, 0.0),
     )
     step = SimpleNamespace(
-        batch=SimpleNamespace(target=DomainBatch(depth, depth=depth)),
+        batch=SimpleNamespace(target=DomainBatch(depth.unsqueeze(1), depth=depth)),
         iteration=0,
+        parts=(part,),
         teacher=SimpleNamespace(threshold=0.5),
     )
     return Refined(part, labels, depth, part.refine(step, pseudo).weight)

@@ -1,5 +1,6 @@
 """CDDA: class-wise depth distribution alignment, an add-on of self-training."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -136,7 +137,10 @@ class CDDA(Part):
         skipped = torch.zeros(self.num_classes, dtype=torch.bool)
         skipped[self.skip_classes] = True
         self.register_buffer('skipped', skipped, persistent=False)
-        self.similarity = DepthSimilarity(torch.from_numpy(self.bank.counts))
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', message='The given NumPy array is not writable')
+            counts = torch.from_numpy(self.bank.counts)  # nothing writes to it
+        self.similarity = DepthSimilarity(counts)
 
     def thresholds(self, iteration: int) -> tuple[float, float]:
         """Thresholds of re-weighting and of relabelling at an iteration (counted from 0)."""

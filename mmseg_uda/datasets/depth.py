@@ -39,3 +39,15 @@ def read_depth(path: str) -> np.ndarray:
             'make it with tools/estimate_depth.py'
         )
     return DEPTHS[image]
+
+
+def depth_counts(label: np.ndarray, depth: np.ndarray, num_classes: int) -> np.ndarray:
+    """Pixels of each class at each depth, int64 (C, 256).
+
+    Args:
+        label: (H, W) train ids; what is no class is not counted.
+        depth: (H, W) in 0..255, cut to integers.
+    """
+    valid = label < num_classes
+    bins = label[valid].astype(np.int64) * BINS + depth[valid].astype(np.int64)
+    return np.bincount(bins, minlength=num_classes * BINS).reshape(num_classes, BINS)

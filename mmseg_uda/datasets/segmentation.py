@@ -78,7 +78,7 @@ def build_dataset(cfg: dict) -> BaseSegDataset:
 
 
 def sample_info(dataset: BaseSegDataset, index: int) -> dict:
-    """What the pipeline gets of a sample: its ``get_data_info``, and ``depth_path`` if it has one."""
+    """What the pipeline gets of a sample: ``get_data_info``, and ``depth_path`` if it has one."""
     info = dataset.get_data_info(index)
     if dataset.data_prefix.get('depth_path'):
         info['depth_path'] = _depth_path(dataset, info['img_path'])

@@ -78,7 +78,8 @@ class LabelFirstCrop(BaseTransform):
     for a class, as ``rare_class = (class, pixels)``, boxes are drawn anew, up to ten times, until
     one has more than that many pixels of the class (DAFormer). A sample without
     ``seg_map_path`` is an unlabelled image. A sample with ``depth_path`` has a depth map, of any
-    size; it is brought to that of the resized image and not rounded.
+    size; it is brought to that of the resized image and not rounded. A sample that has a
+    ``crop_box`` already is cut there; nothing is drawn.
 
     Args:
         scale: (long, short) side to fit the image into, see :func:`rescale_size`.
@@ -113,7 +114,9 @@ class LabelFirstCrop(BaseTransform):
         if 'seg_map_path' in results:
             native = self._read_label(results)
             label = self._resize(native, cv2.INTER_NEAREST)
-            y1, y2, x1, x2 = self._choose_box(label, results.get('rare_class'))
+            y1, y2, x1, x2 = results.get('crop_box') or self._choose_box(
+                label, results.get('rare_class')
+            )
             results['gt_seg_map'] = label[y1:y2, x1:x2]
             image = read_image(results['img_path'])
             _check_same_size(results, image, native)

@@ -1,0 +1,289 @@
+"""Makes the bank of CDDA, see :mod:`mmseg_uda.datasets.depth_bank`, and its published form.
+
+Row i is the source sample at position i of a training with the same seed: drawn by rare class
+sampling, cropped and flipped. So the bank does not depend on the number of processes, and one that
+broke off goes on: finished parts of some rows each lie in ``parts/`` until all are there.
+
+Images are decoded although only labels and depth maps are counted: a damaged file comes to light
+now and not in the middle of a training.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from mmseg_uda.datasets.depth import BINS, depth_counts
+from mmseg_uda.datasets.depth_bank import (
+    COUNTS,
+    FORMAT,
+    RECORD,
+    ROWS,
+    DepthBank,
+    differences,
+    read_record,
+    write_counts,
+)
+from mmseg_uda.datasets.image_files import decode
+from mmseg_uda.datasets.source_target import SourceTargetDataset
+from mmseg_uda.datasets.transforms import PackDomain
+from mmseg_uda.errors import UserError
+from mmseg_uda.files import atomic_write, save_json
+
+PARTS = 'parts'
+#: Folders of the published form below the bank's: ``<i>.png`` in each.
+IMAGES, LABELS, DEPTHS = 'images', 'labels', 'depth'
+
+_ROWS_PER_PART = 32
+
+
+def make_bank(
+    cfg: Mapping[str, Any],
+    out: str | Path,
+    rows: int | None = None,
+    nproc: int = 4,
+    crops: bool = False,
+) -> DepthBank:
+    """Make the bank of a training's source, or go on with one; one that is finished is opened.
+
+    Args:
+        cfg: config of a :class:`SourceTargetDataset`; its target is not needed. The source's
+            ``depth_dir`` is, and a pipeline of ``LabelFirstCrop``, ``RandomFlip`` and
+            ``PackDomain``.
+        out: folder of the bank.
+        rows: number of rows; default: as many as the source has images.
+        nproc: processes; with 1 all is done in this one.
+        crops: write the crops too, as the published form has them.
+
+    Raises:
+        UserError: no depth maps, a pipeline that a bank cannot repeat, bad data, or ``out`` holds a
+            bank made with other settings.
+    """
+    out = Path(out)
+    dataset, made_with = _source(cfg, rows)
+    label_info = dataset.source.get_data_info(0)
+    record = {
+        'format': FORMAT,
+        'data_root': dataset.source.data_root or '',
+        'label_map': label_info['label_map'],
+        'reduce_zero_label': label_info['reduce_zero_label'],
+        'crops': crops,
+        'fingerprint': made_with,
+    }
+    if old := read_record(out):
+        if found := differences(old['fingerprint'], made_with):
+            raise UserError(
+                f'{out} holds a bank made with other settings: {found} (that bank -> now); choose '
+                'another folder or remove it'
+            )
+        if (out / COUNTS).is_file() and (old['crops'] or not crops):
+            return DepthBank.open(out)
+    if old != json.loads(json.dumps(record)):
+        (out / COUNTS).unlink(missing_ok=True)  # unfinished again: the crops are not there
+        shutil.rmtree(out / PARTS, ignore_errors=True)
+        save_json(out / RECORD, record)
+    parts = _Parts(dataset, out, made_with['rows'], crops)
+    _make_parts(parts, nproc)
+    columns = [
+        {name: part[name] for name in ('image', 'label', 'box', 'flip')} for part in parts.read()
+    ]
+    with atomic_write(out / ROWS) as file:
+        np.savez_compressed(
+            file, **{name: np.concatenate([c[name] for c in columns]) for name in columns[0]}
+        )
+    shape = (made_with['rows'], made_with['num_classes'], BINS)
+    write_counts(out / COUNTS, shape, (part['counts'] for part in parts.read()))
+    shutil.rmtree(out / PARTS)
+    return DepthBank.open(out)
+
+
+def fingerprint(cfg: Mapping[str, Any], rows: int | None = None) -> dict[str, Any]:
+    """What a bank of a training's source is made with; see :meth:`DepthBank.check`.
+
+    Arguments and errors as of :func:`make_bank`.
+    """
+    return _source(cfg, rows)[1]
+
+
+def write_matrix(bank: DepthBank, path: Path) -> None:
+    """Write the counts as the published code does: a float32 tensor (N, C, 256)."""
+    _save_matrix(np.ascontiguousarray(bank.counts.swapaxes(0, 1)), path)
+
+
+def count_crops(folder: Path, rows: int, num_classes: int, path: Path) -> None:
+    """Write the published matrix of stored crops ``labels/<i>.png`` and ``depth/<i>.png``.
+
+    Raises:
+        UserError: a crop is missing or damaged, or label and depth map differ in size.
+    """
+    counts = np.empty((rows, num_classes, BINS), np.float32)
+    for row in tqdm(range(rows), desc='count', unit='crop'):
+        files = [str(folder / name / f'{row}.png') for name in (LABELS, DEPTHS)]
+        label, depth = (decode(file, cv2.IMREAD_GRAYSCALE) for file in files)
+        if label.shape != depth.shape:
+            raise UserError(f'{files[0]} and {files[1]} differ in size')
+        counts[row] = depth_counts(label, depth, num_classes)
+    _save_matrix(counts, path)
+
+
+def _save_matrix(counts: np.ndarray, path: Path) -> None:
+    with atomic_write(path) as file:
+        torch.save(torch.from_numpy(counts), file)
+
+
+class _Parts(Dataset):
+    """The parts of a bank; to load one is to make it, unless it is there."""
+
+    def __init__(self, dataset: SourceTargetDataset, out: Path, rows: int, crops: bool) -> None:
+        self.dataset, self.out, self.crops = dataset, out, crops
+        self.bounds = [
+            (first, min(first + _ROWS_PER_PART, rows)) for first in range(0, rows, _ROWS_PER_PART)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.bounds)
+
+    def __getitem__(self, number: int) -> int:
+        """Make a part; returns its number of rows."""
+        first, end = self.bounds[number]
+        if not self.path(number).exists():
+            made = [self._row(row) for row in range(first, end)]
+            with atomic_write(self.path(number)) as file:
+                np.savez_compressed(
+                    file, **{name: np.stack([row[name] for row in made]) for name in made[0]}
+                )
+        return end - first
+
+    def path(self, number: int) -> Path:
+        return self.out / PARTS / f'{number:06d}.npz'
+
+    def read(self) -> Iterator[Mapping[str, np.ndarray]]:
+        for number in range(len(self)):
+            with np.load(self.path(number)) as part:
+                yield part
+
+    def _row(self, row: int) -> dict[str, np.ndarray]:
+        sample = self.dataset[row]['source']
+        image, label, depth = (sample[name].numpy() for name in ('image', 'label', 'depth'))
+        if self.crops:
+            pictures = {
+                IMAGES: image.transpose(1, 2, 0),
+                LABELS: label,
+                DEPTHS: depth.astype(np.uint8),
+            }
+            for folder, picture in pictures.items():
+                with atomic_write(self.out / folder / f'{row}.png') as file:
+                    Image.fromarray(picture).save(file, 'PNG', compress_level=4)
+        root = self.dataset.source.data_root or '.'
+        counts = depth_counts(label, depth, self.dataset.num_classes)
+        return {
+            'image': np.array(os.path.relpath(sample['path'], root)),
+            'label': np.array(os.path.relpath(sample['label_path'], root)),
+            'box': np.array(sample['box'], np.int32),
+            'flip': np.array(sample['flip']),
+            'counts': counts.astype(np.uint32),
+        }
+
+
+class _PackRow(PackDomain):
+    """``PackDomain`` with what it takes to cut the crop again."""
+
+    def transform(self, results: dict) -> dict:
+        place = {
+            'label_path': results['seg_map_path'],
+            'box': results['crop_box'],
+            'flip': results.get('flip', False),
+        }
+        return super().transform(results) | place
+
+
+def _make_parts(parts: _Parts, nproc: int) -> None:
+    """Make what is missing, in ``nproc`` processes."""
+    missing = [number for number in range(len(parts)) if not parts.path(number).exists()]
+    sizes = [end - first for first, end in parts.bounds]
+    rows = sum(sizes)
+    done = rows - sum(sizes[number] for number in missing)
+    loader = DataLoader(
+        parts,
+        batch_size=None,
+        sampler=missing,
+        num_workers=0 if nproc == 1 else min(nproc, len(missing)),
+        worker_init_fn=_one_thread,
+    )
+    with tqdm(total=rows, initial=done, desc='depth bank', unit='crop') as bar:
+        try:
+            for number in loader:
+                bar.update(number)
+        except RuntimeError as error:
+            if 'killed' not in str(error) and 'exited unexpectedly' not in str(error):
+                raise
+            raise UserError(
+                'a process was killed (out of memory?): run the same command again with fewer '
+                '--nproc; what is finished is kept'
+            ) from error
+
+
+def _one_thread(_: int) -> None:
+    cv2.setNumThreads(1)
+
+
+def _source(cfg: Mapping[str, Any], rows: int | None) -> tuple[SourceTargetDataset, dict[str, Any]]:
+    """The source alone, its pipeline ending in :class:`_PackRow`, and its fingerprint."""
+    source, sampling = cfg['source'], cfg.get('rare_class_sampling')
+    crop, flip = _check_pipeline(source['pipeline'])
+    if not source.get('depth_dir'):
+        raise UserError('the source has no depth maps: give its config a depth_dir')
+    seed = cfg.get('seed', 0)
+    dataset = SourceTargetDataset(source, None, sampling, seed, source_depth=True)
+    rows = len(dataset.source) if rows is None else rows
+    if rows < 1:
+        raise UserError(f'{rows} rows: a bank has at least one')
+    root = dataset.source.data_root or '.'
+    files = [
+        os.path.relpath(dataset.source.get_data_info(index)['img_path'], root)
+        for index in range(len(dataset.source))
+    ]
+    dataset.source.pipeline.transforms[-1] = _PackRow()
+    made_with = {
+        **{f'source.{k}': v for k, v in source.items() if k not in ('data_root', 'pipeline')},
+        'source.files': f'{len(files)}, {hashlib.sha256(json.dumps(files).encode()).hexdigest()}',
+        'rare_class_sampling': sampling
+        and {key: value for key, value in sampling.items() if key != 'data_root'},
+        'scale': crop['scale'],
+        'crop_size': crop['crop_size'],
+        'cat_max_ratio': crop.get('cat_max_ratio', 1.0),
+        'flip': flip,
+        'num_classes': dataset.num_classes,
+        'seed': seed,
+        'rows': rows,
+    }
+    return dataset, json.loads(json.dumps(made_with))
+
+
+def _check_pipeline(pipeline: list[dict]) -> tuple[dict, float]:
+    """The crop's config and the probability of a flip.
+
+    Raises:
+        UserError: the pipeline does something else to the samples, too.
+    """
+    crop, *flips, _ = pipeline
+    types = [step['type'] for step in pipeline]
+    wanted = ['LabelFirstCrop', *['RandomFlip'] * len(flips), 'PackDomain']
+    if types != wanted or len(flips) > 1 or any(set(flip) != {'type', 'prob'} for flip in flips):
+        raise UserError(
+            'the pipeline of the source must be LabelFirstCrop, RandomFlip (prob alone given) and '
+            f'PackDomain for a bank, this is {", ".join(types)}'
+        )
+    if crop['crop_size'] is None:
+        raise UserError('the source has no crop_size; the rows of a bank are crops')
+    return crop, flips[0]['prob'] if flips else 0.0

@@ -1,0 +1,52 @@
+#!/usr/bin/env python
+"""CDDA's preprocessing by the name and the flags that its authors gave it.
+
+Writes source crops (images/, labels/, depth/) and <dataset>_<N>_distribution.pth into a folder,
+which is a bank as tools/depth_distributions.py makes it, too. A run that was broken off goes on.
+"""
+
+import argparse
+from pathlib import Path
+
+from mmseg_uda.errors import run_cli
+from tools.depth_distributions import add_options, count_stored, make
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--config',
+        default='configs/cdda/gta2cs_cdda_daformer',
+        help='of the training, .py may be left out (%(default)s)',
+    )
+    parser.add_argument(
+        '--dataset_name', choices=('gta', 'synthia'), default='gta', help='names the .pth file'
+    )
+    parser.add_argument(
+        '--source_preprocessed_path',
+        default='preprocessed/gta_daformer',
+        metavar='DIR',
+        help='where to write (%(default)s)',
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        '--not_get_images', action='store_true', help='count the crops that are there already'
+    )
+    what.add_argument(
+        '--not_get_distributions', action='store_true', help='write the crops, not the .pth file'
+    )
+    add_options(parser)
+    args = parser.parse_args(argv)
+    folder, name = args.source_preprocessed_path, args.dataset_name
+    config = args.config if Path(args.config).suffix == '.py' else f'{args.config}.py'
+    if args.not_get_images:
+        count_stored(args, config, folder, name)
+    else:
+        make(args, config, folder, crops=True, matrix=None if args.not_get_distributions else name)
+
+
+if __name__ == '__main__':
+    run_cli(main)

@@ -1,7 +1,7 @@
 """CDDA: class-wise depth distribution alignment, an add-on of self-training."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -65,7 +65,8 @@ class CDDA(Part):
     of its own, and its draws are the host's.
 
     Args:
-        bank: folder of a :class:`DepthBank` (``tools/depth_distributions.py`` makes it).
+        bank: folder of a :class:`DepthBank` (``tools/depth_distributions.py`` makes it), or for the
+            published form the arguments of :meth:`DepthBank.from_published`.
         reweight_threshold: mean similarity above which an image is re-weighted and gets a new
             source image; at iteration 0.
         relabel_threshold: mean similarity above which it is relabelled; at iteration 0.
@@ -94,7 +95,7 @@ class CDDA(Part):
 
     def __init__(
         self,
-        bank: str | Path,
+        bank: str | Path | Mapping[str, str],
         reweight_threshold: float,
         relabel_threshold: float,
         threshold_decay: float = 0.0,
@@ -118,7 +119,8 @@ class CDDA(Part):
         ):
             if value not in known:
                 raise UserError(f'CDDA: {name} is {value!r}, it must be one of {known}')
-        self.bank = DepthBank.open(bank)
+        published = isinstance(bank, Mapping)
+        self.bank = DepthBank.from_published(**bank) if published else DepthBank.open(bank)
         self.thresholds_at_start = (reweight_threshold, relabel_threshold)
         self.threshold_decay = threshold_decay
         self.decay = (decay_begin, decay_end, decay_interval)

@@ -1,7 +1,8 @@
 """The experiment table: what `python run_experiments.py --exp ID` runs.
 
-Ids: 0 the demo, 1-8 SePiCo, 10-19 DAFormer and its baselines, 30-39 CDDA, 70-79 further SePiCo
-(configs derived from 1-8), 100 + N the toy version of experiment N's method.
+Ids: 0 the demo, 1-8 SePiCo, 10-19 DAFormer and its baselines, 20-24 HRDA, 25-29 and 36 MIC, 30-35
+and 39 CDDA, 37-38 AdvSeg and MinEnt, 70-79 further SePiCo (configs derived from 1-8), 100 + N the
+toy version of experiment N's method.
 Published figures are mIoU in percent on the target's evaluation set, as the paper or its code base
 states them: 19 classes, 16 where the source is SYNTHIA. ``None``: no figure to compare with.
 """
@@ -223,6 +224,68 @@ TABLE = (
         trained('configs/source_only/source_only_dlv2_gta2cs.py'),
         note='no adaptation, DeepLabv2 ResNet-101, GTA -> Cityscapes',
     ),
+    # HRDA (Hoyer et al., ECCV 2022)
+    Experiment(
+        20,
+        'hrda_gta2cs',
+        trained('configs/hrda/hrda_mitb5_gta2cs.py'),
+        published=73.8,
+        note='HRDA, MiT-B5, GTA -> Cityscapes',
+    ),
+    Experiment(
+        21,
+        'hrda_synthia2cs',
+        trained('configs/hrda/hrda_mitb5_synthia2cs.py'),
+        published=65.8,
+        metric='mIoU16',
+        note='HRDA, MiT-B5, SYNTHIA -> Cityscapes',
+    ),
+    Experiment(
+        22,
+        'hrda_cs2acdc',
+        trained('configs/hrda/hrda_mitb5_cs2acdc.py'),
+        published=68.0,
+        note='HRDA, MiT-B5, Cityscapes -> ACDC; published on the test server',
+    ),
+    Experiment(
+        23,
+        'hrda_cs2dzur',
+        trained('configs/hrda/hrda_mitb5_cs2dzur.py'),
+        published=55.9,
+        note='HRDA, MiT-B5, Cityscapes -> Dark Zurich; published on the test server',
+    ),
+    Experiment(
+        24,
+        'hrda_dlv2_gta2cs',
+        trained('configs/hrda/hrda_dlv2_gta2cs.py'),
+        note='HRDA, DeepLabv2 ResNet-101, GTA -> Cityscapes',
+    ),
+    # MIC (Hoyer et al., CVPR 2023)
+    Experiment(
+        29,
+        'mic_daformer_gta2cs',
+        trained('configs/mic/mic_daformer_mitb5_gta2cs.py'),
+        note='MIC(DAFormer), MiT-B5, GTA -> Cityscapes',
+    ),
+    Experiment(
+        36,
+        'mic_sepico_gta2cs',
+        trained('configs/mic/mic_sepico_dist_mitb5_gta2cs.py'),
+        note='SePiCo DistCL with MIC, MiT-B5, GTA -> Cityscapes',
+    ),
+    # Adversarial training and entropy minimisation, the baselines of MIC
+    Experiment(
+        37,
+        'adversarial_dlv2_gta2cs',
+        trained('configs/adversarial/adversarial_dlv2_gta2cs.py'),
+        note='AdvSeg, DeepLabv2 ResNet-101, GTA -> Cityscapes',
+    ),
+    Experiment(
+        38,
+        'min_entropy_dlv2_gta2cs',
+        trained('configs/min_entropy/min_entropy_dlv2_gta2cs.py'),
+        note='MinEnt, DeepLabv2 ResNet-101, GTA -> Cityscapes',
+    ),
     # CDDA, on three hosts. Published: the best of 40 evaluations on the target's validation images.
     Experiment(
         30,
@@ -409,10 +472,28 @@ TABLE = (
         note='supervised on the target, city',
     ),
     Experiment(
+        120,
+        'toy_hrda',
+        (*TOY_DATA, *trained('configs/toy/hrda_mitb0_toy_game2city.py')),
+        note='HRDA, game -> city',
+    ),
+    Experiment(
         125,
         'toy_mic',
         (*TOY_DATA, *trained('configs/toy/mic_mitb0_toy_game2city.py')),
         note='self-training with masked image consistency, game -> city',
+    ),
+    Experiment(
+        137,
+        'toy_adversarial',
+        (*TOY_DATA, *trained('configs/toy/adversarial_mitb0_toy_game2city.py')),
+        note='AdvSeg, game -> city',
+    ),
+    Experiment(
+        138,
+        'toy_min_entropy',
+        (*TOY_DATA, *trained('configs/toy/min_entropy_mitb0_toy_game2city.py')),
+        note='MinEnt, game -> city',
     ),
 )
 

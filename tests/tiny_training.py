@@ -14,10 +14,11 @@ ROOT = Path(__file__).resolve().parents[1]
 SIZE = 64, 128
 MAX_ITERS = 6
 INTERVAL = 2  # iterations between two checkpoints
+DAFORMER = 'daformer_mitb0_toy_game2city.py'
 
 # Everything that draws is on: dropout, drop path, rare class sampling, flips, jitter, blur.
 CONFIG = f"""
-_base_ = {str(ROOT / 'configs/toy/daformer_mitb0_toy_game2city.py')!r}
+_base_ = {{base!r}}
 WORLD = {{world!r}}
 source_pipeline = [
     dict(type='LabelFirstCrop', scale=(160, 80), crop_size={SIZE}, cat_max_ratio=0.75),
@@ -81,9 +82,10 @@ def make_world(folder: Path) -> None:
     torch.save(backbone.state_dict(), folder / 'mit_b0.pth')
 
 
-def write_config(path: Path, world: Path, more: str = '') -> str:
-    """Write the config, with further lines at its end; returns its path."""
-    path.write_text(CONFIG.format(world=str(world)) + more)
+def write_config(path: Path, world: Path, more: str = '', base: str = DAFORMER) -> str:
+    """Write the config of ``configs/toy/<base>``, with further lines; returns its path."""
+    base = str(ROOT / 'configs/toy' / base)
+    path.write_text(CONFIG.format(base=base, world=str(world)) + more)
     return str(path)
 
 

@@ -27,7 +27,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--out', required=True, metavar='DIR', help='writes DIR/labels/*.png, DIR/overlays/*.png'
     )
     parser.add_argument(
-        '--network', choices=['student', 'teacher'], default='student', help='default: student'
+        '--network',
+        choices=['student', 'teacher', 'mic_teacher'],
+        default='student',
+        help="default: student; mic_teacher: MIC's own, if it has one",
     )
     parser.add_argument(
         '--opacity',

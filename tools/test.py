@@ -58,7 +58,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'label ids instead of train ids',
     )
     parser.add_argument(
-        '--network', choices=['student', 'teacher'], default='student', help='default: student'
+        '--network',
+        choices=['student', 'teacher', 'mic_teacher'],
+        default='student',
+        help="default: student; mic_teacher: MIC's own, if it has one",
     )
     parser.add_argument(
         '--work-dir',

@@ -49,7 +49,10 @@ def build_method(config: Config, device: str) -> tuple[UDAMethod, nn.Module]:
 
 
 def random_batch(size: tuple[int, int], images: int, num_classes: int = 19, cell: int = 32) -> dict:
-    """A collated training batch (see ``collate_domains``) of noise, labels in square cells."""
+    """A collated training batch (see ``collate_domains``) of noise, labels in square cells.
+
+    The target has all that any method asks for.
+    """
     height, width = size
     noise = partial(torch.randint, 0, 256, (images, 3, height, width), dtype=torch.uint8)
     cells = torch.randint(
@@ -57,7 +60,8 @@ def random_batch(size: tuple[int, int], images: int, num_classes: int = 19, cell
     )
     label = cells.repeat_interleave(cell, 1).repeat_interleave(cell, 2)[:, :height, :width]
     valid = torch.ones(images, height, width, dtype=torch.uint8)
-    return dict(source=dict(image=noise(), label=label), target=dict(image=noise(), valid=valid))
+    target = dict(image=noise(), valid=valid, day=noise())
+    return dict(source=dict(image=noise(), label=label), target=target)
 
 
 def measure_step(method: UDAMethod, optim_wrapper, data: dict, repeats: int = 10) -> StepCost:
@@ -91,7 +95,7 @@ def measure_step(method: UDAMethod, optim_wrapper, data: dict, repeats: int = 10
         pass_peaks.append(peak_bytes(replay))
         optim_wrapper.zero_grad()
     names = [call.name for call in recorded]
-    resident = _bytes([method.state_dict(), optim_wrapper.optimizer.state_dict()])
+    resident = _bytes([method.state_dict(), optim_wrapper.state_dict()])
     return StepCost(
         median(times[step]),
         median(times[passes]),
@@ -154,10 +158,10 @@ def _recorded(method: UDAMethod) -> Iterator[list[_Pass]]:
         setattr(network, attribute, wrapper)
         patched.append((network, attribute))
 
-    for attribute in ('supervise', 'features', 'project'):
+    for attribute in ('supervise', 'training_logits', 'features', 'project'):
         record(method.student, attribute, 'student')
     for name, module in method.named_modules():
-        if name == 'teacher.network':
+        if name.endswith('teacher.network'):
             for attribute in ('logits', 'features', 'project'):
                 record(module, attribute, 'teacher')
         elif name.startswith('parts.') and name.endswith('.encoder'):

@@ -30,6 +30,7 @@ SAFE_GLOBALS = [
 PREFIXES = {
     'student': ('student.', 'model.'),
     'teacher': ('teacher.network.', 'ema_model.'),
+    'mic_teacher': ('parts.mic.teacher.network.', 'mic.teacher.ema_model.'),
 }
 
 
@@ -150,7 +151,8 @@ def load_segmentor_weights(
     (``auxiliary_head.*``) may be absent from either side.
 
     Args:
-        network: ``student`` or ``teacher``.
+        network: ``student``, ``teacher``, or ``mic_teacher``, which MIC has in methods without
+            the other.
 
     Raises:
         UserError: unreadable file, no such network in it, or another architecture.

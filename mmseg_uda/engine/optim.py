@@ -1,4 +1,4 @@
-"""Optimiser set-up: few parameter groups, and autocast without loss scaling."""
+"""Optimiser set-up: few parameter groups, autocast without loss scaling, several networks."""
 
 import difflib
 import logging
@@ -7,9 +7,14 @@ from contextlib import contextmanager
 
 import torch
 from mmengine.logging import MMLogger
-from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from mmengine.optim import (
+    DefaultOptimWrapperConstructor,
+    OptimWrapper,
+    OptimWrapperDict,
+    build_optim_wrapper,
+)
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
-from torch import nn
+from torch import Tensor, nn
 
 from mmseg_uda.errors import UserError
 
@@ -76,6 +81,75 @@ class AutocastOptimWrapper(OptimWrapper):
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, torch.bfloat16):
             yield
+
+
+class JointOptimWrapper(OptimWrapperDict):
+    """Optimisers of several networks that learn in the same steps; used as if it were one."""
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        with self._first.optim_context(model):
+            yield
+
+    def backward(self, loss: Tensor, **kwargs) -> None:
+        self._first.backward(loss, **kwargs)
+
+    def step(self, **kwargs) -> None:
+        for wrapper in self.values():
+            wrapper.step(**kwargs)
+
+    @property
+    def _first(self) -> OptimWrapper:
+        return next(self.values())
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class JointOptimWrapperConstructor:
+    """An optimiser for each named network of a method, e.g. ``student`` and ``discriminator``.
+
+    Args:
+        optim_wrapper_cfg: name of a sub-module, or ``method`` for all of it -> config of its
+            optimiser wrapper. A parameter may have several. Autocast, if wanted, is that of the
+            first.
+
+    Raises:
+        UserError: a section that names no sub-module; parameters that no section covers.
+    """
+
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
+        if paramwise_cfg is not None:
+            raise UserError('optim_wrapper.paramwise_cfg: give it to one of the networks')
+        self.sections = optim_wrapper_cfg
+
+    def __call__(self, model: nn.Module) -> JointOptimWrapper:
+        networks = {'method': model, **dict(model.named_children())}
+        for name, section in self.sections.items():
+            if name not in networks or not isinstance(section, dict):
+                raise UserError(
+                    f'optim_wrapper.{name} must be the section of a network of '
+                    f'{type(model).__name__}, one of: {", ".join(networks)}'
+                )
+        wrappers = {
+            name: build_optim_wrapper(networks[name], section)
+            for name, section in self.sections.items()
+        }
+        covered = {
+            id(parameter)
+            for wrapper in wrappers.values()
+            for group in wrapper.param_groups
+            for parameter in group['params']
+        }
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad and id(parameter) not in covered:
+                raise UserError(f'optim_wrapper: no section has the parameters of {name}')
+        return JointOptimWrapper(**wrappers)
+
+
+def uses_autocast(optim_wrapper: OptimWrapper) -> bool:
+    """Whether forward passes run in bfloat16."""
+    if isinstance(optim_wrapper, OptimWrapperDict):
+        return any(map(uses_autocast, optim_wrapper.values()))
+    return isinstance(optim_wrapper, AutocastOptimWrapper)
 
 
 @contextmanager

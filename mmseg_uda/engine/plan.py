@@ -151,8 +151,9 @@ class Plan:
         }
         if stage.kind == 'train':
             overrides = self.resolve(stage, dict(stage.options)) | self.overrides
-            config = records.flatten(read_config(stage.config, overrides).to_dict())
-            for key, value in config.items():
+            config = read_config(stage.config, overrides).to_dict()
+            read = {key: config.get(key) for key in ('load_from', 'model')}
+            for key, value in records.flatten(read).items():
                 if key.split('.')[-1] in ('pretrained', 'load_from') and isinstance(value, str):
                     inputs.setdefault(key, Path(value))
         return inputs

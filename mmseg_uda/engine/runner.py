@@ -1,6 +1,7 @@
 """mmengine's Runner with exact, safe checkpoints and one gradient all-reduce a step."""
 
 import time
+from itertools import chain
 from pathlib import Path
 
 import mmengine
@@ -18,8 +19,9 @@ from mmseg_uda.engine.checkpoint import (
     newest_checkpoint,
     save_checkpoint,
 )
-from mmseg_uda.engine.optim import AutocastOptimWrapper
+from mmseg_uda.engine.optim import uses_autocast
 from mmseg_uda.errors import UserError
+from mmseg_uda.uda.teacher import Teacher
 
 
 @RUNNERS.register_module()
@@ -31,7 +33,7 @@ class UDARunner(Runner):
     so no random state need be stored.
 
     Config options of its own: ``channels_last`` and ``compile`` (``True`` or arguments of
-    ``torch.compile``) for the student's and teacher's networks.
+    ``torch.compile``) for the student's and teachers' networks.
     """
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
@@ -61,7 +63,7 @@ class UDARunner(Runner):
 
     def _refuse_bad_kernels(self) -> None:
         """On CPU, torch 2.13's bfloat16 convolutions in NHWC go wrong with several threads."""
-        autocast = isinstance(self.optim_wrapper, AutocastOptimWrapper)
+        autocast = uses_autocast(self.optim_wrapper)
         if get_device() == 'cpu' and autocast and torch.get_num_threads() > 1:
             raise UserError(
                 'channels_last with bfloat16 autocast gives NaN now and then on a CPU with several '
@@ -74,11 +76,10 @@ class UDARunner(Runner):
         if not options:
             return
         options = {} if options is True else dict(options)
-        for name in ('student', 'teacher'):
-            if (network := getattr(self.model, name, None)) is not None:
-                network = getattr(network, 'network', network)
-                network.backbone.compile(**options)
-                network.decode_head.compile(**options)
+        teachers = [module for module in self.model.modules() if isinstance(module, Teacher)]
+        for network in (self.model.student, *(teacher.network for teacher in teachers)):
+            network.backbone.compile(**options)
+            network.decode_head.compile(**options)
 
     def save_checkpoint(self, out_dir: str, filename: str, **_) -> None:
         """Write everything that the run needs to go on, atomically."""
@@ -96,9 +97,15 @@ class UDARunner(Runner):
             meta=meta,
             state_dict=self.model.state_dict(),
             optimizer=self.optim_wrapper.state_dict(),
-            param_schedulers=[scheduler.state_dict() for scheduler in self.param_schedulers],
+            param_schedulers=[scheduler.state_dict() for scheduler in self._schedulers()],
         )
         save_checkpoint(checkpoint, Path(out_dir) / filename)
+
+    def _schedulers(self) -> list:
+        """All schedules in order, also where each network has its own."""
+        if isinstance(self.param_schedulers, dict):
+            return list(chain.from_iterable(self.param_schedulers.values()))
+        return self.param_schedulers
 
     def load_or_resume(self) -> None:
         """Go on from the newest whole checkpoint, or start from the weights of ``load_from``."""
@@ -132,9 +139,9 @@ class UDARunner(Runner):
         states = checkpoint['param_schedulers']
         try:
             self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
-            for scheduler, state in zip(self.param_schedulers, states, strict=True):
+            for scheduler, state in zip(self._schedulers(), states, strict=True):
                 scheduler.load_state_dict(state)
-        except ValueError as error:
+        except (ValueError, KeyError, AssertionError) as error:
             raise UserError(
                 f'optimiser and schedules of {path} are not those of this config: {error}'
             ) from error

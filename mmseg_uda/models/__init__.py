@@ -5,7 +5,9 @@ from mmseg_uda.models.data_preprocessor import UDADataPreProcessor
 from mmseg_uda.models.heads.all_mlp_head import AllMLPHead
 from mmseg_uda.models.heads.daformer_head import DAFormerHead
 from mmseg_uda.models.heads.dlv2_head import DLV2Head
+from mmseg_uda.models.heads.hrda_head import HRDAHead
 from mmseg_uda.models.heads.projection_head import ProjectionHead
+from mmseg_uda.models.hrda import HRDASegmentor
 from mmseg_uda.models.losses import segmentation_loss
 from mmseg_uda.models.necks import UpscaleNeck
 from mmseg_uda.models.pretrained import load_pretrained_backbone
@@ -15,6 +17,8 @@ __all__ = [
     'AllMLPHead',
     'DAFormerHead',
     'DLV2Head',
+    'HRDAHead',
+    'HRDASegmentor',
     'MiT',
     'ProjectionHead',
     'Segmentor',

@@ -1,7 +1,7 @@
 """The segmentation network that a method adapts."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,22 @@ from mmseg_uda.errors import UserError
 from mmseg_uda.models.class_weights import class_weights
 from mmseg_uda.models.losses import segmentation_loss, upscale
 from mmseg_uda.models.pretrained import load_pretrained_backbone
-from mmseg_uda.models.sliding_window import sliding_window_logits
+from mmseg_uda.models.sliding_window import Box, sliding_window_logits
+
+
+@dataclass
+class View:
+    """One pass through the backbone: what came of it, and what it saw of the images.
+
+    Attributes:
+        features: the backbone's (or the neck's) maps, (B, D_i, h_i, w_i), with their graph.
+        see: images (B, 3, H, W) -> what the backbone got of them, to show another network the same.
+        box: (y1, y2, x1, x2), the pixels that it saw; ``None``: all.
+    """
+
+    features: list[Tensor]
+    see: Callable[[Tensor], Tensor]
+    box: Box | None = None
 
 
 @dataclass
@@ -25,14 +40,18 @@ class Supervision:
     Attributes:
         losses: 0-dimensional tensors; those whose names contain "loss" are summed and
             back-propagated, the others are figures for the log.
-        features: the backbone's (or the neck's) maps, (B, D_i, h_i, w_i), with their graph, for
-            losses on features.
         logits: (B, C, h, w), the head's output.
+        views: of the images, for losses on features.
     """
 
     losses: dict[str, Tensor]
-    features: list[Tensor]
     logits: Tensor
+    views: list[View]
+
+    @property
+    def features(self) -> list[Tensor]:
+        """Maps (B, D_i, h_i, w_i) of the first view, which is that of the whole images."""
+        return self.views[0].features
 
 
 @MODELS.register_module()
@@ -99,7 +118,7 @@ class Segmentor(EncoderDecoder):
         return upscale(self.decode(self.features(images)), images.shape[2:])
 
     def training_logits(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> logits (B, C, h, w) at the head's stride, as :meth:`supervise`."""
+        """A training pass without labels: images (B, 3, H, W) -> the head's logits (B, C, h, w)."""
         return self.decode(self.features(images))
 
     def supervise(
@@ -119,7 +138,7 @@ class Segmentor(EncoderDecoder):
         logits = self.decode(features)
         loss, accuracy = segmentation_loss(logits, labels, weight, self.class_weight)
         losses = {'decode.loss_seg': loss, 'decode.acc_seg': accuracy}
-        return Supervision(losses, features, logits)
+        return Supervision(losses, logits, [View(features, lambda images: images)])
 
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """mmseg's call of :meth:`supervise`, with the truth in the samples' ``gt_sem_seg``."""
@@ -144,7 +163,7 @@ class Segmentor(EncoderDecoder):
             inputs,
             crop_size=self.test_cfg.crop_size,
             stride=self.test_cfg.stride,
-            batched=self.test_cfg.get('batched_slide', False),
+            at_once=None if self.test_cfg.get('batched_slide') else 1,
         )
 
 

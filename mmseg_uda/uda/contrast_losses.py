@@ -15,7 +15,7 @@ from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor
 
 IGNORE = 255
-BLOCK = 256  # cells of one class that meet its bank in one matrix product
+MAX_BLOCK = 256  # cells of one class that meet its bank in one matrix product
 
 
 def proto_loss(embeddings: Tensor, labels: Tensor, mean: Tensor, temperature: float) -> Tensor:
@@ -70,7 +70,7 @@ def bank_loss(
     negative = others.logsumexp(dim=1)
 
     cells, used, block_class = _blocks_of_one_class(own, len(bank))
-    similarity = rows[cells] @ bank[block_class].transpose(1, 2) / temperature  # (blocks, BLOCK, R)
+    similarity = rows[cells] @ bank[block_class].transpose(1, 2) / temperature  # (blocks, cells, R)
     loss = F.softplus(negative[cells].unsqueeze(2) - similarity)
     in_use = torch.arange(bank.shape[1], device=bank.device) < length[block_class].unsqueeze(1)
     loss = (loss * in_use.unsqueeze(1)).sum(dim=2) / length[block_class].unsqueeze(1)
@@ -120,32 +120,34 @@ def _global_count(labels: Tensor) -> Tensor:
 def _blocks_of_one_class(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
     """Sort cells into blocks of equal size, each of one class, padded at each class's end.
 
-    The number of blocks depends on the number of cells alone, so nothing is asked of the device.
+    Number and size of the blocks depend on the number of cells alone, so nothing is asked of the
+    device; at most half as many places as there are cells stay empty, but for very few cells.
 
     Args:
         labels: (N,), 255 = ignore.
 
     Returns:
-        Indices of the cells (blocks, BLOCK), whether a place holds a labelled cell, and the class
-        of each block (blocks,).
+        Indices of the cells (blocks, size), whether a place holds a labelled cell, and the class of
+        each block (blocks,).
     """
     number = len(labels)
-    blocks = -(-number // BLOCK) + num_classes + 1
+    block = min(max(number // (2 * num_classes), 16), MAX_BLOCK)
+    blocks = -(-number // block) + num_classes + 1
     sorted_labels, order = labels.clamp(max=num_classes).sort(stable=True)
     groups = torch.arange(num_classes + 1, device=labels.device)
     start = torch.searchsorted(sorted_labels, groups)
     size = torch.searchsorted(sorted_labels, groups, right=True) - start
-    last_block = (-(-size // BLOCK)).cumsum(dim=0)
-    first_block = last_block - -(-size // BLOCK)
+    last_block = (-(-size // block)).cumsum(dim=0)
+    first_block = last_block - -(-size // block)
 
     place = torch.arange(number, device=labels.device) - start[sorted_labels]
-    place += BLOCK * first_block[sorted_labels]
-    cells = order.new_zeros(blocks * BLOCK)
+    place += block * first_block[sorted_labels]
+    cells = order.new_zeros(blocks * block)
     cells[place] = order
     used = torch.zeros_like(cells, dtype=torch.bool)
     used[place] = sorted_labels < num_classes
     block_class = torch.searchsorted(
         last_block, torch.arange(blocks, device=labels.device), right=True
     )
-    shape = (blocks, BLOCK)
+    shape = (blocks, block)
     return cells.view(shape), used.view(shape), block_class.clamp(max=num_classes - 1)

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from mmseg_uda.datasets.labels import THING_CLASSES
 from mmseg_uda.errors import UserError
-from mmseg_uda.models.segmentors import Supervision
+from mmseg_uda.models.data_preprocessor import DomainBatch
+from mmseg_uda.models.segmentors import Supervision, View
+from mmseg_uda.models.sliding_window import crop
 from mmseg_uda.uda.parts import Losses, Part, Step
 from mmseg_uda.uda.reduce_labels import reduce_labels
 
@@ -75,14 +77,18 @@ class FeatureDistance(Part):
         return super().train(False)  # the reference never trains
 
     def source_losses(self, step: Step, supervision: Supervision) -> Losses:
-        source = step.batch.source
-        features = supervision.features[-1]
+        distance = sum(self.distance(view, step.batch.source) for view in supervision.views)
+        return {'src.loss_imnet_feat_dist': self.weight * distance}
+
+    def distance(self, view: View, source: DomainBatch) -> Tensor:
+        """The distance of what the student made of a view of ``source``, 0-dimensional."""
+        features = view.features[-1]
         with torch.no_grad():
-            reference = self.encoder(source.images)[-1]
+            reference = self.encoder(view.see(source.images))[-1]
         mask = None
         if self.wanted is not None:
-            factor = source.labels.shape[-1] // features.shape[-1]
-            cells = reduce_labels(source.labels, factor, self.num_classes, self.min_ratio)
+            labels = source.labels if view.box is None else crop(source.labels, view.box)
+            factor = labels.shape[-1] // features.shape[-1]
+            cells = reduce_labels(labels, factor, self.num_classes, self.min_ratio)
             mask = self.wanted[cells]
-        distance = feature_distance(features, reference, mask)
-        return {'src.loss_imnet_feat_dist': self.weight * distance}
+        return feature_distance(features, reference, mask)

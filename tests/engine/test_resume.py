@@ -12,7 +12,7 @@ import torch
 import run_experiments
 from mmseg_uda.engine.checkpoint import checkpoints, load_checkpoint
 from mmseg_uda.engine.records import flatten, read_record
-from tests.tiny_training import MAX_ITERS, ROOT, start
+from tests.tiny_training import MAX_ITERS, ROOT, start, write_config
 from tools import train
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -142,6 +142,53 @@ def test_killed_experiment_goes_on_by_itself(tiny_config, unbroken, tmp_path, ca
     assert_same(folder / LAST, unbroken / LAST)
     run_experiments.main(command)
     assert capsys.readouterr().out.count('done already') == 2
+
+
+def killed_and_resumed(config: str, folder: Path) -> dict:
+    """The last checkpoint of a training that was killed; it is that of an unbroken one."""
+    unbroken, broken = folder / 'unbroken', folder / 'broken'
+    train.main([config, '--work-dir', str(unbroken)])
+    process = start(ROOT / 'tools/train.py', config, '--work-dir', broken)
+    wait_for(broken, 'iter_4.pth', process)
+    kill(process)
+    assert not (broken / LAST).exists()
+    train.main([config, '--work-dir', str(broken), '--resume'])
+    assert_same(broken / LAST, unbroken / LAST)
+    return content(unbroken / LAST)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('variant', ['dist', 'bank', 'proto'])
+def test_killed_sepico_goes_on_with_its_statistics(world, tmp_path, variant):
+    config = write_config(
+        tmp_path / 'sepico.py',
+        world,
+        "model['start_iteration'] = 1\n",
+        base=f'sepico_{variant}_mitb0_toy_game2city.py',
+    )
+    last = killed_and_resumed(config, tmp_path)
+    kept = {name for name in last if name.startswith('state_dict.contrast.')}
+    assert kept, 'class statistics belong to a checkpoint'
+
+
+@pytest.mark.slow
+def test_killed_adversarial_goes_on_with_its_discriminator_and_the_teacher_of_mic(world, tmp_path):
+    more = """
+del model['threshold'], model['jitter_threshold']
+model['parts']['mic'] = dict(
+    type='MaskedConsistency', block_size=16, alpha=0.9, threshold=0.07, jitter_threshold=0.0
+)
+train_dataloader['dataset']['rare_class_sampling'].update(class_temp=0.1, min_crop_ratio=0.5)
+"""
+    base = 'adversarial_mitb0_toy_game2city.py'
+    last = killed_and_resumed(write_config(tmp_path / 'adv.py', world, more, base), tmp_path)
+    for start_of_name in (
+        'state_dict.discriminator.conv1.weight',
+        'state_dict.parts.mic.teacher.network.',
+        'optimizer.discriminator.state.',
+        'optimizer.student.state.',
+    ):
+        assert any(name.startswith(start_of_name) for name in last), start_of_name
 
 
 @pytest.mark.parametrize('how', ['truncated', 'byte flipped'])

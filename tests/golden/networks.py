@@ -67,12 +67,48 @@ def segmentor_config(name: str, **settings: Any) -> dict:
     return config
 
 
+def hrda_config(name: str, options: Mapping[str, Any], **settings: Any) -> dict:
+    """Config of HRDA around ``<head>_<encoder>``.
+
+    Args:
+        options: as published and cases call them (hr_crop_size, scales, ...).
+        settings: of the shared head.
+    """
+    config = segmentor_config(name, **settings)
+    detail, context = sorted(options.get('scales', (1, 0.5)), reverse=True)
+    overlap = options.get('hr_slide_overlapping', True)
+    if detail != 1 or not options.get('hr_slide_inference', True):
+        raise UnknownCase(f'HRDA with the options {dict(options)} is not known')
+    head = {'type': 'HRDAHead', 'head': config['decode_head']}
+    for ours, theirs in (
+        ('attention_channels', 'attention_embed_dim'),
+        ('attention_classwise', 'attention_classwise'),
+        ('fixed_attention', 'fixed_attention'),
+    ):
+        if theirs in options:
+            head[ours] = options[theirs]
+    return config | dict(
+        type='HRDASegmentor',
+        decode_head=head,
+        detail_size=options.get('hr_crop_size', (512, 512)),
+        context_scale=context,
+        feature_scale='all' if options.get('feature_scale') == 'all' else 'context',
+        hr_loss_weight=options.get('hr_loss_weight', 0.1),
+        lr_loss_weight=options.get('lr_loss_weight', 0),
+        box_divisor=options.get('crop_coord_divisible', 8),
+        overlap=overlap,
+        blur_detail=options.get('blur_hr_crop', False),
+    )
+
+
 def published_config(name: str) -> dict:
     """Config of the network that a layout file ``<name>.keys.json`` describes, at full width."""
     if name.endswith('_head'):
         return head_config(name.removesuffix('_head'), encoder_config('mit_b5')[1])
     if re.fullmatch(SEGMENTOR, name):
         return segmentor_config(name)
+    if hrda := re.fullmatch(r'hrda_(mitb\d)', name):
+        return hrda_config(f'daformer_{hrda[1]}', {})
     return encoder_config(name)[0]
 
 

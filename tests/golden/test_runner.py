@@ -237,7 +237,7 @@ def test_other_networks_by_name() -> None:
     assert segmentor_config('daformer_isa_mitb2_c')['decode_head']['fusion'] == 'isa'
     assert published_config('mit_b3')['arch'] == 'b3'
     with pytest.raises(UnknownCase):
-        published_config('hrda_mitb5')
+        published_config('hrda_swin')
 
 
 def make_loss_case(folder: Path, loss: float) -> Case:

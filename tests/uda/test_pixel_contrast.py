@@ -53,7 +53,7 @@ def by_the_formula(variant, statistics, embeddings, truth):
 @pytest.mark.parametrize('variant', VARIANTS)
 @pytest.mark.parametrize('block', [4, 256])
 def test_the_losses_and_gradients_are_those_of_the_formulas(variant, block, monkeypatch):
-    monkeypatch.setattr(contrast_losses, 'BLOCK', block)
+    monkeypatch.setattr(contrast_losses, 'MAX_BLOCK', block)
     module = contrast(variant)
     ours, theirs = (cells(7).requires_grad_() for _ in range(2))
     loss = module.loss([ours], labels(7))

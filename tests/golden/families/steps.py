@@ -1,7 +1,9 @@
 """Complete training steps with all random draws given."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from mmseg.registry import MODELS
@@ -9,24 +11,23 @@ from torch import Tensor, nn
 
 import mmseg_uda.register  # noqa: F401 - registers methods and their parts
 from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
-from mmseg_uda.uda.augmentation import Jitter
-from mmseg_uda.uda.class_mix import LABEL_VALUES
 from mmseg_uda.uda.method import UDAMethod
 
 from ..cases import Case, UnknownCase
 from ..expressions import evaluate, number_after
 from ..fill import fill_array
-from ..networks import segmentor_config
+from ..networks import hrda_config, segmentor_config
 from . import Results, family
 from .functions import label_maps, tensor
-from .optim import optim_wrapper
+from .masked_steps import GivenDraws, Optimisers, masked_consistency, method_without_teacher
 
 FEATURE_DISTANCE = 'src.loss_imnet_feat_dist'
+HEAD_SETTINGS = 'channels', 'embed_dims', 'dropout_ratio'
 
 
 @family('daformer', r'\w+?_step')
 def training_steps(case: Case) -> Results:
-    """Steps of self-training and of source-only training with a plain encoder-decoder."""
+    """Steps of self-training and its baselines, with an encoder-decoder or HRDA."""
     method = build_method(case)
     published = published_names(method)
     seed = number_after('seed', case.description('weights'))
@@ -42,20 +43,17 @@ def build_method(case: Case) -> UDAMethod:
     Raises:
         UnknownCase: for options of methods that are not built yet.
     """
-    model, uda = dict(case.params['model']), case.params['uda']
-    if model.pop('type', 'EncoderDecoder') != 'EncoderDecoder' or uda.get('mask_mode'):
-        raise UnknownCase(
-            f'{case.name}: steps of {case.params["model"]["type"]} with masks: '
-            f'{uda.get("mask_mode")} are not known'
-        )
+    uda = case.params['uda']
+    segmentor = _segmentor(case.params['model'], case.params['num_classes'])
+    parts = _parts(case, uda)
+    if (method := method_without_teacher(case, segmentor, parts)) is not None:
+        return method
     if not {'alpha', 'source_only'} & set(uda) or uda.get('mix', 'class') != 'class':
         raise UnknownCase(f'{case.name}: the options {sorted(uda)} are of no method known here')
-
-    segmentor = _segmentor(model, case.params['num_classes'])
     if uda.get('source_only'):
         if uda.get('imnet_feature_dist_lambda'):
             raise UnknownCase(f'{case.name}: source-only with a feature distance is not known')
-        return MODELS.build(dict(type='SourceOnly', segmentor=segmentor))
+        return MODELS.build(dict(type='SourceOnly', segmentor=segmentor, parts=parts))
     return MODELS.build(
         dict(
             type='SelfTraining',
@@ -65,15 +63,27 @@ def build_method(case: Case) -> UDAMethod:
             jitter_strength=uda['color_jitter_strength'],
             jitter_threshold=uda['color_jitter_probability'],
             blur=uda['blur'],
-            parts=_parts(case, uda),
+            parts=parts,
         )
     )
 
 
 def _segmentor(model: dict, num_classes: int) -> dict:
-    """Config of ``{'backbone': 'mit_b0 (drop_path_rate 0)', 'channels': 32, ...}``."""
-    encoder = model.pop('backbone').split()[0].replace('_', '')
-    config = segmentor_config(f'daformer_{encoder}', num_classes=num_classes, **model)
+    """Config of ``{'backbone': 'mit_b0 (drop_path_rate 0)', 'channels': 32, ...}``.
+
+    Raises:
+        UnknownCase: for a segmentor of another type.
+    """
+    name = f'daformer_{model["backbone"].split()[0].replace("_", "")}'
+    settings = {key: model[key] for key in HEAD_SETTINGS if key in model}
+    settings['num_classes'] = num_classes
+    kind = model.get('type', 'EncoderDecoder')
+    if kind == 'EncoderDecoder':
+        config = segmentor_config(name, **settings)
+    elif kind == 'HRDAEncoderDecoder':
+        config = hrda_config(name, model, **settings)
+    else:
+        raise UnknownCase(f'a segmentor of the type {kind} is not known')
     if config['backbone']['type'] == 'MiT':
         config['backbone']['drop_path_rate'] = 0
     return config
@@ -94,7 +104,7 @@ def _parts(case: Case, uda: dict) -> dict[str, dict]:
         parts['margins'] = dict(type='IgnoreMargins', top=top, bottom=bottom)
     if case.params.get('valid_pseudo_mask'):
         parts['valid_region'] = dict(type='ValidRegion')
-    return parts
+    return parts | masked_consistency(case)
 
 
 def published_names(method: UDAMethod) -> dict[str, Tensor]:
@@ -102,7 +112,11 @@ def published_names(method: UDAMethod) -> dict[str, Tensor]:
     networks = {'model.': method.student}
     if hasattr(method, 'teacher'):
         networks['ema_model.'] = method.teacher.network
-    if 'feature_distance' in getattr(method, 'parts', ()):
+    if hasattr(method, 'discriminator'):
+        networks['model_D.main.'] = method.discriminator
+    if 'mic' in method.parts and method.parts['mic'].teacher is not None:
+        networks['mic.teacher.ema_model.'] = method.parts['mic'].teacher.network
+    if 'feature_distance' in method.parts:
         networks['imnet_model.backbone.'] = method.parts['feature_distance'].encoder
     return {
         f'{prefix}{name}': entry
@@ -111,46 +125,22 @@ def published_names(method: UDAMethod) -> dict[str, Tensor]:
     }
 
 
-class GivenDraws:
-    """The draws of one step as the case lists them, in place of ``StepDraws``."""
-
-    def __init__(self, listed: dict[str, Any]) -> None:
-        self.listed = listed
-
-    def triggers(self, stream: int = 0) -> tuple[float, float]:
-        """One pair a stream; without blur, its trigger need not be listed."""
-        jitter, blur = [*self.listed.get('uniform', ()), 0.0, 0.0][2 * stream :][:2]
-        return jitter, blur
-
-    def class_keys(self) -> Tensor:
-        keys = torch.ones(len(self.listed['classes']), LABEL_VALUES)
-        for image, classes in zip(keys, self.listed['classes'], strict=True):
-            image[classes] = 0
-        return keys
-
-    def jitters(self, strength: float, stream: int = 0) -> list[Jitter]:
-        return [Jitter(**call) for call in self.listed['jitter']]
-
-    def sigmas(self, stream: int = 0) -> list[float]:
-        return self.listed['sigma']
-
-
 def run_steps(case: Case, method: UDAMethod, published: dict[str, Tensor]) -> Results:
     """Run the listed iterations, and collect what the case may store of them."""
     params = case.params
-    wrapper = optim_wrapper(method, params['optimizer'])
-    groups = wrapper.optimizer.param_groups
-    multipliers = [group['lr'] / params['optimizer']['lr'] for group in groups]
+    optimisers = Optimisers(method, params)
+    wrapper = optimisers.wrapper
     calls = record_calls(method.student)
     results: Results = {}
     losses, norms = [], []
     method.train()
-    for i, rate in enumerate(params['learning_rates']):
-        for group, multiplier in zip(groups, multipliers, strict=True):
-            group['lr'] = rate * multiplier
-        listed = params['draws'][i] if params.get('draws') else {}
-        method.draw = lambda batch_size, listed=listed: GivenDraws(listed)
-        logs = method.backward_passes(batch(case, i), wrapper)
+    draws = params.get('draws') or [{}] * len(params['learning_rates'])
+    for i, listed in enumerate(draws):
+        optimisers.set_rates(i)
+        method.draw = partial(GivenDraws, listed)
+        boxes = map(tuple, listed.get('boxes', ()))
+        with patch('mmseg_uda.models.hrda.random_detail_box', lambda *_, boxes=boxes: next(boxes)):
+            logs = method.backward_passes(batch(case, i), wrapper)
         losses.append([_published_value(name, logs[name]) for name in params['log_names']])
         norms.append(
             [gradient_norm(method.student.backbone), gradient_norm(method.student.decode_head)]

@@ -1,0 +1,2 @@
+# MinEnt: entropy minimisation on the target.
+model = dict(type='MinEnt', weight=0.001)

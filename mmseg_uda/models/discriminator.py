@@ -1,0 +1,29 @@
+"""The network that tells source from target by what a segmentor makes of them."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Discriminator(nn.Module):
+    """Fully convolutional domain classifier: five 4 x 4 convolutions of stride 2.
+
+    Of AdaptSegNet (Tsai et al., CVPR 2018), which took it from DCGAN. LeakyReLU 0.2 between the
+    convolutions, no normalisation.
+
+    Args:
+        in_channels: of the maps to judge, e.g. the number of classes.
+        channels: of the first convolution; each of the next three has twice as many.
+    """
+
+    def __init__(self, in_channels: int, channels: int = 64) -> None:
+        super().__init__()
+        widths = [in_channels, channels, 2 * channels, 4 * channels, 8 * channels]
+        for i in range(4):
+            self.add_module(f'conv{i + 1}', nn.Conv2d(widths[i], widths[i + 1], 4, 2, 1))
+        self.classifier = nn.Conv2d(widths[4], 1, 4, 2, 1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps (B, C, H, W) -> scores (B, 1, h, w) at stride 32, high where it sees label 1."""
+        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
+            maps = F.leaky_relu(conv(maps), 0.2)
+        return self.classifier(maps)

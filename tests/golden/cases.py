@@ -77,9 +77,12 @@ class Case:
 
     @cached_property
     def tolerance(self) -> tuple[float, float]:
-        """Relative and absolute tolerance of the case."""
+        """Relative and absolute tolerance of the case.
+
+        In words, it is exact but for what the family grants (``noise``, see ``mismatches``).
+        """
         given = self.entry if 'rtol' in self.entry else self.entry.get('tolerance', self.defaults)
-        if given == 'exact' or (isinstance(given, Mapping) and given.get('exact') is True):
+        if isinstance(given, str) or (isinstance(given, Mapping) and given.get('exact') is True):
             return 0.0, 0.0
         if self._kinds:
             given = self.defaults

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -16,20 +17,22 @@ from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
 from mmseg_uda.uda.method import UDAMethod
 
 from ..cases import Case
+from ..compare import as_array, share_of_outliers
 from ..expressions import evaluate
 from ..fill import fill_array
-from ..networks import segmentor_config
+from ..networks import hrda_config, segmentor_config
 from . import Results, family
 from .cdda import GivenBank, options, soft_labels
 from .functions import tensor
+from .masked_steps import GivenDraws
 from .optim import optim_wrapper
-from .steps import GivenDraws, norm, published_names, record_calls
+from .steps import norm, published_names, record_calls
 
 
 @family('cdda', 'train_')
 def training_steps(case: Case) -> Results:
     published, documented = run(case, published=True), run(case, published=False)
-    return published | {
+    results = published | {
         'steps_documented': documented['steps'],
         'out_norm_model_documented': documented['out_norm_model'],
         **{
@@ -37,6 +40,21 @@ def training_steps(case: Case) -> Results:
             for name, value in documented.items()
             if name.startswith('int_weight')
         },
+    }
+    return results | noise(case, results)
+
+
+def noise(case: Case, results: Results) -> Results:
+    """What follows from pixels that the case lets differ, and from similarities that move so."""
+    tolerance = case.entry['tolerance']
+    similarity = tolerance['mean_similarity']['atol']
+    pixels = share_of_outliers(str(tolerance)) * case.params['crop'] ** 2
+    sizes = {'weight': similarity / (0.75 - 0.1), 'soft_label_sum': pixels}
+    return {
+        f'noise.{name}': np.full(as_array(value).shape, size)
+        for name, value in results.items()
+        for word, size in sizes.items()
+        if name.startswith('int_') and word in name
     }
 
 
@@ -57,8 +75,12 @@ def run(case: Case, published: bool) -> Results:
     for number, listed in enumerate(case.entry['steps']):
         seen = observe(method)
         calls = record_calls(method.student)
-        method.draw = lambda batch_size: GivenDraws({'classes': [[], []]})
-        with patch('mmseg_uda.uda.self_training.class_mask', return_value=inputs.mask(number)):
+        method.draw = partial(GivenDraws, inputs.draws(number))
+        boxes = map(tuple, listed['crop_boxes'])
+        with (
+            patch('mmseg_uda.uda.self_training.class_mask', return_value=inputs.mask(number)),
+            patch('mmseg_uda.models.hrda.random_detail_box', lambda *_, boxes=boxes: next(boxes)),
+        ):
             logs = method.backward_passes(inputs.batch(number), wrapper)
         wrapper.step()
         wrapper.zero_grad()
@@ -154,15 +176,23 @@ class Inputs:
         mask = torch.ones(2, size, size)
         for image, lines in re.findall(r'image (\d+) ([^;]+)', words):
             for axis, first, last in re.findall(r'(row|column)s (\d+)\.\.(\d+)', lines):
-                mask[int(image)].transpose(0, axis == 'column')[int(first) : int(last) + 1] = 0
+                mask[int(image)].transpose(0, int(axis == 'column'))[int(first) : int(last) + 1] = 0
             for number, axis in re.findall(r'last (\d+) (row|column)s', lines):
-                mask[int(image)].transpose(0, axis == 'column')[-int(number) :] = 0
+                mask[int(image)].transpose(0, int(axis == 'column'))[-int(number) :] = 0
         return mask
 
     def mask(self, s: int) -> Tensor:
         size = self.variables['n']
         bits = np.unpackbits(self.case.array(f'in_mix_mask_{s}'))
         return tensor(bits.reshape(-1, size, size)) > 0
+
+    def draws(self, s: int) -> dict:
+        """No class is drawn, because the mask is given; MIC's numbers are its mask."""
+        listed = {'classes': [[], []]}
+        name = f'in_block_mask_{s}'
+        if name in self.case.entry['arrays']:
+            listed['grids'] = [self.case.array(name).astype(np.float32).tolist()]
+        return listed
 
     def bank(self) -> GivenBank:
         rows = self.case.params['bank_rows']
@@ -183,6 +213,16 @@ def build_method(case: Case, bank: GivenBank, published: bool) -> UDAMethod:
         if isinstance(margins, str)
         else dict(type='IgnoreMargins', top=margins['ignore_top'], bottom=margins['ignore_bottom']),
     )
+    if mic := params.get('mic'):
+        parts['mic'] = dict(
+            type='MaskedConsistency',
+            mode=mic['mask_mode'],
+            block_size=mic['mask_block_size'],
+            ratio=mic['mask_ratio'],
+            weight=mic['mask_lambda'],
+            alpha=mic['alpha'],
+            threshold=mic['pseudo_threshold'],
+        )
     with patch.object(DepthBank, 'open', return_value=bank):
         return MODELS.build(
             dict(
@@ -207,6 +247,10 @@ def _segmentor(network: dict) -> dict:
         )
     }
     encoder = re.match(r'mit_b\d', network['backbone'])[0].replace('_', '')
-    config = segmentor_config(f'daformer_{encoder}', dropout_ratio=0, **numbers)
+    settings = numbers | {'dropout_ratio': 0}
+    if 'hrda' in network:
+        config = hrda_config(f'daformer_{encoder}', network['hrda'], **settings)
+    else:
+        config = segmentor_config(f'daformer_{encoder}', **settings)
     config['backbone']['drop_path_rate'] = 0
     return config

@@ -4,7 +4,7 @@ Ids: 0 the demo, 1-8 SePiCo, 10-19 DAFormer and its baselines, 20-24 HRDA, 25-29
 and 39 CDDA, 37-38 AdvSeg and MinEnt, 70-79 further SePiCo (configs derived from 1-8), 100 + N the
 toy version of experiment N's method.
 Published figures are mIoU in percent on the target's evaluation set, as the paper or its code base
-states them: 19 classes, 16 where the source is SYNTHIA. ``None``: no figure to compare with.
+states them: 19 classes, 16 or 13 where the source is SYNTHIA. ``None``: no figure to compare with.
 """
 
 from dataclasses import replace
@@ -261,6 +261,34 @@ TABLE = (
         note='HRDA, DeepLabv2 ResNet-101, GTA -> Cityscapes',
     ),
     # MIC (Hoyer et al., CVPR 2023)
+    Experiment(
+        25,
+        'mic_hrda_gta2cs',
+        trained('configs/mic/mic_hrda_mitb5_gta2cs.py'),
+        published=75.9,
+        note='MIC(HRDA), MiT-B5, GTA -> Cityscapes',
+    ),
+    Experiment(
+        26,
+        'mic_hrda_synthia2cs',
+        trained('configs/mic/mic_hrda_mitb5_synthia2cs.py'),
+        published=74.0,
+        metric='mIoU13',
+        note='MIC(HRDA), MiT-B5, SYNTHIA -> Cityscapes',
+    ),
+    Experiment(
+        27,
+        'mic_hrda_cs2acdc',
+        trained('configs/mic/mic_hrda_mitb5_cs2acdc.py'),
+        published=70.4,
+        note='MIC(HRDA), MiT-B5, Cityscapes -> ACDC; published on the test server',
+    ),
+    Experiment(
+        28,
+        'mic_hrda_cs2dzur',
+        trained('configs/mic/mic_hrda_mitb5_cs2dzur.py'),
+        note='MIC(HRDA), MiT-B5, Cityscapes -> Dark Zurich',
+    ),
     Experiment(
         29,
         'mic_daformer_gta2cs',

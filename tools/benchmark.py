@@ -5,6 +5,7 @@ python tools/benchmark.py step [CONFIG]     a step against its bare network pass
 python tools/benchmark.py full [CONFIG]     a full-size step and one test image
 python tools/benchmark.py data [CONFIG]     samples a second and core, share of decoding
 python tools/benchmark.py contrast          SePiCo's contrast against a naive formulation
+python tools/benchmark.py search            CDDA's search of a bank, and the plain formula's result
 """
 
 import argparse
@@ -50,6 +51,18 @@ def main(argv: list[str] | None = None) -> int:
         '0.2 MB for each',
     )
     contrast.add_argument('--device', default=None, help='default: cuda if there is one')
+    search = commands.add_parser('search', help='the search of a bank of depth distributions')
+    search.add_argument('--rows', type=int, nargs='+', default=[9400, 24966])
+    search.add_argument('--images', type=int, nargs='+', default=[1, 2], help='per search')
+    search.add_argument('--repeats', type=int, default=7)
+    search.add_argument(
+        '--in-memory',
+        type=int,
+        default=24966,
+        metavar='N',
+        help='a larger bank visits these rows again and again (default %(default)s, 486 MB)',
+    )
+    search.add_argument('--device', default=None, help='default: cuda if there is one')
     for command in (step, full):
         command.add_argument('--bf16', action='store_true', help='bfloat16 autocast')
         command.add_argument('--device', default=None, help='default: cuda if there is one')
@@ -65,6 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         'full': benchmark_full,
         'data': benchmark_data,
         'contrast': benchmark_contrast,
+        'search': benchmark_search,
     }
     return benchmarks[args.command](args)
 
@@ -157,6 +171,27 @@ def benchmark_contrast(args: argparse.Namespace) -> int:
                     f'stride {stride}  {variant:5}  {name:5}  {cost.cells:6} cells  '
                     f'{cost.seconds:7.4f} s  {cost.peak / 2**20:6.0f} MiB'
                 )
+    return 0
+
+
+def benchmark_search(args: argparse.Namespace) -> int:
+    import torch
+
+    from mmseg_uda.engine.benchmark_search import measure_search
+
+    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    print(f'{device}, {torch.get_num_threads()} threads')
+    for rows in args.rows:
+        for images in args.images:
+            cost, (other, mean, classes) = measure_search(
+                rows, images, args.repeats, args.in_memory, device
+            )
+            print(
+                f'{rows:8} rows  {images} images  {cost.seconds:8.4f} s an image (process '
+                f'{cost.cpu_seconds:.4f} s)  {cost.peak / 2**20:6.1f} MiB  other best rows: '
+                f'{other}  largest difference: mean {mean:.1e}, class {classes:.1e}',
+                flush=True,
+            )
     return 0
 
 

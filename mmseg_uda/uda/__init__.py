@@ -1,6 +1,7 @@
 """How a network adapts: the parts, and one file per method."""
 
 from mmseg_uda.uda.adversarial import AdvSeg
+from mmseg_uda.uda.cdda import CDDA
 from mmseg_uda.uda.day_partner import DayPartner
 from mmseg_uda.uda.feature_distance import FeatureDistance
 from mmseg_uda.uda.margins import IgnoreMargins, ValidRegion
@@ -14,6 +15,7 @@ from mmseg_uda.uda.source_only import SourceOnly
 
 __all__ = [
     'AdvSeg',
+    'CDDA',
     'DayPartner',
     'FeatureDistance',
     'IgnoreMargins',

@@ -79,4 +79,5 @@ def crop_domain(domain: DomainBatch, corners: Tensor, size: tuple[int, int]) -> 
         labels=cut(domain.labels),
         valid=cut(domain.valid),
         day=cut(domain.day),
+        depth=cut(domain.depth),
     )

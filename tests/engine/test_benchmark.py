@@ -6,7 +6,9 @@ from mmengine.registry import init_default_scope
 
 from mmseg_uda.engine.benchmark import build_method, measure_step, random_batch
 from mmseg_uda.engine.benchmark_contrast import make_problem, run_naive, run_ours
+from mmseg_uda.engine.benchmark_search import search_visits, synthetic_bank, target_tables
 from mmseg_uda.engine.train import load_config
+from mmseg_uda.uda.depth_similarity import DepthSimilarity
 from mmseg_uda.uda.pixel_contrast import VARIANTS
 from tools.benchmark import main
 
@@ -40,3 +42,23 @@ def test_command(capsys):
         for variant in VARIANTS
         for name, cells in (('ours', '128'), ('naive', '64'))
     ]
+
+
+def test_the_search_finds_what_the_plain_formula_finds(capsys):
+    main(['search', '--rows', '40', '130', '--images', '2', '--repeats', '1', '--in-memory', '60'])
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert [line.split()[0] for line in lines] == ['40', '130']
+    for line in lines:
+        assert 'other best rows: 0' in line
+        mean, of_class = (float(word.strip(',')) for word in line.split() if 'e-' in word)
+        assert mean < 1e-6 and of_class < 1e-6
+
+
+def test_banks_that_follow_each_other_are_one_bank():
+    generator = torch.Generator().manual_seed(0)
+    counts, tables = synthetic_bank(90, generator), target_tables(3, generator, size=64)
+    whole = DepthSimilarity(counts).search(tables)
+    parts = [DepthSimilarity(part.contiguous()) for part in counts.split(40, dim=1)]
+    rows, similarity = search_visits(parts, tables)
+    assert torch.equal(rows, whole.rows)
+    torch.testing.assert_close(similarity, whole.similarity)

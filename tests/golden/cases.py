@@ -84,9 +84,27 @@ class Case:
         given = self.entry if 'rtol' in self.entry else self.entry.get('tolerance', self.defaults)
         if isinstance(given, str) or (isinstance(given, Mapping) and given.get('exact') is True):
             return 0.0, 0.0
+        if self._kinds:
+            given = self.defaults
         if not isinstance(given, Mapping) or not {'rtol', 'atol'} & set(given):
             raise BadIndex(f'{self.id}: no rtol or atol in {given!r}')
         return float(given.get('rtol', 0)), float(given.get('atol', 0))
+
+    def tolerance_of(self, name: str) -> tuple[float, float]:
+        """Tolerance of a figure, if it has one that of its kind: ``{'norms': {'rtol': 0.001}}``.
+
+        The name says the kind: it contains it, in the singular or in the plural.
+        """
+        for kind, numbers in self._kinds.items():
+            if kind.removesuffix('s') in name:
+                return float(numbers.get('rtol', 0)), float(numbers.get('atol', 0))
+        return self.tolerance
+
+    @property
+    def _kinds(self) -> dict[str, Mapping]:
+        given = self.entry.get('tolerance')
+        kinds = given.items() if isinstance(given, Mapping) else ()
+        return {kind: numbers for kind, numbers in kinds if isinstance(numbers, Mapping)}
 
     @cached_property
     def outputs(self) -> dict[str, Output]:
@@ -164,6 +182,9 @@ class Case:
         return self.entry.get('name', self.entry.get('id', self.name))
 
     def _outputs(self) -> Iterator[Output]:
+        for name in ('steps', 'steps_documented'):
+            if isinstance(self.entry.get(name), list):
+                yield Output(name, np.array(self.entry[name], dtype=object))
         listed = self.entry.get('outputs', self.entry.get('arrays'))
         if not isinstance(listed, Mapping):  # [[array, shape], ...]
             listed = {key: {'array': key} for key, *_ in listed or ()}

@@ -1,0 +1,21 @@
+# CDDA on HRDA, MiT-B5, GTA to Cityscapes.
+_base_ = '../hrda/hrda_mitb5_gta2cs.py'
+model = dict(
+    parts=dict(
+        _delete_=True,  # in this order: margins act on the re-weighted weights
+        feature_distance={{_base_.model.parts.feature_distance}},
+        cdda=dict(
+            type='CDDA',
+            bank='preprocessed/gta_hrda',
+            reweight_threshold=0.56,
+            relabel_threshold=0.54,
+            threshold_decay=0.003,
+        ),
+        margins={{_base_.model.parts.margins}},
+    )
+)
+train_dataloader = dict(
+    dataset=dict(source=dict(depth_dir='depth_any'), target=dict(depth_dir='depth_any/train')),
+)
+train_cfg = dict(val_interval=1000)
+randomness = dict(seed=1)  # of the published run

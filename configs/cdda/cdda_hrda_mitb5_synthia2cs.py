@@ -1,0 +1,22 @@
+# CDDA on HRDA, MiT-B5, SYNTHIA to Cityscapes.
+_base_ = '../hrda/hrda_mitb5_synthia2cs.py'
+model = dict(
+    parts=dict(
+        _delete_=True,  # in this order: margins act on the re-weighted weights
+        feature_distance={{_base_.model.parts.feature_distance}},
+        cdda=dict(
+            type='CDDA',
+            bank='preprocessed/synthia_hrda',
+            reweight_threshold=0.49,
+            relabel_threshold=0.47,
+            threshold_decay=0.002,
+            skip_classes=[9, 14, 16],  # SYNTHIA has no terrain, trucks and trains
+        ),
+        margins={{_base_.model.parts.margins}},
+    )
+)
+train_dataloader = dict(
+    dataset=dict(source=dict(depth_dir='depth_any'), target=dict(depth_dir='depth_any/train')),
+)
+train_cfg = dict(val_interval=1000)
+randomness = dict(seed=1)  # of the published run

@@ -1,0 +1,19 @@
+# CDDA on SePiCo (DistCL), MiT-B5, GTA to Cityscapes: a combination that nobody has published.
+# The thresholds are those of CDDA on DAFormer; depth maps are cropped with SePiCo's target images.
+_base_ = '../sepico/sepico_dist_mitb5_gta2cs.py'
+model = dict(
+    parts=dict(
+        _delete_=True,  # in this order: margins act on the re-weighted weights
+        cdda=dict(
+            type='CDDA',
+            bank='preprocessed/gta_sepico',
+            reweight_threshold=0.56,
+            relabel_threshold=0.54,
+            threshold_decay=0.0025,
+        ),
+        margins={{_base_.model.parts.margins}},
+    )
+)
+train_dataloader = dict(
+    dataset=dict(source=dict(depth_dir='depth_any'), target=dict(depth_dir='depth_any/train'))
+)

@@ -12,7 +12,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_uda.errors import UserError
-from mmseg_uda.models.losses import segmentation_loss, upscale
+from mmseg_uda.models.losses import upscale
 from mmseg_uda.models.precision import at_least_float32
 from mmseg_uda.models.segmentors import Segmentor, Supervision, View
 from mmseg_uda.models.sliding_window import Box, crop, sliding_window_logits
@@ -160,13 +160,11 @@ class HRDASegmentor(Segmentor):
         ]
         losses = {}
         for name, factor, logits, seen in terms:
-            loss, accuracy = segmentation_loss(
-                logits,
-                crop(labels, seen),
-                None if weight is None else crop(weight, seen),
-                self.class_weight,
-            )
-            losses |= {f'{name}.loss_seg': factor * loss, f'{name}.acc_seg': accuracy}
+            seen_weight = None if weight is None else crop(weight, seen)
+            figures = self.label_losses(name, logits, crop(labels, seen), seen_weight)
+            losses |= {
+                key: factor * value if 'loss' in key else value for key, value in figures.items()
+            }
         views = [View(context, self.context_images)]
         if self.feature_scale == 'all':
             views.append(View(detail, partial(self.detail_images, box=box), box))

@@ -9,6 +9,7 @@ from mmseg_uda.uda.masked_consistency import MaskedConsistency
 from mmseg_uda.uda.method import UDAMethod
 from mmseg_uda.uda.min_entropy import MinEnt
 from mmseg_uda.uda.parts import Part
+from mmseg_uda.uda.sdca import SDCA
 from mmseg_uda.uda.self_training import SelfTraining
 from mmseg_uda.uda.sepico import SePiCo
 from mmseg_uda.uda.source_only import SourceOnly
@@ -16,6 +17,7 @@ from mmseg_uda.uda.source_only import SourceOnly
 __all__ = [
     'AdvSeg',
     'CDDA',
+    'SDCA',
     'DayPartner',
     'FeatureDistance',
     'IgnoreMargins',

@@ -86,6 +86,8 @@ class Case:
             return 0.0, 0.0
         if self._kinds:
             given = self.defaults
+        if isinstance(given, Mapping) and 'step1' in given:  # in words, which the family reads
+            return 0.0, 0.0
         if not isinstance(given, Mapping) or not {'rtol', 'atol'} & set(given):
             raise BadIndex(f'{self.id}: no rtol or atol in {given!r}')
         return float(given.get('rtol', 0)), float(given.get('atol', 0))

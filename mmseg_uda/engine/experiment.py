@@ -20,11 +20,13 @@ class Stage:
     Kinds, what they need and the outputs that later stages can refer to:
 
     - ``train``: a config; ``options`` are dotted config keys and their values. Output
-      ``checkpoint``, the last iteration's.
+      ``checkpoint``, the last iteration's, and ``folder``, where all are.
     - ``test``: a config; ``options`` are ``checkpoint`` and further options of ``tools/test.py``
-      (``{'network': 'teacher'}`` is ``--network teacher``). Output ``scores``, the JSON file.
+      (``{'network': 'teacher'}`` is ``--network teacher``). Output ``scores``, the JSON file; if
+      ``checkpoint`` is a training's folder also ``best``, the best one's copy.
     - ``command``: ``call`` names a Python function as ``module:function``; ``options`` are its
-      keyword arguments. It must be safe to repeat after it broke off. Outputs as declared.
+      keyword arguments, with a config also ``config``, the file, and ``cfg_options``. It must be
+      safe to repeat after it broke off. Outputs as declared.
 
     ``{stage.output}`` in an option stands for the path of an earlier stage's output, ``{folder}``
     in options and outputs for the stage's own folder.

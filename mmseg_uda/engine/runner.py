@@ -13,7 +13,7 @@ from torch import nn
 
 from mmseg_uda import __version__
 from mmseg_uda.engine.checkpoint import (
-    load_checkpoint,
+    load_segmentor_weights,
     load_weights,
     newest_checkpoint,
     save_checkpoint,
@@ -111,9 +111,9 @@ class UDARunner(Runner):
             else:
                 self._restore(*found)
         if self._load_from is not None and not self._has_loaded:
-            checkpoint = load_checkpoint(self._load_from)
-            load_weights(self.model, checkpoint['state_dict'], self._load_from)
-            self.model.iteration = 0  # new training from old weights
+            # New training from old weights: all else of the method begins anew.
+            load_segmentor_weights(self.model.student, self._load_from)
+            self.model.student_loaded()
         self._has_loaded = True
 
     def _restore(self, path: Path, checkpoint: dict) -> None:

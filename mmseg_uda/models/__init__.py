@@ -1,7 +1,9 @@
 """Networks: backbones, heads, the segmentor, its loss. Nothing here knows domains or methods."""
 
 from mmseg_uda.models.backbones.mit import MiT
+from mmseg_uda.models.backbones.vgg import DilatedVGG16
 from mmseg_uda.models.data_preprocessor import UDADataPreProcessor
+from mmseg_uda.models.frozen_batch_norm import FrozenBatchNorm
 from mmseg_uda.models.heads.all_mlp_head import AllMLPHead
 from mmseg_uda.models.heads.daformer_head import DAFormerHead
 from mmseg_uda.models.heads.dlv2_head import DLV2Head
@@ -15,6 +17,8 @@ __all__ = [
     'AllMLPHead',
     'DAFormerHead',
     'DLV2Head',
+    'DilatedVGG16',
+    'FrozenBatchNorm',
     'MiT',
     'ProjectionHead',
     'Segmentor',

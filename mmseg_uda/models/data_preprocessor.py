@@ -13,7 +13,7 @@ class DomainBatch:
     """The images of one domain.
 
     Attributes:
-        images: (B, 3, H, W) float, normalised RGB.
+        images: (B, 3, H, W) float, normalised RGB (BGR where the preprocessor says so).
         labels: (B, H, W) int64 train ids with 255 = ignore, or None (unlabelled).
         valid: (B, H, W) float, 1 where a pseudo-label may be trusted, or None (everywhere).
         paths: image files.
@@ -43,7 +43,8 @@ class UDADataPreProcessor(SegDataPreProcessor):
     evaluation it behaves as mmseg's ``SegDataPreProcessor`` (lists of BGR images, data samples).
 
     Args:
-        mean, std: of the RGB channels in 0..255. Default: ImageNet's.
+        mean, std: of the channels in 0..255, in the network's order. Default: ImageNet's, RGB.
+        to_bgr: the network eats BGR instead of RGB, as Caffe's do.
         channels_last: lay training images out as NHWC, which convolutions on GPUs like.
     """
 
@@ -51,9 +52,11 @@ class UDADataPreProcessor(SegDataPreProcessor):
         self,
         mean: tuple[float, ...] = (123.675, 116.28, 103.53),
         std: tuple[float, ...] = (58.395, 57.12, 57.375),
+        to_bgr: bool = False,
         channels_last: bool = False,
     ) -> None:
-        super().__init__(mean=mean, std=std, bgr_to_rgb=True)
+        super().__init__(mean=mean, std=std, bgr_to_rgb=not to_bgr)
+        self.to_bgr = to_bgr
         self.channels_last = channels_last
 
     def forward(self, data: dict, training: bool = False) -> UDABatch | dict:
@@ -74,7 +77,10 @@ class UDADataPreProcessor(SegDataPreProcessor):
         )
 
     def _normalised(self, images: Tensor) -> Tensor:
-        images = (self._to_device(images).float() - self.mean) / self.std
+        images = self._to_device(images)
+        if self.to_bgr:
+            images = images.flip(1)
+        images = (images.float() - self.mean) / self.std
         if self.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         return images

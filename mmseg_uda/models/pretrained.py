@@ -12,11 +12,21 @@ from torch import Tensor, nn
 
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.backbones.mit import MiT
+from mmseg_uda.models.backbones.vgg import DilatedVGG16
 
 MIN_SHARE = 0.95
-CLASSIFIERS = ('head.', 'fc.')
+CLASSIFIERS = ('head.', 'fc.', 'classifier.')
 # Counts training steps, says nothing about the weights, and older files lack it.
 COUNTER = 'num_batches_tracked'
+FOURTH_POOL = 23  # position in VGG-16's list, which DilatedVGG16 lacks
+
+# Where people find the file, by the backbone's type.
+SOURCES = {
+    'MiT': 'download mit_b<n>.pth (ImageNet-1k encoders) as the SegFormer project describes',
+    'ResNetV1c': "download it from OpenMMLab's model zoo (third-party ResNet v1c weights)",
+    'ResNet': "download resnet101-5d3b4d8f.pth, one of torchvision's model weights,",
+    'DilatedVGG16': "download vgg16-00b39a1b.pth (Caffe's VGG-16, converted by J. Johnson)",
+}
 
 
 def load_pretrained_backbone(backbone: nn.Module, path: str | os.PathLike) -> None:
@@ -29,6 +39,8 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | os.PathLike) -> No
     - mmseg's and OpenMMLab's ``mit_b<n>_*.pth`` (``layers.*``).
     - OpenMMLab's ``resnet<n>_v1c-*.pth`` for ``ResNetV1c``; torchvision's ``resnet<n>-*.pth`` for
       mmseg's ``ResNet``.
+    - ``vgg16-*.pth`` (``features.*``) for ``DilatedVGG16``, whose last two layers stay as they are.
+      The Caffe-trained file goes with BGR images in 0..255 less the mean.
 
     The file is read as tensors only; a pickle that would run code is not opened.
 
@@ -40,6 +52,8 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | os.PathLike) -> No
     weights = _strip_prefixes(_read(backbone, Path(path)))
     if isinstance(backbone, MiT) and any(name.startswith('layers.') for name in weights):
         weights = _mit_from_mmseg(weights)
+    if isinstance(backbone, DilatedVGG16):
+        weights = _vgg_without_pools(weights)
     weights = {name: value for name, value in weights.items() if not name.startswith(CLASSIFIERS)}
 
     own = backbone.state_dict()
@@ -48,7 +62,12 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | os.PathLike) -> No
         for name, value in weights.items()
         if name in own and value.shape == own[name].shape
     }
-    missing = [name for name in own if name not in matched and not name.endswith(COUNTER)]
+    optional = getattr(backbone, 'untrained', ())
+    missing = [
+        name
+        for name in own
+        if name not in matched and not name.endswith(COUNTER) and not name.startswith(optional)
+    ]
     unexpected = [name for name in weights if name not in matched and not name.endswith(COUNTER)]
     agreed = sum(not name.endswith(COUNTER) for name in matched)
     summary = (
@@ -63,11 +82,7 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | os.PathLike) -> No
 
 def _read(backbone: nn.Module, path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        source = (
-            'download mit_b<n>.pth (ImageNet-1k encoders) as the SegFormer project describes'
-            if isinstance(backbone, MiT)
-            else "download it from OpenMMLab's model zoo (third-party ResNet v1c weights)"
-        )
+        source = SOURCES.get(type(backbone).__name__, 'get the ImageNet weights of this backbone')
         raise UserError(
             f'pretrained weights {path} do not exist: {source} and put the file there, '
             'or set pretrained=None to train from scratch'
@@ -143,6 +158,17 @@ def _mit_from_mmseg(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         else:
             renamed[name] = value
     return renamed
+
+
+def _vgg_without_pools(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Keep ``features.<n>.*`` as ``<n>.*``, without the place of the fourth pool."""
+    kept = {}
+    for name, value in weights.items():
+        if match := re.fullmatch(r'features\.(\d+)\.(\w+)', name):
+            position = int(match[1])
+            name = f'{position - (position > FOURTH_POOL)}.{match[2]}'
+        kept[name] = value
+    return kept
 
 
 def _first(what: str, names: list[str], count: int = 3) -> str:

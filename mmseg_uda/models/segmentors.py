@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from mmengine.config import ConfigDict
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.class_weights import class_weights
-from mmseg_uda.models.losses import segmentation_loss, upscale
+from mmseg_uda.models.losses import lovasz_softmax, segmentation_loss, upscale
+from mmseg_uda.models.precision import at_least_float32
 from mmseg_uda.models.pretrained import load_pretrained_backbone
 from mmseg_uda.models.sliding_window import sliding_window_logits
 
@@ -44,15 +46,22 @@ class Segmentor(EncoderDecoder):
             :func:`mmseg_uda.models.pretrained.load_pretrained_backbone`), read by
             ``init_weights``; ``None`` trains from scratch.
         test_cfg: ``dict(mode='whole')`` or ``dict(mode='slide', crop_size=(h, w), stride=(h, w))``;
+            with ``direct=True`` whole-image logits are up-scaled once, from the head's stride to
+            the size of the labels, and not to the input's size first;
             with ``batched_slide=True`` all windows of an image go through the network at once;
             with ``class_weight`` predictions are the arg-max of the class
             probabilities times these (SePiCo's evaluation by night).
         class_weight: factors of the cross entropy by label, see
             :func:`mmseg_uda.models.class_weights.class_weights`.
+        average: over which pixels the cross entropy is averaged, 'all' or the 'valid' ones, see
+            :func:`mmseg_uda.models.losses.segmentation_loss`.
+        lovasz_weight: of a further loss, :func:`mmseg_uda.models.losses.lovasz_softmax`.
         kwargs: of mmseg's ``EncoderDecoder`` (backbone, decode_head, neck, auxiliary_head, ...).
+            The head's ``align_corners`` says how logits are up-scaled everywhere.
 
     Raises:
-        UserError: for a ``test_cfg`` that says neither, or lacks the window's size.
+        UserError: for a ``test_cfg`` that says neither, or lacks the window's size; for another
+            ``average``.
     """
 
     def __init__(
@@ -61,15 +70,21 @@ class Segmentor(EncoderDecoder):
         pretrained: str | None = None,
         test_cfg: dict | None = None,
         class_weight: Sequence[float] | dict | None = None,
+        average: Literal['all', 'valid'] = 'all',
+        lovasz_weight: float = 0.0,
         **kwargs,
     ) -> None:
         test_cfg = ConfigDict(test_cfg or dict(mode='whole'))
         _check_test_cfg(test_cfg)
+        if average not in ('all', 'valid'):
+            raise UserError(f"segmentor.average is {average!r}, it must be 'all' or 'valid'")
         with warnings.catch_warnings():
             # Heads of mmseg build a loss of their own, whose options do not matter here.
             warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
             super().__init__(test_cfg=test_cfg, **kwargs)
         self.pretrained = pretrained
+        self.average = average
+        self.lovasz_weight = lovasz_weight
         for name, weight in (
             ('class_weight', class_weight),
             ('test_class_weight', test_cfg.get('class_weight')),
@@ -96,7 +111,8 @@ class Segmentor(EncoderDecoder):
 
     def logits(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> logits (B, C, H, W), up-scaled bilinearly."""
-        return upscale(self.decode(self.features(images)), images.shape[2:])
+        logits = self.decode(self.features(images))
+        return upscale(logits, images.shape[2:], self.align_corners)
 
     def supervise(
         self, images: Tensor, labels: Tensor, weight: Tensor | None = None
@@ -109,12 +125,16 @@ class Segmentor(EncoderDecoder):
             weight: (B, H, W), factor of each pixel's cross entropy; ``None`` = 1.
 
         Returns:
-            Losses 'decode.loss_seg' and 'decode.acc_seg' (percent), features and logits.
+            Losses 'decode.loss_seg' and 'decode.acc_seg' (percent), features and logits; with a
+            Lovász weight 'decode.loss_lovasz', times that weight.
         """
         features = self.features(images)
         logits = self.decode(features)
-        loss, accuracy = segmentation_loss(logits, labels, weight, self.class_weight)
+        full = upscale(logits, labels.shape[1:], self.align_corners)
+        loss, accuracy = segmentation_loss(full, labels, weight, self.class_weight, self.average)
         losses = {'decode.loss_seg': loss, 'decode.acc_seg': accuracy}
+        if self.lovasz_weight:
+            losses['decode.loss_lovasz'] = self.lovasz_weight * lovasz_softmax(full, labels)
         return Supervision(losses, features, logits)
 
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
@@ -127,8 +147,14 @@ class Segmentor(EncoderDecoder):
         return self.logits(inputs)
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Logits (B, C, H, W); with ``test_cfg.class_weight`` probabilities times these."""
-        logits = super().inference(inputs, batch_img_metas)
+        """Logits (B, C, H, W), with ``test_cfg.direct`` (B, C, h, w) at the head's stride.
+
+        With ``test_cfg.class_weight`` probabilities times these.
+        """
+        if self.test_cfg.get('direct'):
+            logits = at_least_float32(self.decode(self.features(inputs)))
+        else:
+            logits = super().inference(inputs, batch_img_metas)
         if self.test_class_weight is None:
             return logits
         return logits.softmax(dim=1) * self.test_class_weight.view(-1, 1, 1)
@@ -147,6 +173,8 @@ class Segmentor(EncoderDecoder):
 def _check_test_cfg(test_cfg: ConfigDict) -> None:
     if test_cfg.get('mode') not in ('whole', 'slide'):
         raise UserError(f"test_cfg.mode is {test_cfg.get('mode')!r}, it must be 'whole' or 'slide'")
+    if test_cfg.mode == 'slide' and test_cfg.get('direct'):
+        raise UserError("test_cfg.direct is for mode 'whole': windows are summed at full size")
     missing = {'crop_size', 'stride'} - test_cfg.keys()
     if test_cfg.mode == 'slide' and missing:
         raise UserError(f"test_cfg.mode 'slide' needs {' and '.join(sorted(missing))} (h, w)")

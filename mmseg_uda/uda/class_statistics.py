@@ -10,10 +10,10 @@ from mmseg_uda.models.precision import at_least_float32
 class ClassStatistics(nn.Module):
     """Mean, diagonal covariance, pixel count and memory bank of every class.
 
-    SePiCo (Xie et al., TPAMI 2023): cumulative over all embeddings since the start,
-    not a moving average. The bank of a class is a queue of its means in the batches that had it,
-    first in first out, and begins with one row of zeros. All of it is in buffers, hence in the
-    checkpoint. The state is that of all ranks' embeddings, on every rank.
+    SDCA (Li et al., 2021) and SePiCo (Xie et al., TPAMI 2023): cumulative over all embeddings since
+    the start, not a moving average. The bank of a class (SePiCo's) is a queue of its means in the
+    batches that had it, first in first out, and begins with one row of zeros. All of it is in
+    buffers, hence in the checkpoint. The state is that of all ranks' embeddings, on every rank.
 
     Args:
         num_classes: C.

@@ -1,13 +1,14 @@
-"""Pixel-to-class contrast: the three losses of SePiCo and their regulariser.
+"""Pixel-to-class contrast: the losses of SePiCo, their regulariser, and SDCA's loss.
 
-SePiCo (Xie et al., TPAMI 2023). Embeddings are maps (B, A, h, w), labels (B, h, w)
-with 255 = ignore; class statistics are constants. Every loss is the mean over the labelled cells of
-the global batch: a rank returns its share times the number of ranks, so that the average over ranks
-is that mean. Without a labelled cell all of them are 0. Nothing here is larger than the embeddings
-times a small factor, and nothing waits for the device.
+SePiCo (Xie et al., TPAMI 2023), SDCA (Li et al., 2021). Embeddings are maps (B, A, h, w), labels
+(B, h, w) with 255 = ignore; class statistics are constants. Every loss is the mean over the
+labelled cells of the global batch: a rank returns its share times the number of ranks, so that the
+average over ranks is that mean. Without a labelled cell all of them are 0. Nothing here is larger
+than the embeddings times a small factor, and nothing waits for the device.
 """
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -33,18 +34,35 @@ def dist_loss(
 ) -> Tensor:
     """DistCL: the bound of the expected contrast with classes that are Gaussians.
 
-    With S' = S / t the logits are (f.mu_k + f.(S'_k f) / 2) / t, and the own class's quadratic term
-    is added to the cross entropy.
+    With S' = S / t the logits are (f.mu_k + f.(S'_k f) / 2) / t. The bound is the cross entropy and
+    the own class's quadratic term, which cancel but for this: the logarithm of the sum over all
+    classes' exponentials, less the own class's similarity.
 
     Args:
         mean, variance: (C, A).
     """
     embeddings = embeddings.flatten(2)
+    similarity = mean @ embeddings / temperature
     quadratic = (variance / (2 * temperature**2)) @ embeddings.square()
-    logits = mean @ embeddings / temperature + quadratic
     own = labels.flatten(1).unsqueeze(1)
-    own = quadratic.gather(1, own.masked_fill(own == IGNORE, 0)).squeeze(1)
-    return _mean(_cross_entropy(logits, labels) + own, labels)
+    own = similarity.gather(1, own.masked_fill(own == IGNORE, 0)).squeeze(1)
+    return _mean((similarity + quadratic).logsumexp(dim=1) - own, labels)
+
+
+def semantic_loss(
+    features: Tensor, labels: Tensor, mean: Tensor, variance: Tensor, temperature: float
+) -> Tensor:
+    """SDCA's contrast (Li et al., 2021): :func:`dist_loss` of unit vectors.
+
+    Features, means and variances are each brought to unit length over the channels; unlike
+    SePiCo's embeddings, whose statistics are of unit vectors already. Rows of zeros stay zero.
+
+    Args:
+        features: (B, A, h, w) of any length.
+        mean, variance: (C, A).
+    """
+    unit = partial(F.normalize, dim=1)
+    return dist_loss(unit(features), labels, unit(mean), unit(variance), temperature)
 
 
 def bank_loss(

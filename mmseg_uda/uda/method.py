@@ -57,6 +57,9 @@ class UDAMethod(BaseModel):
         for part in self.parts.values():
             part.after_init(self.student)
 
+    def student_loaded(self) -> None:
+        """Called when training starts from a checkpoint's student instead of the initial one."""
+
     @abstractmethod
     def passes(self, batch: UDABatch) -> Iterator[Losses]:
         """Yield the losses of one student forward after the other.

@@ -6,6 +6,10 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor
 
+from mmseg_uda.models.precision import at_least_float32
+
+IGNORE = 255
+
 
 @dataclass
 class PseudoLabels:
@@ -38,6 +42,20 @@ def pseudo_labels(probabilities: Tensor, threshold: float) -> PseudoLabels:
     share = (confidence >= threshold).float().mean()
     all_reduce(share, op='mean')
     return PseudoLabels(labels, share.expand_as(confidence).clone(), confidence)
+
+
+@torch.no_grad()
+def confident_labels(logits: Tensor, threshold: float) -> Tensor:
+    """The most probable class where its probability is at least ``threshold``, else 255.
+
+    Args:
+        logits: (B, C, h, w).
+
+    Returns:
+        (B, h, w) int64.
+    """
+    confidence, labels = at_least_float32(logits).softmax(dim=1).max(dim=1)
+    return labels.masked_fill(confidence < threshold, IGNORE)
 
 
 def ignore_margins(weight: Tensor, top: int, bottom: int) -> Tensor:

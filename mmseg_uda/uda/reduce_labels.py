@@ -1,6 +1,7 @@
 """From pixel labels to the labels of a feature map's cells."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_uda.errors import UserError
@@ -30,6 +31,15 @@ def reduce_labels(labels: Tensor, factor: int, num_classes: int, min_ratio: floa
     counts.scatter_add_(3, cells, torch.ones_like(cells, dtype=counts.dtype))
     share, winner = (counts / factor**2).max(dim=3)
     return winner.masked_fill((winner == num_classes) | (share < min_ratio), IGNORE)
+
+
+@torch.no_grad()
+def nearest_labels(labels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Labels (B, H, W) in 0..255 of the pixels nearest to a grid: (B, h, w) for ``size`` = (h, w).
+
+    Row i of the grid is row floor(i H / h), so at a whole factor the upper left pixel of a cell.
+    """
+    return F.interpolate(labels.unsqueeze(1).byte(), size, mode='nearest').squeeze(1).long()
 
 
 def cell_labels(labels: Tensor, cells: Tensor, num_classes: int, min_ratio: float) -> Tensor:

@@ -56,6 +56,9 @@ class SelfTraining(UDAMethod):
 
     def init_weights(self) -> None:
         super().init_weights()
+        self.student_loaded()
+
+    def student_loaded(self) -> None:
         self.teacher.network.load_state_dict(self.student.state_dict())
 
     def passes(self, batch: UDABatch) -> Iterator[Losses]:

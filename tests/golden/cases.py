@@ -81,6 +81,8 @@ class Case:
         given = self.entry if 'rtol' in self.entry else self.entry.get('tolerance', self.defaults)
         if given == 'exact' or (isinstance(given, Mapping) and given.get('exact') is True):
             return 0.0, 0.0
+        if isinstance(given, Mapping) and 'step1' in given:  # in words, which the family reads
+            return 0.0, 0.0
         if not isinstance(given, Mapping) or not {'rtol', 'atol'} & set(given):
             raise BadIndex(f'{self.id}: no rtol or atol in {given!r}')
         return float(given.get('rtol', 0)), float(given.get('atol', 0))

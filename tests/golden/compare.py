@@ -21,7 +21,7 @@ def mismatches(case: Case, results: Mapping[str, Any]) -> list[str]:
     Every stored figure needs a result; results that this case does not store are passed over.
     ``results`` may also hold ``params.<name>``: what the case may state among its parameters
     (a table, a list of files), to be met exactly; and ``noise.<output>``, the rounding error of a
-    result, by which the tolerance grows.
+    result, or what else the case grants it, by which the tolerance grows.
     """
     problems = []
     for output in case.outputs.values():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mmseg.models.decode_heads.aspp_head import ASPPModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @MODELS.register_module()
@@ -19,6 +19,7 @@ class DLV2Head(BaseDecodeHead):
         num_classes: number of classes, which is the number of output channels.
         dilations: (6, 12) in the DACS and DAFormer papers ("dlv2red"), (6, 12, 18, 24) in DeepLab.
         in_index: which of the backbone's maps is used.
+        random_bias: start from torch's default biases (FADA, SDCA) instead of zeros.
         kwargs: of mmseg's ``BaseDecodeHead``.
     """
 
@@ -29,6 +30,7 @@ class DLV2Head(BaseDecodeHead):
         num_classes: int = 19,
         dilations: Sequence[int] = (6, 12),
         in_index: int = 3,
+        random_bias: bool = False,
         **kwargs,
     ) -> None:
         super().__init__(
@@ -40,6 +42,7 @@ class DLV2Head(BaseDecodeHead):
             init_cfg=dict(type='Normal', layer='Conv2d', std=0.01),
             **kwargs,
         )
+        self.random_bias = random_bias
         del self.conv_seg  # the branches classify
         self.aspp_modules = ASPPModule(
             dilations=dilations,
@@ -49,6 +52,13 @@ class DLV2Head(BaseDecodeHead):
             norm_cfg=None,
             act_cfg=None,
         )
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        if self.random_bias:
+            bound = (9 * self.in_channels) ** -0.5
+            for branch in self.aspp_modules:
+                nn.init.uniform_(branch.conv.bias, -bound, bound)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """All maps of the backbone -> logits (B, num_classes, h, w)."""

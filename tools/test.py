@@ -5,6 +5,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='config that the checkpoint was trained with: ours, or the .json that came with a '
         'published checkpoint of DAFormer or SePiCo',
     )
-    parser.add_argument('checkpoint', help='.pth file')
+    parser.add_argument(
+        'checkpoint',
+        help='.pth file; with --eval also a folder: all its checkpoints are tested, the best is '
+        'copied to model_best.pth',
+    )
     parser.add_argument(
         '--eval', nargs='+', choices=['mIoU'], help='score the test set of the config'
     )
@@ -126,23 +131,52 @@ def main(argv: list[str] | None = None) -> None:
     config = load_config(args.config, args.cfg_options, test_set=args.test_set)
     started_ranks = start_ranks(args.launcher)
     set_multi_processing(**config.get('env_cfg', {}).get('mp_cfg', {}))
-    segmentor = build_segmentor(config, args.checkpoint, args.network, get_device())
-    loader = build_test_loader(config, labels=bool(args.eval))
-    classes = loader.dataset.metainfo['classes']
-    if segmentor.num_classes != len(classes):
-        raise UserError(
-            f'config {args.config}: the network has {segmentor.num_classes} classes, '
-            f'the test set {len(classes)}'
-        )
-    run(args, config, segmentor, loader)
+
+    def test(args: argparse.Namespace) -> Any:
+        segmentor = build_segmentor(config, args.checkpoint, args.network, get_device())
+        loader = build_test_loader(config, labels=bool(args.eval))
+        classes = loader.dataset.metainfo['classes']
+        if segmentor.num_classes != len(classes):
+            raise UserError(
+                f'config {args.config}: the network has {segmentor.num_classes} classes, '
+                f'the test set {len(classes)}'
+            )
+        return run(args, config, segmentor, loader)
+
+    if Path(args.checkpoint).is_dir():
+        test_folder(args, test)
+    else:
+        test(args)
     if started_ranks:
         import torch.distributed
 
         torch.distributed.destroy_process_group()
 
 
-def run(args: argparse.Namespace, config: 'Config', segmentor: Any, loader: 'DataLoader') -> None:
-    """One pass over the test set, feeding whatever was asked for."""
+def test_folder(args: argparse.Namespace, test: Callable[[argparse.Namespace], Any]) -> None:
+    """Test every checkpoint of a folder, each into a folder of its own; write them up together."""
+    from mmengine.dist import is_main_process
+
+    from mmseg_uda.evaluation.folder import BEST, RESULTS, checkpoints_below, save_results
+
+    if not args.eval:
+        raise UserError(f'{args.checkpoint} is a folder: it can only be tested with --eval mIoU')
+    folder = Path(args.checkpoint)
+    checkpoints = checkpoints_below(folder)
+    work_dir = Path(args.work_dir or folder.parent / f'test-{folder.name}-{args.network}')
+    metrics = []
+    for path in checkpoints.values():
+        pictures = args.show_dir and str(Path(args.show_dir, path.stem))
+        its_own = dict(checkpoint=path, work_dir=str(work_dir / path.stem), show_dir=pictures)
+        metrics.append(test(argparse.Namespace(**vars(args) | its_own)))
+    if is_main_process():
+        classes = metrics[0].dataset_meta['classes']
+        save_results(work_dir, checkpoints, [metric.scores for metric in metrics], classes)
+        print(f'all scores: {work_dir / RESULTS}, best: {work_dir / BEST}')
+
+
+def run(args: argparse.Namespace, config: 'Config', segmentor: Any, loader: 'DataLoader') -> Any:
+    """One pass over the test set, feeding whatever was asked for; returns the metric if any."""
     from mmengine.dist import is_main_process
 
     from mmseg_uda.evaluation import export
@@ -175,6 +209,7 @@ def run(args: argparse.Namespace, config: 'Config', segmentor: Any, loader: 'Dat
             print(f'pictures: {pictures}')
         if labels:
             print(f'labels:   {labels}')
+    return evaluator and evaluator.metrics[0]
 
 
 def build_evaluator(args: argparse.Namespace, config: 'Config', metainfo: dict) -> Any:

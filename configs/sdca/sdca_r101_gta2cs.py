@@ -1,4 +1,4 @@
-# SDCA, stage 2: adaptation, as many target images a step as source images. ResNet-101, GTA to Cityscapes.
+# SDCA, stage 2: adaptation. ResNet-101, GTA to Cityscapes.
 _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/datasets/gta_to_cityscapes_whole.py',
@@ -6,9 +6,7 @@ _base_ = [
     '../_base_/uda/sdca.py',
     '../_base_/schedules/sgd_poly_40k.py',
 ]
-model = dict(
-    segmentor={{_base_.segmentor}}, data_preprocessor={{_base_.data_preprocessor}}
-)
+model = dict(segmentor={{_base_.segmentor}}, data_preprocessor={{_base_.data_preprocessor}})
 source_pipeline = [
     dict(type='FixedResize', size=(1280, 720)),
     dict(type='PILColorJitter', brightness=0.5, contrast=0.5, saturation=0.5, hue=0.2),

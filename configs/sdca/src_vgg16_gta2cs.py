@@ -6,9 +6,7 @@ _base_ = [
     '../_base_/uda/source_only.py',
     '../_base_/schedules/sgd_poly_20k.py',
 ]
-model = dict(
-    segmentor={{_base_.segmentor}}, data_preprocessor={{_base_.data_preprocessor}}
-)
+model = dict(segmentor={{_base_.segmentor}}, data_preprocessor={{_base_.data_preprocessor}})
 train_dataloader = dict(dataset=dict(target=None))  # no target image is read
 total_batch_size = 8
 default_hooks = dict(checkpoint=dict(interval=1000, keep=20))

@@ -4,8 +4,6 @@ train_dataloader = dict(
     dataset=dict(source=dict(data_prefix=dict(img_path='data/crosscity/Taipei/Images/Train')))
 )
 val_dataloader = dict(
-    dataset=dict(
-        data_prefix=dict(img_path='Taipei/Images/Test', seg_map_path='Taipei/Labels/Test')
-    )
+    dataset=dict(data_prefix=dict(img_path='Taipei/Images/Test', seg_map_path='Taipei/Labels/Test'))
 )
 test_dataloader = val_dataloader

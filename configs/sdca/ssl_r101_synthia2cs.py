@@ -1,4 +1,4 @@
-# SDCA, stage 3: a new network learns the pseudo-labels of the target. ResNet-101, SYNTHIA to Cityscapes.
+# SDCA, stage 3: a new network learns the pseudo-labels. ResNet-101, SYNTHIA to Cityscapes.
 _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/datasets/cityscapes_16_pseudo_labels.py',
@@ -6,9 +6,7 @@ _base_ = [
     '../_base_/uda/source_only.py',
     '../_base_/schedules/sgd_poly_20k.py',
 ]
-model = dict(
-    segmentor={{_base_.segmentor}}, data_preprocessor={{_base_.data_preprocessor}}
-)
+model = dict(segmentor={{_base_.segmentor}}, data_preprocessor={{_base_.data_preprocessor}})
 source_pipeline = [
     dict(type='ScaleCrop', scales=(0.5, 1.5), crop_size=(512, 1024)),
     dict(type='RandomFlip', prob=0.5),

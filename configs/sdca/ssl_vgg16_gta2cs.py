@@ -1,4 +1,4 @@
-# SDCA, stage 3: a new network learns the pseudo-labels of the target. VGG-16, GTA to Cityscapes.
+# SDCA, stage 3: a new network learns the pseudo-labels. VGG-16, GTA to Cityscapes.
 _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/datasets/cityscapes_pseudo_labels.py',
@@ -6,8 +6,6 @@ _base_ = [
     '../_base_/uda/source_only.py',
     '../_base_/schedules/sgd_poly_20k.py',
 ]
-model = dict(
-    segmentor={{_base_.segmentor}}, data_preprocessor={{_base_.data_preprocessor}}
-)
+model = dict(segmentor={{_base_.segmentor}}, data_preprocessor={{_base_.data_preprocessor}})
 total_batch_size = 8
 default_hooks = dict(checkpoint=dict(interval=1000, keep=20))

@@ -1,4 +1,4 @@
-# Toy world, SDCA, stage 3: the pseudo-labels of the target. There are no ImageNet weights for the toy
+# Toy world, SDCA, stage 3: the pseudo-labels of the target. There are no ImageNet weights for this
 # network, so it goes on with those of stage 2.
 _base_ = [
     '../_base_/toy_runtime.py',

@@ -4,7 +4,7 @@ Imports nothing heavy: the front door lists and plans without torch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,29 @@ class Experiment:
     published: float | None = None
     metric: str = 'mIoU'
     note: str = ''
+
+    def handing_on_the_best(self) -> 'Experiment':
+        """This experiment, with stages that read the best checkpoint of a training, not the last.
+
+        Raises:
+            UserError: none of its stages tests all checkpoints of a training that a later one uses.
+        """
+        best = {
+            tested.replace('.folder}', '.checkpoint}'): f'{{{stage.name}.best}}'
+            for stage in self.stages
+            if stage.kind == 'test' and (tested := stage.options['checkpoint']).endswith('.folder}')
+        }
+        stages = tuple(
+            replace(stage, options={k: _in(best, v) for k, v in stage.options.items()})
+            for stage in self.stages
+        )
+        if stages == self.stages:
+            raise UserError(f'{self.name} has no stage that could read the best checkpoint')
+        return replace(self, stages=stages)
+
+
+def _in(table: Mapping[str, str], value: Any) -> Any:
+    return table.get(value, value) if isinstance(value, str) else value
 
 
 def read_config(path: str, overrides: Mapping[str, Any]) -> Any:

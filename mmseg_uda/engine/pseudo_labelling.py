@@ -90,9 +90,7 @@ def generate_pseudo_labels(
 
     palette = full_palette(metainfo['palette'])
     with BackgroundWriter() as writer:
-        for path, (logits, sizes) in zip(
-            labels, _cached(segmentor, caches, 'labels'), strict=True
-        ):
+        for path, (logits, sizes) in zip(labels, _cached(segmentor, caches, 'labels'), strict=True):
             if not path.is_file():
                 sure = confidence(logits, sizes['label'], segmentor.align_corners)
                 label = select(*sure, thresholds)[0].byte().cpu().numpy()
@@ -137,9 +135,7 @@ class ConfidenceHistogram:
         return torch.where(total > 0, middle.clamp(max=cap), 0.0)
 
 
-def confidence(
-    logits: Tensor, size: tuple[int, int], align_corners: bool
-) -> tuple[Tensor, Tensor]:
+def confidence(logits: Tensor, size: tuple[int, int], align_corners: bool) -> tuple[Tensor, Tensor]:
     """Logits (B, C, h, w) -> largest probability, float32, and its class, both (B, *size)."""
     logits = F.interpolate(logits.float(), size, mode='bilinear', align_corners=align_corners)
     return logits.softmax(1).max(1)

@@ -1,9 +1,7 @@
-# Cityscapes to Cross-City's Rio, whole images. Trained on 19 classes, compared on the 13 of Cross-City.
+# Cityscapes to Rio (Cross-City), whole images; trained on 19 classes, compared on Cross-City's 13.
 _base_ = ['./loaders.py', './sources/cityscapes_1024x512.py', './targets/crosscity_rio.py']
 train_dataloader = dict(
-    dataset=dict(
-        source={{_base_.source}}, target={{_base_.target}}, class_balanced_sampling=dict()
-    )
+    dataset=dict(source={{_base_.source}}, target={{_base_.target}}, class_balanced_sampling=dict())
 )
 val_dataloader = dict(dataset={{_base_.test_set}})
 test_dataloader = val_dataloader

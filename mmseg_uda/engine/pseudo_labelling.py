@@ -25,7 +25,7 @@ from mmseg_uda.files import atomic_write, save_json, sha256
 LABELS, THRESHOLDS = 'soft_labels', 'thres_const.npy'
 _RECORD = 'pseudo_labels.json'
 _LOGITS = 'logits'
-_DROPPED_BITS = 7  # of the 23 of a float's fraction; a confidence is then known to 2^-17 of itself
+_DROPPED_BITS = 6  # of the 23 of a float's fraction; a confidence is then known to 2^-17 of itself
 
 
 def generate_pseudo_labels(
@@ -104,20 +104,20 @@ class ConfidenceHistogram:
 
     Args:
         num_classes: C.
-        device: where the counts, int64 (C, 2^16 ceil(log2 C)), are.
+        device: where the counts, int64 (C, 2^17 ceil(log2 C)), are.
     """
 
     def __init__(self, num_classes: int, device: torch.device | str = 'cpu') -> None:
         # The largest of C probabilities is at least 1 / C: so many powers of two below 1.
         octaves = max(1, math.ceil(math.log2(num_classes)))
-        self.lowest = _key(torch.tensor(2.0**-octaves))
-        bins = _key(torch.tensor(1.0)) - self.lowest + 1
-        self.counts = torch.zeros(num_classes, int(bins), dtype=torch.int64, device=device)
+        self.lowest = int(_key(torch.tensor(2.0**-octaves)))
+        bins = int(_key(torch.tensor(1.0))) - self.lowest + 1
+        self.counts = torch.zeros(num_classes, bins, dtype=torch.int64, device=device)
 
     def add(self, probability: Tensor, label: Tensor) -> None:
         """Count pixels by their confidence, float32, and predicted class, of the same shape."""
         bins = self.counts.shape[1]
-        key = (_key(probability) - self.lowest.to(probability.device)).clamp(0, bins - 1)
+        key = (_key(probability) - self.lowest).clamp(0, bins - 1)
         index = (label * bins + key).flatten()
         self.counts.view(-1).scatter_add_(0, index, torch.ones_like(index))
 
@@ -125,14 +125,14 @@ class ConfidenceHistogram:
         """Threshold of each class, float32 (C,); 0 for a class that is never predicted.
 
         With v the n ascending confidences of a class it is min(v[round(quantile · n)], cap), where
-        round takes halves to the even number.
+        round takes halves to the even number and v is rounded down to a bin's edge: the pixel that
+        sets the threshold is not below it.
         """
         total = self.counts.sum(1)
         rank = (quantile * total.double()).round().long().minimum((total - 1).clamp(min=0))
         place = (self.counts.cumsum(1) <= rank[:, None]).sum(1)
-        bits = (place + self.lowest.to(place.device)) << _DROPPED_BITS
-        middle = (bits + (1 << (_DROPPED_BITS - 1))).int().view(torch.float32)
-        return torch.where(total > 0, middle.clamp(max=cap), 0.0)
+        edge = ((place + self.lowest) << _DROPPED_BITS).int().view(torch.float32)
+        return torch.where(total > 0, edge.clamp(max=cap), 0.0)
 
 
 def confidence(logits: Tensor, size: tuple[int, int], align_corners: bool) -> tuple[Tensor, Tensor]:

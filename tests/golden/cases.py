@@ -79,7 +79,7 @@ class Case:
     def tolerance(self) -> tuple[float, float]:
         """Relative and absolute tolerance of the case."""
         given = self.entry if 'rtol' in self.entry else self.entry.get('tolerance', self.defaults)
-        if given == 'exact' or (isinstance(given, Mapping) and given.get('exact') is True):
+        if given == 'exact' or (isinstance(given, Mapping) and given.get('exact')):
             return 0.0, 0.0
         if isinstance(given, Mapping) and 'step1' in given:  # in words, which the family reads
             return 0.0, 0.0

@@ -42,6 +42,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--eval', nargs='+', choices=['mIoU'], help='score the test set of the config'
     )
+    parser.add_argument(
+        '--scales',
+        nargs='+',
+        type=float,
+        default=[1.0],
+        metavar='FACTOR',
+        help='average the class probabilities over these sizes of the input, e.g. 0.7 1.0 1.3',
+    )
+    parser.add_argument('--flip', action='store_true', help='and over the mirrored image')
     parser.add_argument('--show-dir', metavar='DIR', help='write a picture of each prediction')
     parser.add_argument(
         '--opacity',
@@ -92,6 +101,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error('nothing to do: add --eval mIoU, --show-dir DIR or --format-only')
     if args.eval and args.format_only:
         parser.error('--eval needs labels and --format-only is for sets without: choose one')
+    if min(args.scales) <= 0:
+        parser.error(f'--scales {min(args.scales)}: a factor is above 0')
     if not 0 <= args.opacity <= 1:
         parser.error(f'--opacity is {args.opacity}, it must be in 0..1')
     args.eval_options = export_options(parser, args)
@@ -180,7 +191,7 @@ def run(args: argparse.Namespace, config: 'Config', segmentor: Any, loader: 'Dat
     from mmengine.dist import is_main_process
 
     from mmseg_uda.evaluation import export
-    from mmseg_uda.evaluation.inference import predict, train_ids
+    from mmseg_uda.evaluation.inference import Views, predict, train_ids
 
     metainfo = loader.dataset.metainfo
     evaluator = build_evaluator(args, config, metainfo) if args.eval else None
@@ -188,7 +199,7 @@ def run(args: argparse.Namespace, config: 'Config', segmentor: Any, loader: 'Dat
     names = dict(zip(paths, export.output_names(paths), strict=True))
     pictures, labels = args.show_dir, args.eval_options.get('imgfile_prefix')
     with export.BackgroundWriter() as writer:
-        for samples in predict(segmentor, loader):
+        for samples in predict(segmentor, loader, Views(tuple(args.scales), args.flip)):
             if evaluator is not None:
                 evaluator.process(data_samples=samples)
             for sample in samples if pictures or labels else ():
@@ -240,6 +251,8 @@ def build_evaluator(args: argparse.Namespace, config: 'Config', metainfo: dict) 
             metric.meta = dict(
                 checkpoint=str(checkpoint.resolve()),
                 network=args.network,
+                scales=args.scales,
+                flip=args.flip,
                 config=str(Path(args.config).resolve()),
                 test_set=args.test_set,
                 cfg_options=args.cfg_options,

@@ -1,14 +1,19 @@
 """SDCA: label tables, sampling, transforms, pseudo-labels, evaluation."""
 
+import csv
+import io
 import random
 import re
 import tempfile
+from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from mmcv.transforms import RandomFlip, RandomGrayscale
+from mmseg.registry import MODELS
 from PIL import Image
 
 from mmseg_uda.datasets import labels as tables
@@ -17,14 +22,22 @@ from mmseg_uda.datasets.fixed_size import FixedResize, ScaleCrop, adjust_colour,
 from mmseg_uda.datasets.segmentation import SYNTHIADataset
 from mmseg_uda.datasets.statistics import count_classes
 from mmseg_uda.datasets.transforms import PackDomain
-from mmseg_uda.engine.pseudo_labelling import ConfidenceHistogram, confidence, select
+from mmseg_uda.engine.pseudo_labelling import (
+    ConfidenceHistogram,
+    confidence,
+    generate_pseudo_labels,
+    select,
+)
+from mmseg_uda.evaluation.inference import Views, mean_probabilities
 from mmseg_uda.evaluation.metrics import confusion_matrix
 from mmseg_uda.evaluation.scores import scores
 from mmseg_uda.models.data_preprocessor import UDADataPreProcessor
+from tools import test
 
 from ..cases import Case
-from ..expressions import evaluate
+from ..expressions import evaluate, index, number_after
 from . import Results, family
+from .sdca_net import filled, network_of, published_name, segmentor_config
 
 CLASSES_16 = [tables.CLASSES[train_id] for train_id in tables.SYNTHIA_16]
 
@@ -234,3 +247,145 @@ def palette(case: Case) -> Results:
     assert tuple(colours[tables.CLASSES.index('sky')]) == (70, 130, 180)
     colours[tables.CLASSES.index('sky')] = (0, 130, 180)
     return {'palette': colours}
+
+
+# --- evaluation -------------------------------------------------------------------------------
+
+PIPELINE = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+
+
+def network_config(params: dict) -> dict:
+    return segmentor_config(network_of(params), num_classes=params.get('num_classes', 19))
+
+
+def published_weights(config: dict, seed: int, prefix: str = '') -> dict[str, dict]:
+    """A published checkpoint's dictionaries, filled by their own names."""
+    network = filled(MODELS.build(config), seed)
+    parts: dict[str, dict] = {'feature_extractor': {}, 'classifier': {}}
+    for name, value in network.state_dict().items():
+        published = published_name(name)
+        part = 'feature_extractor' if published == name else 'classifier'
+        parts[part][prefix + published] = value
+    return parts
+
+
+def write_tree(folder: Path, case: Case, split: str, label_names: bool) -> None:
+    """Images, and labels of train ids, as Cityscapes has them."""
+    number = len(re.search(r'i = ([\d, ]+);', case.inputs['images'])[1].split(','))
+    for i in range(number):
+        image = picture(case.inputs['images'], f'city_{split}_{i}')
+        path = folder / f'leftImg8bit/{split}/city/{i}_leftImg8bit.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), image[..., ::-1])
+        if label_names:
+            text = case.inputs['labels'].removeprefix('raw ids ').replace('<split>', split)
+            label = lookup(tables.CITYSCAPES_TO_TRAIN, evaluate(text, {'i': i}))
+            path = folder / f'gtFine/{split}/city/{i}_gtFine_labelTrainIds.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), label.astype(np.uint8))
+
+
+def write_config(folder: Path, case: Case) -> str:
+    """A config of the case's network and tree, in few lines."""
+    network = network_config(case.params)
+    resize = dict(
+        type='Resize',
+        scale=tuple(case.params['input_size_wh']),
+        keep_ratio=False,
+        backend='pillow',
+        interpolation='bicubic',
+    )
+    data = dict(type='CityscapesDataset', data_root=str(folder))
+    test_set = dict(
+        **data,
+        data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
+        pipeline=[PIPELINE[0], resize, *PIPELINE[1:]],
+    )
+    target = dict(**data, data_prefix=dict(img_path='leftImg8bit/train'), pipeline=[])
+    sampler = dict(type='DefaultSampler', shuffle=False)
+    lines = [
+        "default_scope = 'mmseg'",
+        f"model = dict(type='SourceOnly', segmentor={network!r})",
+        f'train_dataloader = dict(batch_size=1, sampler={dict(type="PositionSampler")!r}, '
+        f'dataset=dict(target={target!r}))',
+        f'test_dataloader = dict(batch_size=1, num_workers=0, sampler={sampler!r}, '
+        f'dataset={test_set!r})',
+        "test_evaluator = dict(type='SegmentationMetric')",
+    ]
+    path = folder / 'config.py'
+    path.write_text('\n'.join(lines))
+    return str(path)
+
+
+@family('sdca', r'eval\.inference')
+def views(case: Case) -> Results:
+    network = filled(MODELS.build(network_config(case.params)), case.params['seed']).eval()
+    images, size = torch.as_tensor(case.input('x')), tuple(case.params['label_size'])
+    part = index(case.params['subsample'].strip('[]'))
+    with torch.no_grad():
+        plain = mean_probabilities(network, images, size, Views())
+        flipped = mean_probabilities(network, images, size, Views(flip=True))
+    return {'plain_every2px': plain[part], 'flip_every2px': flipped[part]}
+
+
+@family('sdca', r'eval\.pseudo_labels')
+def whole_pseudo_labelling(case: Case) -> Results:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_tree(folder, case, 'train', label_names=False)
+        weights = published_weights(network_config(case.params), case.params['seed'])
+        torch.save(weights, folder / 'weights.pth')
+        generate_pseudo_labels(
+            write_config(folder, case), folder / 'weights.pth', name, cap=case.params['thred']
+        )
+        pictures = [Image.open(path) for path in sorted(folder.glob('soft_labels/*/*.png'))]
+        assert {image.mode for image in pictures} == {case.params['png_mode']}
+        maps = np.stack([np.asarray(image) for image in pictures]).astype(np.int64)
+        thresholds = np.load(folder / 'thres_const.npy')
+    expected = case.outputs['maps'].expected
+    maps = mostly(maps, expected, 0.003)
+    return {'thres': thresholds, 'maps': maps}
+
+
+@family('sdca', r'eval\.test_folder')
+def tested_folder(case: Case) -> Results:
+    """The published table counts classes without pixels as 0 and has fractions."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, checkpoints = Path(name), Path(name, 'checkpoints')
+        write_tree(folder, case, 'val', label_names=True)
+        checkpoints.mkdir()
+        for file, words in case.params['checkpoints'].items():
+            seed, prefix = number_after('seed', words), 'module.' if 'module.' in words else ''
+            weights = published_weights(network_config(case.params), seed, prefix)
+            torch.save(weights, checkpoints / file)
+        out = folder / 'out'
+        arguments = ['--eval', 'mIoU', '--work-dir', str(out), '--show-dir', str(out / 'pictures')]
+        with redirect_stdout(io.StringIO()):
+            test.main([write_config(folder, case), str(checkpoints), *arguments, '--opacity', '1'])
+        lines = list(csv.reader((out / 'test_results.csv').read_text().splitlines()))
+        best = torch.load(out / 'model_best.pth', weights_only=True)['classifier']
+        numbers = [int(re.search(r'(\d+)\.pth', file)[1]) for file in case.params['checkpoints']]
+        same = [
+            all(torch.equal(best[key], value) for key, value in saved['classifier'].items())
+            if (saved := torch.load(path, weights_only=True))['classifier'].keys() == best.keys()
+            else False
+            for path in sorted(checkpoints.iterdir())
+        ]
+        first = sorted((out / 'pictures').rglob('*.png'))[0]
+        colours = np.asarray(Image.open(first).convert('RGB')).copy()
+    sky = (colours == tables.PALETTE[tables.CLASSES.index('sky')]).all(-1)
+    colours[sky] = (0, 130, 180)  # as published, see `palette`
+    rows = [[float(cell or 0) for cell in line] for line in lines[1:-1]]
+    table = np.array([[row[0], np.mean(row[2:]), *row[2:]] for row in rows])
+    picture = mostly(colours[::2, ::2], case.outputs['color_png_first'].expected, 0.003)
+    return {'table': table, 'best_iter': numbers[same.index(True)], 'color_png_first': picture}
+
+
+def mostly(actual: np.ndarray, expected: np.ndarray, share: float) -> np.ndarray:
+    """``expected`` if at most a ``share`` of the values of ``actual`` differ from it."""
+    same = actual.shape == expected.shape and np.mean(actual != expected) <= share
+    return expected if same else actual

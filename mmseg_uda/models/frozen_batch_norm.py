@@ -2,11 +2,11 @@
 
 import torch
 import torch.nn.functional as F
-from mmseg.registry import MODELS
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 
-@MODELS.register_module('FrozenBN')
+@MODELS.register_module('FrozenBN')  # mmengine's: mmcv looks for norms from there
 class FrozenBatchNorm(nn.Module):
     """``weight * (x - running_mean) / sqrt(running_var + eps) + bias`` with nothing to train.
 

@@ -19,6 +19,8 @@ class ClassStatistics(nn.Module):
         num_classes: C.
         channels: A, size of an embedding.
         bank_size: capacity of a class's bank in rows; 0 for no bank.
+        reduce: sum over the ranks. If not, each has its own state, of which checkpoints hold the
+            first rank's.
     """
 
     mean: Tensor
@@ -27,8 +29,11 @@ class ClassStatistics(nn.Module):
     bank: Tensor
     appended: Tensor
 
-    def __init__(self, num_classes: int, channels: int, bank_size: int = 0) -> None:
+    def __init__(
+        self, num_classes: int, channels: int, bank_size: int = 0, reduce: bool = True
+    ) -> None:
         super().__init__()
+        self.reduce = reduce
         self.register_buffer('mean', torch.zeros(num_classes, channels))
         self.register_buffer('variance', torch.zeros(num_classes, channels))
         self.register_buffer('count', torch.zeros(num_classes, dtype=torch.int64))
@@ -55,14 +60,18 @@ class ClassStatistics(nn.Module):
 
             count = members.sum(dim=(0, 2))
             total = (members @ embeddings.transpose(1, 2)).sum(dim=0)
-            all_reduce(count), all_reduce(total)
+            self._over_ranks(count), self._over_ranks(total)
             some = count.clamp(min=1).unsqueeze(1)
             mean = total / some
 
             centred = embeddings - mean.T @ members  # ignored pixels belong to no class
             squares = (members @ centred.square_().transpose(1, 2)).sum(dim=0)
-            all_reduce(squares)
+            self._over_ranks(squares)
             self._merge(count, mean, squares / some)
+
+    def _over_ranks(self, values: Tensor) -> None:
+        if self.reduce:
+            all_reduce(values)
 
     def _merge(self, count: Tensor, mean: Tensor, variance: Tensor) -> None:
         number = count.long()

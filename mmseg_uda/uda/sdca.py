@@ -31,6 +31,8 @@ class SDCA(UDAMethod):
             is left out.
         statistics: folder with ``feat_dist.pth`` and ``out_dist.pth`` to start from, or the path of
             one of the two; None: the distributions start empty.
+        reduce_statistics: sum the statistics over the ranks. The published code does not, there
+            every process has its own.
         options: of :class:`UDAMethod` (segmentor, data_preprocessor, seed).
 
     Raises:
@@ -44,6 +46,7 @@ class SDCA(UDAMethod):
         feature_weight: float = 1.0,
         output_weight: float = 1.0,
         statistics: str | None = None,
+        reduce_statistics: bool = True,
         **options,
     ) -> None:
         super().__init__(**options)
@@ -51,7 +54,7 @@ class SDCA(UDAMethod):
         self.temperature = temperature
         self.weights = {'feat': feature_weight, 'out': output_weight}
         self.statistics = statistics
-        self.distributions = SemanticDistributions.of(self.student)
+        self.distributions = SemanticDistributions.of(self.student, reduce_statistics)
 
     def init_weights(self) -> None:
         super().init_weights()

@@ -26,27 +26,28 @@ class SemanticDistributions(nn.Module):
     """Statistics of each class at the level of features and at that of the classifier's logits.
 
     Maps are given by level: ``{'feat': (B, A, h, w), 'out': (B, C, h, w)}``, raw. Labels of another
-    size are taken at the nearest pixels. The state is that of all ranks' cells.
+    size are taken at the nearest pixels.
 
     Args:
         num_classes: C.
         channels: A, of the features.
+        reduce: see :class:`ClassStatistics`.
     """
 
-    def __init__(self, num_classes: int, channels: int) -> None:
+    def __init__(self, num_classes: int, channels: int, reduce: bool = True) -> None:
         super().__init__()
         self.levels = nn.ModuleDict(
             dict(
-                feat=ClassStatistics(num_classes, channels),
-                out=ClassStatistics(num_classes, num_classes),
+                feat=ClassStatistics(num_classes, channels, reduce=reduce),
+                out=ClassStatistics(num_classes, num_classes, reduce=reduce),
             )
         )
 
     @classmethod
-    def of(cls, segmentor: nn.Module) -> 'SemanticDistributions':
+    def of(cls, segmentor: nn.Module, reduce: bool = True) -> 'SemanticDistributions':
         """Empty ones for the classes and the last features of a segmentor."""
         channels = np.atleast_1d(segmentor.decode_head.in_channels)
-        return cls(segmentor.num_classes, int(channels[-1]))
+        return cls(segmentor.num_classes, int(channels[-1]), reduce)
 
     def update(self, maps: dict[str, Tensor], labels: Tensor) -> None:
         """Take maps with labels (B, H, W), 255 = ignore, into the statistics."""

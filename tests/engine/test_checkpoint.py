@@ -17,6 +17,7 @@ from mmseg_uda.engine.checkpoint import (
     save_checkpoint,
 )
 from mmseg_uda.errors import UserError
+from mmseg_uda.models import FrozenBatchNorm
 
 
 class Segmentor(nn.Module):
@@ -168,3 +169,56 @@ def test_another_architecture_is_refused_with_what_differs():
         load_weights(Segmentor(), other, 'x.pth')
     for hint in ('decode_head.bias', 'neck.weight', '(5, 2) in the file, (3, 2) in the model'):
         assert hint in str(error.value)
+
+
+class DeepLab(nn.Module):
+    """The names of a segmentor with batch norm and a two-branch classifier."""
+
+    def __init__(self, norm=nn.BatchNorm2d):
+        super().__init__()
+        self.backbone = nn.ModuleDict({'conv1': nn.Conv2d(3, 2, 1), 'bn1': norm(2)})
+        branches = [nn.ModuleDict({'conv': nn.Conv2d(2, 4, 3)}) for _ in range(2)]
+        self.decode_head = nn.ModuleDict({'aspp_modules': nn.ModuleList(branches)})
+
+
+def published_pair(network, prefix=''):
+    """As FADA and SDCA save: backbone and classifier apart, with their optimisers."""
+    state = network.state_dict()
+    return {
+        'iteration': 7,
+        'feature_extractor': {prefix + n: v for n, v in state.items() if n.startswith('backbone.')},
+        'classifier': {
+            prefix
+            + n.replace('decode_head.aspp_modules.', 'conv2d_list.').replace('.conv.', '.'): v
+            for n, v in state.items()
+            if n.startswith('decode_head.')
+        },
+        'optimizer_fea': {'state': {}, 'param_groups': [{'lr': 0.1}]},
+    }
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+@pytest.mark.parametrize('norms', [(nn.BatchNorm2d,) * 2, (FrozenBatchNorm, nn.BatchNorm2d)])
+def test_published_backbone_and_classifier(tmp_path, prefix, norms):
+    for saved, loading in (norms, norms[::-1]):
+        torch.manual_seed(0)
+        origin, network = DeepLab(saved), DeepLab(loading)
+        save_checkpoint(published_pair(origin, prefix), tmp_path / 'model_best.pth')
+        load_segmentor_weights(network, tmp_path / 'model_best.pth')
+        theirs = origin.state_dict()
+        for name, value in network.state_dict().items():
+            assert torch.equal(value, theirs.get(name, torch.tensor(0))), name
+
+
+def test_a_published_pair_that_is_incomplete_or_no_student(tmp_path):
+    path, content = tmp_path / 'model.pth', published_pair(DeepLab())
+    save_checkpoint({**content, 'classifier': None}, path)
+    with pytest.raises(UserError, match='classifier'):
+        load_segmentor_weights(DeepLab(), path)
+    save_checkpoint(content, path)
+    with pytest.raises(UserError, match='no teacher'):
+        load_segmentor_weights(DeepLab(), path, network='teacher')
+    del content['feature_extractor']['backbone.bn1.running_var']
+    save_checkpoint(content, path)
+    with pytest.raises(UserError, match='running_var'):
+        load_segmentor_weights(DeepLab(), path)

@@ -200,3 +200,27 @@ def test_groups_of_parameters(tiny_config, tmp_path):
         assert rate == pytest.approx(6e-4 if 'head' in name else 6e-5), name
         assert decay == (0 if 'norm' in name and 'head' not in name else 0.01), name
     assert not settings  # of frozen networks
+
+
+def test_training_starts_from_the_student_of_another_method(tiny_config, trained, tmp_path):
+    """Weights alone: iteration, distributions, optimiser begin anew; a teacher is a copy."""
+    checkpoint = trained / f'iter_{MAX_ITERS}.pth'
+    student = {
+        name.removeprefix('student.'): value
+        for name, value in load_checkpoint(checkpoint)['state_dict'].items()
+        if name.startswith('student.')
+    }
+    config = load_config(tiny_config, {'load_from': str(checkpoint)}, work_dir=tmp_path)
+    for model in (config.model, dict(type='SDCA', segmentor=config.model.segmentor, seed=0)):
+        config.model = model
+        config.experiment_name = f'starts_as_{model["type"]}'
+        runner = build_runner(config)
+        runner._init_model_weights()
+        runner.load_or_resume()
+        networks = [runner.model.student]
+        if hasattr(runner.model, 'teacher'):
+            networks.append(runner.model.teacher.network)
+        for network in networks:
+            for name, value in network.state_dict().items():
+                assert torch.equal(value, student[name]), name
+        assert runner.model.iteration == 0

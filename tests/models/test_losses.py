@@ -3,7 +3,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from mmseg_uda.models.losses import segmentation_loss, upscale
+from mmseg_uda.models.losses import lovasz_softmax, segmentation_loss, upscale
 
 
 def draw(size=(8, 12), batch=2, classes=5):
@@ -59,3 +59,54 @@ def test_half_precision_logits_are_scored_in_float32():
 def test_upscale_leaves_the_right_size_alone():
     logits, _ = draw()
     assert upscale(logits, (8, 12)) is logits
+
+
+def test_the_mean_can_be_over_labelled_pixels_alone():
+    logits, labels = draw()
+    labels[:, :4] = 255
+    loss, _ = segmentation_loss(logits, labels, average='valid')
+    torch.testing.assert_close(loss, F.cross_entropy(logits, labels, ignore_index=255))
+    nothing, _ = segmentation_loss(logits, torch.full_like(labels, 255), average='valid')
+    assert nothing == 0
+
+
+def lovasz_by_the_definition(logits, labels):
+    """Class by class: the Lovász extension from increments of the Jaccard loss, in float64."""
+    probabilities = logits.double().softmax(1).permute(0, 2, 3, 1)[labels != 255]
+    labels = labels[labels != 255]
+    losses = []
+    for k in labels.unique():
+        inside = (labels == k).double()
+        errors, order = (inside - probabilities[:, k]).abs().sort(descending=True)
+        inside = inside[order]
+        total = inside.sum()
+        intersection = total - inside.cumsum(0)
+        union = total + (1 - inside).cumsum(0)
+        jaccard = 1 - intersection / union
+        steps = torch.diff(jaccard, prepend=torch.zeros(1, dtype=jaccard.dtype))
+        losses.append((errors * steps).sum())
+    return torch.stack(losses).mean()
+
+
+def test_lovasz_is_its_definition_with_its_gradient():
+    logits, labels = draw()
+    labels = labels.clamp(max=3).masked_fill(torch.rand(labels.shape) < 0.2, 255)  # no class 4
+    ours, theirs = (logits.clone().requires_grad_() for _ in range(2))
+    loss, expected = lovasz_softmax(ours, labels), lovasz_by_the_definition(theirs, labels)
+    torch.testing.assert_close(loss, expected.float())
+    loss.backward(), expected.backward()
+    torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-7, rtol=1e-4)
+
+
+def test_lovasz_with_one_labelled_pixel_or_none():
+    logits, labels = draw()
+    logits.requires_grad_()
+    labels = torch.full_like(labels, 255)
+    loss = lovasz_softmax(logits, labels)
+    loss.backward()
+    assert loss == 0 and (logits.grad == 0).all()
+    labels[1, 2, 3] = 4
+    loss = lovasz_softmax(logits, labels)
+    torch.testing.assert_close(loss, 1 - logits.softmax(1)[1, 4, 2, 3])
+    loss.backward()
+    assert (logits.grad[1, :, 2, 3] != 0).all() and logits.grad.isfinite().all()

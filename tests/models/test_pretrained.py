@@ -6,7 +6,7 @@ import torch
 from mmseg.models.backbones import MixVisionTransformer, ResNet, ResNetV1c
 
 from mmseg_uda.errors import UserError
-from mmseg_uda.models import MiT, load_pretrained_backbone
+from mmseg_uda.models import DilatedVGG16, MiT, load_pretrained_backbone
 
 
 def randomise(network, seed):
@@ -181,3 +181,43 @@ def test_poisoned_pickle_does_not_run(writer, network, weights, tmp_path):
     with pytest.raises(UserError, match='could run code'):
         load_pretrained_backbone(network, path)
     assert not target.exists()
+
+
+def vgg_file(**more):
+    """The layout of the Caffe-style file: pools at 4, 9, 16, 23, 30; classifiers beside."""
+    shapes = {int(n.split('.')[0]): v.shape for n, v in DilatedVGG16().state_dict().items()}
+    convs = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]
+    weights = {}
+    for number, position in enumerate(convs):
+        own = position - (position > 23)
+        width = shapes[own][0]
+        channels = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512][number]
+        weights[f'features.{position}.weight'] = torch.full((width, channels, 3, 3), position + 0.5)
+        weights[f'features.{position}.bias'] = torch.full((width,), position + 0.25)
+    return {**weights, 'classifier.0.weight': torch.zeros(4, 4), **more}
+
+
+def test_vgg_without_its_last_pools(tmp_path):
+    network = DilatedVGG16()
+    new = network[29].weight.detach().clone()
+    load_pretrained_backbone(network, save(tmp_path / 'vgg16.pth', vgg_file()))
+    for own, position in ((0, 0), (21, 21), (23, 24), (25, 26), (27, 28)):
+        assert (network[own].weight == position + 0.5).all()
+        assert (network[own].bias == position + 0.25).all()
+    assert torch.equal(network[29].weight, new)
+
+
+def test_a_vgg_file_that_lacks_layers_is_refused(tmp_path):
+    weights = {n: v for n, v in vgg_file().items() if not n.startswith('features.2')}
+    with pytest.raises(UserError, match='of 26 entries of DilatedVGG16'):
+        load_pretrained_backbone(DilatedVGG16(), save(tmp_path / 'vgg16.pth', weights))
+
+
+def test_torchvision_weights_for_a_resnet_with_frozen_norms(tmp_path):
+    layout = dict(depth=50, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), contract_dilation=True)
+    frozen = ResNet(**layout, norm_cfg=dict(type='FrozenBN', eps=0.0))
+    state = randomise(frozen, seed=1)
+    randomise(frozen, seed=2)
+    file = state | {'fc.weight': torch.zeros(1000, 2048), 'bn1.num_batches_tracked': torch.ones(())}
+    load_pretrained_backbone(frozen, save(tmp_path / 'resnet50.pth', file))
+    assert same(frozen, state)

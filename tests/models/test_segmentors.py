@@ -6,7 +6,7 @@ from mmseg.structures import SegDataSample
 
 import mmseg_uda.models  # noqa: F401 - registers the networks
 from mmseg_uda.errors import UserError
-from mmseg_uda.models.losses import segmentation_loss
+from mmseg_uda.models.losses import lovasz_softmax, segmentation_loss
 
 DIMS = (32, 64, 160, 256)
 
@@ -136,3 +136,54 @@ def test_pretrained_weights_are_read_by_init_weights(network, tmp_path):
 def test_wrong_test_cfg(test_cfg, message):
     with pytest.raises(UserError, match=message):
         build(test_cfg=test_cfg)
+
+
+def deeplab(**kwargs):
+    torch.manual_seed(0)
+    backbone = dict(type='ResNet', depth=18, out_indices=(3,), norm_cfg=dict(type='FrozenBN'))
+    head = dict(type='DLV2Head', in_channels=512, in_index=0, num_classes=5, align_corners=True)
+    network = MODELS.build(dict(type='Segmentor', backbone=backbone, decode_head=head, **kwargs))
+    return network.eval()
+
+
+def test_the_head_says_how_logits_are_upscaled(images):
+    network = deeplab()
+    with torch.no_grad():
+        small = network.decode(network.features(images))
+        expected = torch.nn.functional.interpolate(small, (45, 70), None, 'bilinear', True)
+        torch.testing.assert_close(network.logits(images), expected)
+
+
+def test_direct_predictions_are_upscaled_once(images):
+    network = deeplab(test_cfg=dict(mode='whole', direct=True))
+    with torch.no_grad():
+        small = network.decode(network.features(images))
+        (result, _) = network.predict(images, [sample(ori_shape=(90, 141)) for _ in range(2)])
+    expected = torch.nn.functional.interpolate(small[:1], (90, 141), None, 'bilinear', True)[0]
+    torch.testing.assert_close(result.seg_logits.data, expected)
+    with pytest.raises(UserError, match='direct'):
+        deeplab(test_cfg=dict(mode='slide', crop_size=(8, 8), stride=(4, 4), direct=True))
+
+
+def test_losses_of_deeplab_in_fada_and_sdca(images):
+    network = deeplab(average='valid', lovasz_weight=0.75)
+    labels = torch.randint(5, (2, 45, 70)).masked_fill(torch.rand(2, 45, 70) < 0.3, 255)
+    losses = network.supervise(images, labels).losses
+    with torch.no_grad():
+        full = network.logits(images)
+    expected = torch.nn.functional.cross_entropy(full, labels, ignore_index=255)
+    torch.testing.assert_close(losses['decode.loss_seg'].detach(), expected)
+    lovasz = losses['decode.loss_lovasz'].detach()
+    torch.testing.assert_close(lovasz, 0.75 * lovasz_softmax(full, labels))
+    with pytest.raises(UserError, match="'some'"):
+        deeplab(average='some')
+
+
+def test_random_biases_of_the_branches():
+    for random in (False, True):
+        head = dict(type='DLV2Head', in_channels=8, num_classes=5, random_bias=random)
+        head = MODELS.build(head)
+        head.init_weights()
+        biases = torch.cat([branch.conv.bias.detach() for branch in head.aspp_modules])
+        assert (biases.abs() <= (8 * 9) ** -0.5).all()
+        assert biases.unique().numel() == (len(biases) if random else 1)

@@ -1,6 +1,6 @@
 import torch
 
-from mmseg_uda.uda.pseudo_labels import ignore_margins, pseudo_labels
+from mmseg_uda.uda.pseudo_labels import confident_labels, ignore_margins, pseudo_labels
 
 
 def test_weight_is_the_confident_share_of_the_whole_batch():
@@ -18,3 +18,11 @@ def test_margins_lose_their_weight_and_nothing_else():
     assert kept[0, :, 0].tolist() == [0, 0, 0.5, 0.5, 0.5, 0.5, 0.5, 0, 0, 0]
     assert (weight == 0.5).all()
     assert torch.equal(ignore_margins(weight, 0, 0), weight)
+
+
+def test_only_confident_cells_are_labelled():
+    probabilities = torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [0.1, 0.89, 0.01]])
+    logits = probabilities.log().T.view(1, 3, 1, 3)
+    assert confident_labels(logits, 0.55).flatten().tolist() == [255, 2, 1]
+    assert confident_labels(logits, 0.9).flatten().tolist() == [255, 255, 255]
+    assert confident_labels(torch.zeros(1, 2, 1, 1), 0.5).item() == 0  # at the threshold

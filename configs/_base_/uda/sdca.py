@@ -6,4 +6,5 @@ model = dict(
     feature_weight=1.0,
     output_weight=1.0,
     statistics=None,  # folder of the distributions to start from
+    reduce_statistics=True,
 )

@@ -5,6 +5,7 @@ python tools/benchmark.py step [CONFIG]     a step against its bare network pass
 python tools/benchmark.py full [CONFIG]     a full-size step and one test image
 python tools/benchmark.py data [CONFIG]     samples a second and core, share of decoding
 python tools/benchmark.py contrast          SePiCo's contrast against a naive formulation
+python tools/benchmark.py distributions     SDCA's distributions and contrast, likewise
 """
 
 import argparse
@@ -41,15 +42,19 @@ def main(argv: list[str] | None = None) -> int:
     contrast = commands.add_parser('contrast', help='statistics and loss of pixel contrast')
     contrast.add_argument('--size', type=int, default=640, help='of the square images')
     contrast.add_argument('--strides', type=int, nargs='+', default=[8, 4])
-    contrast.add_argument('--repeats', type=int, default=5)
-    contrast.add_argument(
-        '--naive-cells',
-        type=int,
-        default=12800,
-        help='the naive formulation gets no more cells than this (default 12800); its memory is '
-        '0.2 MB for each',
-    )
-    contrast.add_argument('--device', default=None, help='default: cuda if there is one')
+    semantic = commands.add_parser('distributions', help="SDCA's class distributions and contrast")
+    semantic.add_argument('--size', type=int, nargs=2, default=(65, 129), metavar=('H', 'W'))
+    semantic.add_argument('--channels', type=int, default=2048, help='of the features')
+    for command, cells, memory in ((contrast, 12800, 0.2), (semantic, 16770, 0.6)):
+        command.add_argument('--repeats', type=int, default=5)
+        command.add_argument(
+            '--naive-cells',
+            type=int,
+            default=cells,
+            help=f'the naive formulation gets no more cells than this (default {cells}); its '
+            f'memory is {memory} MB for each',
+        )
+        command.add_argument('--device', default=None, help='default: cuda if there is one')
     for command in (step, full):
         command.add_argument('--bf16', action='store_true', help='bfloat16 autocast')
         command.add_argument('--device', default=None, help='default: cuda if there is one')
@@ -65,6 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         'full': benchmark_full,
         'data': benchmark_data,
         'contrast': benchmark_contrast,
+        'distributions': benchmark_distributions,
     }
     return benchmarks[args.command](args)
 
@@ -152,12 +158,29 @@ def benchmark_contrast(args: argparse.Namespace) -> int:
             costs = measure_contrast(
                 variant, args.size // stride, args.repeats, args.naive_cells, device=device
             )
-            for name, cost in zip(('ours', 'naive'), costs, strict=True):
-                print(
-                    f'stride {stride}  {variant:5}  {name:5}  {cost.cells:6} cells  '
-                    f'{cost.seconds:7.4f} s  {cost.peak / 2**20:6.0f} MiB'
-                )
+            _print_costs(f'stride {stride}  {variant:5}', costs)
     return 0
+
+
+def benchmark_distributions(args: argparse.Namespace) -> int:
+    import torch
+
+    from mmseg_uda.engine.benchmark_contrast import measure_semantic
+
+    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    costs = measure_semantic(
+        tuple(args.size), args.repeats, args.naive_cells, channels=args.channels, device=device
+    )
+    _print_costs(f'{args.channels} channels', costs)
+    return 0
+
+
+def _print_costs(what: str, costs: tuple) -> None:
+    for name, cost in zip(('ours', 'naive'), costs, strict=True):
+        print(
+            f'{what}  {name:5}  {cost.cells:6} cells  {cost.seconds:7.4f} s  '
+            f'{cost.peak / 2**20:6.0f} MiB'
+        )
 
 
 def _config(args: argparse.Namespace):

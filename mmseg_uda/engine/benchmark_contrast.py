@@ -4,6 +4,7 @@ The naive one is that of the published code in its costs: it expands the embeddi
 classes x channels for the statistics, and loops over pairs of classes for the banks.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -17,8 +18,10 @@ from mmseg_uda.uda.class_statistics import ClassStatistics
 from mmseg_uda.uda.contrast_losses import uniformity
 from mmseg_uda.uda.pixel_contrast import PixelContrast
 from mmseg_uda.uda.reduce_labels import IGNORE
+from mmseg_uda.uda.semantic_distributions import SemanticDistributions
 
 NUM_CLASSES = 19
+SDCA_TEMPERATURE = 100.0
 
 
 @dataclass
@@ -32,11 +35,14 @@ class Cost:
 
 @dataclass
 class Problem:
-    """Embeddings (B, A, h, w) on the unit sphere, their labels (B, h, w), filled statistics."""
+    """Embeddings (B, A, h, w), their labels (B, h, w), filled statistics.
+
+    SePiCo's embeddings are on the unit sphere, SDCA's features are not.
+    """
 
     embeddings: Tensor
     labels: Tensor
-    contrast: PixelContrast
+    contrast: PixelContrast | SemanticDistributions
 
     def part(self, cells: int) -> 'Problem':
         """The first rows of all images, ``cells`` cells at most."""
@@ -52,18 +58,37 @@ def make_problem(
     """Noise on a square feature map of ``size``, with labels in squares of 4 x 4 cells."""
     noise = torch.randn(batch, channels, size, size, device=device).relu()
     embeddings = F.normalize(noise, dim=1).requires_grad_()
-    squares = torch.randint(0, NUM_CLASSES + 1, (batch, -(-size // 4), -(-size // 4)))
-    squares[squares == NUM_CLASSES] = IGNORE
-    labels = squares.repeat_interleave(4, 1).repeat_interleave(4, 2)[:, :size, :size]
     contrast = PixelContrast(NUM_CLASSES, channels, variant).to(device)
     statistics = contrast.statistics[0]
-    statistics.mean.uniform_(0, 0.1)
-    statistics.variance.uniform_(0, 0.01)
-    statistics.count.fill_(100_000)
+    _fill(statistics)
     if variant == 'bank':
         statistics.bank.uniform_(0, 0.1)
         statistics.appended.fill_(statistics.bank.shape[1])
-    return Problem(embeddings, labels.contiguous().to(device), contrast)
+    return Problem(embeddings, _squares(batch, (size, size)).to(device), contrast)
+
+
+def make_semantic_problem(
+    size: tuple[int, int], batch: int = 2, channels: int = 2048, device: str = 'cpu'
+) -> Problem:
+    """Noise as a backbone's features, with labels in squares of 4 x 4 cells."""
+    features = torch.randn(batch, channels, *size, device=device).relu().requires_grad_()
+    distributions = SemanticDistributions(NUM_CLASSES, channels).to(device)
+    _fill(distributions.levels['feat'])
+    return Problem(features, _squares(batch, size).to(device), distributions)
+
+
+def _squares(batch: int, size: tuple[int, int]) -> Tensor:
+    height, width = size
+    squares = torch.randint(0, NUM_CLASSES + 1, (batch, -(-height // 4), -(-width // 4)))
+    squares[squares == NUM_CLASSES] = IGNORE
+    labels = squares.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    return labels[:, :height, :width].contiguous()
+
+
+def _fill(statistics: ClassStatistics) -> None:
+    statistics.mean.uniform_(0, 0.1)
+    statistics.variance.uniform_(0, 0.01)
+    statistics.count.fill_(100_000)
 
 
 def measure_contrast(
@@ -78,18 +103,37 @@ def measure_contrast(
     """
     problem = make_problem(variant, size, **options)
     less = problem.part(naive_cells)
-    runs = [partial(run_ours, problem), partial(run_naive, less)]
-    times: list[list[float]] = [[], []]
+    runs = partial(run_ours, problem), partial(run_naive, less)
+    return _in_turn(runs, (problem, less), repeats)
+
+
+def measure_semantic(
+    size: tuple[int, int], repeats: int, naive_cells: int, **options
+) -> tuple[Cost, Cost]:
+    """The same of SDCA's statistics and loss, for features (B, A, h, w) of ``size`` = (h, w).
+
+    Args:
+        options: of :func:`make_semantic_problem`.
+    """
+    problem = make_semantic_problem(size, **options)
+    less = problem.part(naive_cells)
+    runs = partial(run_semantic, problem), partial(run_naive_semantic, less)
+    return _in_turn(runs, (problem, less), repeats)
+
+
+def _in_turn(
+    runs: tuple[Callable[[], Tensor], ...], problems: tuple[Problem, ...], repeats: int
+) -> tuple[Cost, ...]:
+    times: list[list[float]] = [[] for _ in runs]
     for run in runs:
         run()
     for _ in range(repeats):
         for run, found in zip(runs, times, strict=True):
             found.append(seconds(run))
-    ours, naive = (
-        Cost(median(found), peak_bytes(run), p.labels.numel())
-        for run, found, p in zip(runs, times, (problem, less), strict=True)
+    return tuple(
+        Cost(median(found), peak_bytes(run), problem.labels.numel())
+        for run, found, problem in zip(runs, times, problems, strict=True)
     )
-    return ours, naive
 
 
 def run_ours(problem: Problem) -> Tensor:
@@ -104,9 +148,7 @@ def run_ours(problem: Problem) -> Tensor:
 def run_naive(problem: Problem) -> Tensor:
     """The same by :func:`naive_update` and :func:`naive_loss`."""
     problem.embeddings.grad = None
-    labels = problem.labels.flatten()
-    rows = problem.embeddings.permute(0, 2, 3, 1).flatten(0, 2)[labels != IGNORE]
-    labels = labels[labels != IGNORE]
+    rows, labels = _labelled(problem)
     contrast = problem.contrast
     naive_update(contrast.statistics[0], rows.detach(), labels)
     loss = naive_loss(contrast, rows, labels)
@@ -114,6 +156,40 @@ def run_naive(problem: Problem) -> Tensor:
     loss = loss + uniformity(problem.embeddings, problem.labels, mean, contrast.temperature)
     loss.backward()
     return loss.detach()
+
+
+def run_semantic(problem: Problem) -> Tensor:
+    """SDCA: take the features into the statistics, then their loss and its gradient; the loss."""
+    problem.embeddings.grad = None
+    maps = {'feat': problem.embeddings}
+    problem.contrast.update(maps, problem.labels)
+    loss = problem.contrast.loss(maps, problem.labels, SDCA_TEMPERATURE)['feat']
+    loss.backward()
+    return loss.detach()
+
+
+def run_naive_semantic(problem: Problem) -> Tensor:
+    """The same by :func:`naive_update` and by both terms of the bound, row by row."""
+    problem.embeddings.grad = None
+    rows, labels = _labelled(problem)
+    statistics = problem.contrast.levels['feat']
+    naive_update(statistics, rows.detach(), labels)
+    rows, mean, variance = (
+        F.normalize(x, dim=1) for x in (rows, statistics.mean, statistics.variance)
+    )
+    variance = variance / (2 * SDCA_TEMPERATURE**2)
+    logits = rows @ mean.T / SDCA_TEMPERATURE + rows.square() @ variance.T
+    own = (rows.square() * variance[labels]).sum(dim=1)
+    loss = F.cross_entropy(logits, labels) + own.mean()
+    loss.backward()
+    return loss.detach()
+
+
+def _labelled(problem: Problem) -> tuple[Tensor, Tensor]:
+    """Rows (N, A) of the labelled cells, and their labels (N,)."""
+    labels = problem.labels.flatten()
+    rows = problem.embeddings.permute(0, 2, 3, 1).flatten(0, 2)
+    return rows[labels != IGNORE], labels[labels != IGNORE]
 
 
 @torch.no_grad()

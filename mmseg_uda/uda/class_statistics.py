@@ -64,7 +64,9 @@ class ClassStatistics(nn.Module):
             some = count.clamp(min=1).unsqueeze(1)
             mean = total / some
 
-            centred = embeddings - mean.T @ members  # ignored pixels belong to no class
+            # Ignored pixels belong to no class: what becomes of them does not count.
+            own_mean = mean.T.expand(len(embeddings), -1, -1)
+            centred = torch.baddbmm(embeddings, own_mean, members, alpha=-1)
             squares = (members @ centred.square_().transpose(1, 2)).sum(dim=0)
             self._over_ranks(squares)
             self._merge(count, mean, squares / some)

@@ -8,7 +8,6 @@ than the embeddings times a small factor, and nothing waits for the device.
 """
 
 import math
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -44,9 +43,7 @@ def dist_loss(
     embeddings = embeddings.flatten(2)
     similarity = mean @ embeddings / temperature
     quadratic = (variance / (2 * temperature**2)) @ embeddings.square()
-    own = labels.flatten(1).unsqueeze(1)
-    own = similarity.gather(1, own.masked_fill(own == IGNORE, 0)).squeeze(1)
-    return _mean((similarity + quadratic).logsumexp(dim=1) - own, labels)
+    return _bound(similarity, quadratic, labels)
 
 
 def semantic_loss(
@@ -61,8 +58,13 @@ def semantic_loss(
         features: (B, A, h, w) of any length.
         mean, variance: (C, A).
     """
-    unit = partial(F.normalize, dim=1)
-    return dist_loss(unit(features), labels, unit(mean), unit(variance), temperature)
+    features = features.flatten(2)
+    # Products are divided by the length, and not the features: these are much larger.
+    length = features.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    mean, variance = F.normalize(mean, dim=1), F.normalize(variance, dim=1)
+    similarity = (mean / temperature) @ features / length
+    quadratic = (variance / (2 * temperature**2)) @ features.square() / length.square()
+    return _bound(similarity, quadratic, labels)
 
 
 def bank_loss(
@@ -114,6 +116,13 @@ def uniformity(embeddings: Tensor, labels: Tensor, mean: Tensor, temperature: fl
     logits = mean @ total / count.clamp(min=1) / temperature
     number = len(mean)
     return (count > 0) * F.log_softmax(logits, dim=0).sum() / (number * math.log(number))
+
+
+def _bound(similarity: Tensor, quadratic: Tensor, labels: Tensor) -> Tensor:
+    """The bound of :func:`dist_loss` from its terms (B, C, N), both divided by the temperature."""
+    own = labels.flatten(1).unsqueeze(1)
+    own = similarity.gather(1, own.masked_fill(own == IGNORE, 0)).squeeze(1)
+    return _mean((similarity + quadratic).logsumexp(dim=1) - own, labels)
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -5,7 +5,14 @@ import torch
 from mmengine.registry import init_default_scope
 
 from mmseg_uda.engine.benchmark import build_method, measure_step, random_batch
-from mmseg_uda.engine.benchmark_contrast import make_problem, run_naive, run_ours
+from mmseg_uda.engine.benchmark_contrast import (
+    make_problem,
+    make_semantic_problem,
+    run_naive,
+    run_naive_semantic,
+    run_ours,
+    run_semantic,
+)
 from mmseg_uda.engine.train import load_config
 from mmseg_uda.uda.pixel_contrast import VARIANTS
 from tools.benchmark import main
@@ -18,6 +25,17 @@ def test_ours_and_the_naive_formulation_agree(variant):
     ours.contrast.temperature = 0.5
     naive = copy.deepcopy(ours)
     torch.testing.assert_close(run_ours(ours), run_naive(naive), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(ours.embeddings.grad, naive.embeddings.grad, rtol=1e-4, atol=1e-7)
+    for name, value in ours.contrast.state_dict().items():
+        torch.testing.assert_close(value, naive.contrast.state_dict()[name], rtol=1e-5, atol=1e-7)
+
+
+def test_ours_and_the_naive_form_of_sdca_agree(monkeypatch):
+    monkeypatch.setattr('mmseg_uda.engine.benchmark_contrast.SDCA_TEMPERATURE', 0.5)
+    torch.manual_seed(0)
+    ours = make_semantic_problem((9, 12), channels=16)
+    naive = copy.deepcopy(ours)
+    torch.testing.assert_close(run_semantic(ours), run_naive_semantic(naive), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(ours.embeddings.grad, naive.embeddings.grad, rtol=1e-4, atol=1e-7)
     for name, value in ours.contrast.state_dict().items():
         torch.testing.assert_close(value, naive.contrast.state_dict()[name], rtol=1e-5, atol=1e-7)
@@ -40,3 +58,9 @@ def test_command(capsys):
         for variant in VARIANTS
         for name, cells in (('ours', '128'), ('naive', '64'))
     ]
+
+
+def test_command_of_the_distributions(capsys):
+    main(['distributions', '--size', '8', '8', '--channels', '4', '--repeats', '1'])
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split()[2:4] for line in lines] == [['ours', '128'], ['naive', '128']]

@@ -76,7 +76,7 @@ def described(text: str) -> np.ndarray:
     if constant := re.fullmatch(r'(\d+) times (\d+)', text):
         return np.full(int(constant[1]), int(constant[2]))
     text, _, zero = text.partition(', rows ')
-    text = re.sub(r'\|(.+)\|', r'abs(\1)', text)
+    text = re.sub(r'\|(.+)\|', r'abs(\1)', text).replace('dim=', 'axis=')
     value = evaluate(text.removesuffix('.reshape(-1)'))
     if zero:
         value = value.copy()
@@ -419,3 +419,13 @@ def allowed_error(case: Case, name: str) -> np.ndarray:
     relative = np.full_like(expected, number(rf'{what} rtol ([\d.e-]+)', words['later']))
     relative[0] = number(r'rtol ([\d.e-]+)', words['step1'])
     return relative * expected
+
+
+@family('sdca', 'discriminator')
+def patch_discriminator(case: Case) -> Results:
+    from mmseg_uda.models.discriminator import Discriminator
+
+    network = filled(Discriminator(case.params['num_classes']), case.params['seed'])
+    assert dict(layout(network)) == case.params['keys']
+    with torch.no_grad():
+        return {'logits': network(inputs(case)['x'])}

@@ -149,7 +149,9 @@ def test_domains_of_different_size_and_the_rare_class(data):
 
 
 def test_both_samplings_at_once_are_refused(data):
-    (data / 'sample_class_stats.json').write_text('[{"0": 9, "file": "labels/0_labelTrainIds.png"}]')
+    (data / 'sample_class_stats.json').write_text(
+        '[{"0": 9, "file": "labels/0_labelTrainIds.png"}]'
+    )
     options = dict(rare_class_sampling=dict(min_pixels=0), class_balanced_sampling={})
     with pytest.raises(UserError, match='choose one'):
         build(data, **options)

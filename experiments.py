@@ -1,8 +1,8 @@
 """The experiment table: what `python run_experiments.py --exp ID` runs.
 
 Ids: 0 the demo, 1-8 SePiCo, 10-19 DAFormer and its baselines, 20-24 HRDA, 25-29 and 36 MIC, 30-35
-and 39 CDDA, 37-38 AdvSeg and MinEnt, 70-79 further SePiCo (configs derived from 1-8), 100 + N the
-toy version of experiment N's method.
+and 39 CDDA, 37-38 AdvSeg and MinEnt, 40-47 SDCA, 70-79 further SePiCo (configs derived from 1-8),
+100 + N the toy version of experiment N's method.
 Published figures are mIoU in percent on the target's evaluation set, as the paper or its code base
 states them: 19 classes, 16 or 13 where the source is SYNTHIA. ``None``: no figure to compare with.
 """
@@ -62,6 +62,63 @@ def aligned(config: str, bank: str) -> tuple[Stage, ...]:
     train, test = trained(config)
     options = {'model.parts.cdda.bank': '{depth_distributions.bank}'}
     return distributions, replace(train, options=options), test
+
+
+def sdca(
+    source: str, adaptation: str, self_supervision: str, *, toy: bool = False
+) -> tuple[Stage, ...]:
+    """SDCA: source training, class distributions, adaptation, pseudo-labels, self-supervision.
+
+    Every stage hands on its last checkpoint; all that it kept are tested. In the toy world the last
+    alone is, and the self-supervised network goes on from the adapted one's weights: there are none
+    of ImageNet.
+    """
+    which = 'checkpoint' if toy else 'folder'
+    labels = {
+        'train_dataloader.dataset.source.data_prefix.seg_map_path': '{pseudo_labels.labels}',
+        **({'load_from': '{sdca.checkpoint}'} if toy else {}),
+    }
+    return (
+        Stage('source', source),
+        Stage('test_source', source, kind='test', options={'checkpoint': f'{{source.{which}}}'}),
+        Stage(
+            'distributions',
+            source,
+            kind='command',
+            call='mmseg_uda.engine.init_statistics:initialise_statistics',
+            options={'checkpoint': '{source.checkpoint}', 'folder': '{folder}'},
+            outputs={'features': '{folder}/feat_dist.pth', 'logits': '{folder}/out_dist.pth'},
+        ),
+        Stage(
+            'sdca',
+            adaptation,
+            options={
+                'load_from': '{source.checkpoint}',
+                'model.statistics': '{distributions.features}',
+            },
+        ),
+        Stage('test_sdca', adaptation, kind='test', options={'checkpoint': f'{{sdca.{which}}}'}),
+        Stage(
+            'pseudo_labels',
+            adaptation,
+            kind='command',
+            call='mmseg_uda.engine.pseudo_labelling:generate_pseudo_labels',
+            options={'checkpoint': '{sdca.checkpoint}', 'folder': '{folder}'},
+            outputs={
+                'labels': '{folder}/soft_labels',
+                'thresholds': '{folder}/thres_const.npy',
+            },
+        ),
+        Stage('ssl', self_supervision, options=labels),
+        Stage(
+            'test_ssl', self_supervision, kind='test', options={'checkpoint': f'{{ssl.{which}}}'}
+        ),
+    )
+
+
+def sdca_of(setting: str) -> tuple[Stage, ...]:
+    """The stages with the configs ``configs/sdca/*_<setting>.py``."""
+    return sdca(*(f'configs/sdca/{stage}_{setting}.py' for stage in ('src', 'sdca', 'ssl')))
 
 
 def of_config(config: str, name: str) -> Experiment:
@@ -366,6 +423,45 @@ TABLE = (
         aligned('configs/cdda/cdda_sepico_dist_mitb5_gta2cs.py', 'preprocessed/gta_sepico'),
         note='CDDA(SePiCo DistCL), MiT-B5, GTA -> Cityscapes; a combination not published',
     ),
+    # SDCA (Li et al., 2021); its batches are those of four GPUs together
+    Experiment(
+        40,
+        'sdca_r101_gta2cs',
+        sdca_of('r101_gta2cs'),
+        published=52.9,
+        note='SDCA, ResNet-101, GTA -> Cityscapes',
+    ),
+    Experiment(
+        41,
+        'sdca_r101_synthia2cs',
+        sdca_of('r101_synthia2cs'),
+        published=50.2,
+        note='SDCA, ResNet-101, SYNTHIA -> Cityscapes, 16 classes',
+    ),
+    Experiment(
+        42,
+        'sdca_vgg16_gta2cs',
+        sdca_of('vgg16_gta2cs'),
+        published=47.3,
+        note='SDCA, VGG-16, GTA -> Cityscapes',
+    ),
+    Experiment(
+        43,
+        'sdca_vgg16_synthia2cs',
+        sdca_of('vgg16_synthia2cs'),
+        published=43.5,
+        note='SDCA, VGG-16, SYNTHIA -> Cityscapes, 16 classes',
+    ),
+    *(
+        Experiment(
+            number,
+            f'sdca_r101_cs2{city.lower()}',
+            sdca_of(f'r101_cs2{city.lower()}'),
+            metric='mIoU13',
+            note=f'SDCA, ResNet-101, Cityscapes -> {city} (Cross-City)',
+        )
+        for number, city in enumerate(('Rio', 'Rome', 'Taipei', 'Tokyo'), 44)
+    ),
     # SePiCo's other published rows, for which no config is published: theirs is derived
     Experiment(
         70,
@@ -522,6 +618,20 @@ TABLE = (
         'toy_min_entropy',
         (*TOY_DATA, *trained('configs/toy/min_entropy_mitb0_toy_game2city.py')),
         note='MinEnt, game -> city',
+    ),
+    Experiment(
+        140,
+        'toy_sdca',
+        (
+            *TOY_DATA,
+            *sdca(
+                'configs/toy/sdca_src_r18_toy_game2city.py',
+                'configs/toy/sdca_r18_toy_game2city.py',
+                'configs/toy/sdca_ssl_r18_toy_game2city.py',
+                toy=True,
+            ),
+        ),
+        note='SDCA, game -> city, with a ResNet-18 of half the width',
     ),
 )
 

@@ -42,6 +42,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         '--dry-run', action='store_true', help='show stages, files and what is done; run nothing'
     )
     parser.add_argument('--tensorboard', action='store_true', help='write TensorBoard scalars')
+    parser.add_argument(
+        '--select-best',
+        action='store_true',
+        help='hand on the checkpoint that scores best on the target validation labels, where a '
+        'stage tests all of them, instead of the last one',
+    )
     arguments = parser.parse_args(argv)
     if arguments.gpus < 1:
         parser.error(f'--gpus {arguments.gpus}: at least one process is needed')
@@ -94,7 +100,10 @@ def results(plan: Plan) -> str:
     lines = [f'{"":{width}}  ' + '  '.join(f'{metric:>6}' for metric in metrics)]
     for name, found in scores.items():
         cells = (_percent(found.get(metric)) for metric in metrics)
+        best = found.get('best', {}).get('mIoU')
         lines.append(f'{name:{width}}  ' + '  '.join(cells))
+        if best is not None:
+            lines[-1] += f'  (best checkpoint by target labels: {best:.2f} mIoU)'
     if experiment.published is not None:
         cells = (
             _percent(experiment.published if metric == experiment.metric else None)
@@ -117,6 +126,8 @@ def main(argv: list[str] | None = None) -> int | None:
         experiment = of_config(arguments.config, Path(arguments.config).stem)
     else:
         experiment = find(arguments.exp)
+    if arguments.select_best:
+        experiment = experiment.handing_on_the_best()
     _, processes = torchrun_world() or (0, arguments.gpus)
     plan = Plan(
         experiment,

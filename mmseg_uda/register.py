@@ -16,6 +16,7 @@ with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
 
 for _room in (
     'datasets.dark_zurich',
+    'datasets.fixed_size',
     'datasets.segmentation',
     'datasets.source_target',
     'datasets.transforms',

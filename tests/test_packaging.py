@@ -115,6 +115,7 @@ def test_every_direct_import_is_required():
         'mmcv': 'onedl-mmcv',
         'mmengine': 'onedl-mmengine',
         'mmseg': 'onedl-mmsegmentation',
+        'sklearn': 'scikit-learn',
     }
     project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
     extras = project['optional-dependencies'].values()

@@ -2,8 +2,8 @@
 
     python tools/make_toy_world.py data/toy --nproc 2
 
-makes data/toy/{gta,synthia,cityscapes,dark_zurich}, which the conversion scripts and the dataset
-classes read like the real ones. A broken-off run goes on where it stopped.
+makes data/toy/{gta,synthia,cityscapes,dark_zurich,crosscity}, which the conversion scripts and the
+dataset classes read like the real ones. A broken-off run goes on where it stopped.
 """
 
 import argparse
@@ -17,7 +17,7 @@ if __package__ in (None, ''):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
-    looks = ('game', 'sim', 'city', 'night')
+    looks = ('game', 'sim', 'city', 'night', 'rio')
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -2,9 +2,11 @@
 """Evaluate a checkpoint, show its predictions, or write them for a test server."""
 
 import argparse
+import copy
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +35,24 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='config that the checkpoint was trained with: ours, or the .json that came with a '
         'published checkpoint of DAFormer, HRDA or SePiCo',
     )
-    parser.add_argument('checkpoint', help='.pth file')
+    parser.add_argument(
+        'checkpoint',
+        help='.pth file; with --eval also a folder: all its checkpoints are tested, the best is '
+        'copied to model_best.pth',
+    )
     parser.add_argument(
         '--eval', nargs='+', choices=['mIoU'], help='score the test set of the config'
     )
+    parser.add_argument(
+        '--scales',
+        nargs='+',
+        type=float,
+        default=[1.0],
+        metavar='FACTOR',
+        help="average the class probabilities over the network's input resized by these factors, "
+        'e.g. 0.7 1.0 1.3',
+    )
+    parser.add_argument('--flip', action='store_true', help='and over the mirrored image')
     parser.add_argument('--show-dir', metavar='DIR', help='write a picture of each prediction')
     parser.add_argument(
         '--opacity',
@@ -94,7 +110,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--aug-test',
         action='store_true',
-        help='mean of the class probabilities at scales 0.5, 0.75, ..., 1.75, plain and flipped',
+        help='average the class probabilities over the image file resized by 0.5, 0.75, ..., 1.75 '
+        'and flips: the test-time augmentation of mmseg 0.x',
     )
     parser.add_argument(
         '--cfg-options',
@@ -110,12 +127,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error('nothing to do: add --eval mIoU, --show-dir DIR or --format-only')
     if args.eval and args.format_only:
         parser.error('--eval needs labels and --format-only is for sets without: choose one')
+    if min(args.scales) <= 0:
+        parser.error(f'--scales {min(args.scales)}: a factor is above 0')
     if not 0 <= args.opacity <= 1:
         parser.error(f'--opacity is {args.opacity}, it must be in 0..1')
     if args.hrda_out == 'ATT' and (not args.show_dir or args.eval or args.format_only):
         parser.error('--hrda-out ATT is a picture: it goes with --show-dir alone')
-    if args.hrda_out == 'ATT' and args.aug_test:
-        parser.error('--hrda-out ATT shows one view of an image: leave out --aug-test')
+    views = args.flip or args.scales != [1.0]
+    if args.hrda_out == 'ATT' and (args.aug_test or views):
+        parser.error('--hrda-out ATT shows one view of an image: leave out the other views')
+    if args.aug_test and views:
+        parser.error('--aug-test has its own scales and flips: leave out --scales and --flip')
     args.eval_options = export_options(parser, args)
     args.cfg_options = parse_overrides(args.cfg_options)
     return args
@@ -157,36 +179,65 @@ def main(argv: list[str] | None = None) -> None:
         test_modes.set_hrda_output(config, args.hrda_out)
     started_ranks = start_ranks(args.launcher)
     set_multi_processing(**config.get('env_cfg', {}).get('mp_cfg', {}))
-    segmentor = build_segmentor(config, args.checkpoint, args.network, get_device())
-    if args.aug_test:
-        data = config.test_dataloader.dataset
-        data.pipeline = test_modes.augmented_pipeline(
-            data.pipeline, labels=bool(args.eval), size_divisor=segmentor.size_divisor
-        )
-    loader = build_test_loader(config, labels=bool(args.eval))
-    classes = loader.dataset.metainfo['classes']
-    if segmentor.num_classes != len(classes):
-        raise UserError(
-            f'config {args.config}: the network has {segmentor.num_classes} classes, '
-            f'the test set {len(classes)}'
-        )
-    if args.hrda_out == 'ATT':
-        show_attention(args, segmentor, loader)
-    else:
+
+    def test(args: argparse.Namespace) -> Any:
+        segmentor = build_segmentor(config, args.checkpoint, args.network, get_device())
+        loader_config = copy.deepcopy(config)
+        if args.aug_test:
+            data = loader_config.test_dataloader.dataset
+            data.pipeline = test_modes.augmented_pipeline(
+                data.pipeline, labels=bool(args.eval), size_divisor=segmentor.size_divisor
+            )
+        loader = build_test_loader(loader_config, labels=bool(args.eval))
+        classes = loader.dataset.metainfo['classes']
+        if segmentor.num_classes != len(classes):
+            raise UserError(
+                f'config {args.config}: the network has {segmentor.num_classes} classes, '
+                f'the test set {len(classes)}'
+            )
+        if args.hrda_out == 'ATT':
+            return show_attention(args, segmentor, loader)
         segmentor = test_modes.AugmentedSegmentor(segmentor) if args.aug_test else segmentor
-        run(args, config, segmentor, loader)
+        return run(args, config, segmentor, loader)
+
+    if Path(args.checkpoint).is_dir():
+        test_folder(args, test)
+    else:
+        test(args)
     if started_ranks:
         import torch.distributed
 
         torch.distributed.destroy_process_group()
 
 
-def run(args: argparse.Namespace, config: 'Config', segmentor: Any, loader: 'DataLoader') -> None:
-    """One pass over the test set, feeding whatever was asked for."""
+def test_folder(args: argparse.Namespace, test: Callable[[argparse.Namespace], Any]) -> None:
+    """Test every checkpoint of a folder, each into a folder of its own; write them up together."""
+    from mmengine.dist import is_main_process
+
+    from mmseg_uda.evaluation.folder import BEST, RESULTS, checkpoints_below, save_results
+
+    if not args.eval:
+        raise UserError(f'{args.checkpoint} is a folder: it can only be tested with --eval mIoU')
+    folder = Path(args.checkpoint)
+    checkpoints = checkpoints_below(folder)
+    work_dir = Path(args.work_dir or folder.parent / f'test-{folder.name}-{args.network}')
+    metrics = []
+    for path in checkpoints.values():
+        pictures = args.show_dir and str(Path(args.show_dir, path.stem))
+        its_own = dict(checkpoint=path, work_dir=str(work_dir / path.stem), show_dir=pictures)
+        metrics.append(test(argparse.Namespace(**vars(args) | its_own)))
+    if is_main_process():
+        classes = metrics[0].dataset_meta['classes']
+        save_results(work_dir, checkpoints, [metric.scores for metric in metrics], classes)
+        print(f'all scores: {work_dir / RESULTS}, best: {work_dir / BEST}')
+
+
+def run(args: argparse.Namespace, config: 'Config', segmentor: Any, loader: 'DataLoader') -> Any:
+    """One pass over the test set, feeding whatever was asked for; returns the metric if any."""
     from mmengine.dist import is_main_process
 
     from mmseg_uda.evaluation import export
-    from mmseg_uda.evaluation.inference import predict, train_ids
+    from mmseg_uda.evaluation.inference import Views, predict, train_ids
 
     metainfo = loader.dataset.metainfo
     evaluator = build_evaluator(args, config, metainfo) if args.eval else None
@@ -194,7 +245,7 @@ def run(args: argparse.Namespace, config: 'Config', segmentor: Any, loader: 'Dat
     names = dict(zip(paths, export.output_names(paths), strict=True))
     pictures, labels = args.show_dir, args.eval_options.get('imgfile_prefix')
     with export.BackgroundWriter() as writer:
-        for samples in predict(segmentor, loader):
+        for samples in predict(segmentor, loader, Views(tuple(args.scales), args.flip)):
             if evaluator is not None:
                 evaluator.process(data_samples=samples)
             for sample in samples if pictures or labels else ():
@@ -215,6 +266,7 @@ def run(args: argparse.Namespace, config: 'Config', segmentor: Any, loader: 'Dat
             print(f'pictures: {pictures}')
         if labels:
             print(f'labels:   {labels}')
+    return evaluator and evaluator.metrics[0]
 
 
 def show_attention(args: argparse.Namespace, segmentor: Any, loader: 'DataLoader') -> None:
@@ -263,6 +315,8 @@ def build_evaluator(args: argparse.Namespace, config: 'Config', metainfo: dict) 
             metric.meta = dict(
                 checkpoint=str(checkpoint.resolve()),
                 network=args.network,
+                scales=args.scales,
+                flip=args.flip,
                 config=str(Path(args.config).resolve()),
                 test_set=args.test_set,
                 inference_mode=args.inference_mode,

@@ -41,7 +41,7 @@ def convert_label_images(
     out_dir: str | None = None,
     nproc: int = 4,
 ) -> None:
-    """Convert the label images of GTA, SYNTHIA or Mapillary and write the statistics.
+    """Convert the label images of GTA, SYNTHIA, Mapillary or a city and write the statistics.
 
     Args:
         root: folder of the data set; paths in the statistics start with it as it is given.
@@ -58,19 +58,20 @@ def convert_label_images(
     folder = os.path.join(root, label_dir)
     names = [
         name
-        for name in _files_below(folder, '.png')
+        for name in _files_below(folder, dataset.label_suffix)
         if not name.endswith(CONVERTED) and (not dataset.numbered or name[-5].isdigit())
     ]
     if not names:
         raise UserError(
             f'no label files in {folder}: expected {dataset.image_dir}/*{dataset.image_suffix} and '
-            f'{label_dir}/*.png below {root}'
+            f'{label_dir}/*{dataset.label_suffix} below {root}'
         )
     image_folder = os.path.join(root, dataset.image_dir)
     images = None
     if os.path.isdir(image_folder):
-        stems = [name.removesuffix('.png') for name in names]
-        _check_pairs(image_folder, dataset.image_suffix, folder, '.png', stems)
+        suffix = dataset.label_suffix
+        stems = [name.removesuffix(suffix) for name in names]
+        _check_pairs(image_folder, dataset.image_suffix, folder, suffix, stems)
         images = [os.path.join(image_folder, stem + dataset.image_suffix) for stem in stems]
     else:
         print(

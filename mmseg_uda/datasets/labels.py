@@ -59,6 +59,9 @@ THING_CLASSES = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
 SYNTHIA_16 = [train_id for train_id in range(19) if train_id not in (9, 14, 16)]
 SYNTHIA_13 = [train_id for train_id in SYNTHIA_16 if train_id not in (3, 4, 5)]
 
+#: The classes of the Cross-City data set.
+CROSS_CITY_13 = [0, 1, 2, 6, 7, 8, 10, 11, 12, 13, 15, 17, 18]
+
 _NAMES_BY_ID = (
     'unlabeled',
     'ego vehicle',

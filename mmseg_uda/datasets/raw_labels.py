@@ -23,10 +23,11 @@ class LabelImages:
 
     Args:
         label_dir, image_dir: folders below the root.
-        image_suffix: ending of the image that belongs to ``<stem>.png``.
+        image_suffix: ending of the image that belongs to ``<stem><label_suffix>``.
         table: raw id -> train id; an id without an entry is an error.
         red_channel: the id is the red channel of a 16-bit colour PNG, else the value (or palette
             index) of an 8-bit PNG.
+        label_suffix: ending of a label file, with the dot.
         numbered: only files whose stem ends in a digit are labels.
         count_last_id: of several ids that make up a class, the statistics count the last one that
             has pixels. The published statistics of Mapillary do so.
@@ -37,6 +38,7 @@ class LabelImages:
     image_suffix: str
     table: dict[int, int]
     red_channel: bool = False
+    label_suffix: str = '.png'
     numbered: bool = True
     count_last_id: bool = False
 
@@ -45,6 +47,15 @@ GTA = LabelImages('labels', 'images', '.png', labels.GTA_TO_TRAIN)
 SYNTHIA = LabelImages('GT/LABELS', 'RGB', '.png', labels.SYNTHIA_TO_TRAIN, red_channel=True)
 MAPILLARY = LabelImages(
     'labels', 'images', '.jpg', labels.MAPILLARY_TO_TRAIN, numbered=False, count_last_id=True
+)
+# One city of it; the labels are of the test images alone.
+CROSS_CITY = LabelImages(
+    'Labels/Test',
+    'Images/Test',
+    '.jpg',
+    labels.GTA_TO_TRAIN,
+    label_suffix='_eval.png',
+    numbered=False,
 )
 
 

@@ -11,12 +11,14 @@ from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
 from mmseg_uda.datasets.depth import depth_name
+from mmseg_uda.datasets.labels import CLASSES, PALETTE
 from mmseg_uda.errors import UserError
 
 _CONVERTERS = {
     'GTADataset': 'gta',
     'SYNTHIADataset': 'synthia',
     'CityscapesDataset': 'cityscapes',
+    'CrossCityDataset': 'crosscity',
 }
 
 
@@ -55,6 +57,41 @@ class BDD100KNightDataset(BDD100KDataset):
 
     def __init__(self, img_suffix='.jpg', seg_map_suffix='_train_id.png', **kwargs) -> None:
         super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
+
+
+@DATASETS.register_module()
+class CrossCityDataset(CityscapesDataset):
+    """Cross-City (Chen et al., ICCV 2017), one city: ``*.jpg`` with ``*_eval_labelTrainIds.png``.
+
+    Its labels know 13 of the 19 classes, ``mmseg_uda.datasets.labels.CROSS_CITY_13``.
+    """
+
+    def __init__(
+        self, img_suffix='.jpg', seg_map_suffix='_eval_labelTrainIds.png', **kwargs
+    ) -> None:
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
+
+
+@DATASETS.register_module()
+class PseudoLabelDataset(BaseSegDataset):
+    """Images with labels that a network made (see ``mmseg_uda.engine.pseudo_labelling``).
+
+    The label of ``<name>.<suffix>`` is ``<name>.png``; its values count the classes of
+    ``metainfo``, some or all of the 19, and are not mapped any more.
+    """
+
+    def __init__(
+        self, img_suffix='_leftImg8bit.png', metainfo: dict | None = None, **kwargs
+    ) -> None:
+        classes = list((metainfo or {}).get('classes', CLASSES))
+        palette = [PALETTE[CLASSES.index(name)] for name in classes]
+        super().__init__(
+            img_suffix=img_suffix,
+            seg_map_suffix=f'{img_suffix.rpartition(".")[0]}.png',
+            metainfo=dict(classes=classes, palette=palette),
+            reduce_zero_label=False,
+            **kwargs,
+        )
 
 
 def build_dataset(cfg: dict) -> BaseSegDataset:

@@ -9,6 +9,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Dataset, Sampler, default_collate
 
+from mmseg_uda.datasets.class_balanced_sampling import ClassBalancedSampling
 from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.datasets.rare_class_sampling import RareClassSampling
 from mmseg_uda.datasets.segmentation import build_dataset, sample_info
@@ -31,15 +32,16 @@ class SourceTargetDataset(Dataset):
         target: the same for the target; its labels are loaded only if its ``data_prefix`` has a
             ``seg_map_path``. None: no target.
         rare_class_sampling: arguments of :class:`RareClassSampling`, ``data_root`` being the
-            source's by default. None: source images are drawn uniformly, as target images always
-            are.
+            source's by default.
+        class_balanced_sampling: the same for :class:`ClassBalancedSampling`. With neither, source
+            images are drawn uniformly, as target images always are.
         seed: first part of the key of all draws.
         source_depth: load the source's depth maps too, if it has a ``depth_dir``. Training uses the
             target's alone.
 
     Raises:
-        UserError: data not found, see ``check_dataset`` and :class:`RareClassSampling`; when a
-            sample is loaded: a damaged file, or a label value that is no class.
+        UserError: data not found, see ``check_dataset`` and the samplings; both samplings at once;
+            when a sample is loaded: a damaged file, or a label value that is no class.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class SourceTargetDataset(Dataset):
         source: dict,
         target: dict | None = None,
         rare_class_sampling: dict | None = None,
+        class_balanced_sampling: dict | None = None,
         seed: int = 0,
         source_depth: bool = False,
     ) -> None:
@@ -63,9 +66,19 @@ class SourceTargetDataset(Dataset):
         if rare_class_sampling is not None:
             arguments = {'data_root': self.source.data_root, **rare_class_sampling}
             self.rare_class_sampling = RareClassSampling(**arguments)
-            self.rare_class_sampling.find_files(
-                [self.source.get_data_info(i)['seg_map_path'] for i in range(len(self.source))]
+            self.rare_class_sampling.find_files([info['seg_map_path'] for info in self._infos()])
+        self.class_balanced_sampling = None
+        if class_balanced_sampling is not None:
+            if rare_class_sampling is not None:
+                raise UserError('rare_class_sampling and class_balanced_sampling: choose one')
+            arguments = {'data_root': self.source.data_root, **class_balanced_sampling}
+            self.class_balanced_sampling = ClassBalancedSampling(**arguments)
+            self.class_balanced_sampling.find_files(
+                self._infos(), self.num_classes, self.source.label_map
             )
+
+    def _infos(self) -> list[dict]:
+        return [self.source.get_data_info(index) for index in range(len(self.source))]
 
     def __len__(self) -> int:
         """Number of pairs. Positions may lie beyond it."""
@@ -78,7 +91,7 @@ class SourceTargetDataset(Dataset):
         """
         sample = {}
         with counter_random(self.seed, position, _SOURCE):
-            sample['source'] = self._draw_source()
+            sample['source'] = self._draw_source(position)
         if self.target is not None:
             with counter_random(self.seed, position, _TARGET):
                 index = np.random.randint(len(self.target))
@@ -86,7 +99,10 @@ class SourceTargetDataset(Dataset):
         sample['position'] = position
         return sample
 
-    def _draw_source(self) -> dict:
+    def _draw_source(self, position: int) -> dict:
+        if self.class_balanced_sampling is not None:
+            index = self.class_balanced_sampling.draw(self.seed, position)
+            return self._load(self.source, index)
         if self.rare_class_sampling is None:
             return self._load(self.source, np.random.randint(len(self.source)))
         train_id, index = self.rare_class_sampling.draw()

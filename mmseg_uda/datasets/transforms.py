@@ -112,14 +112,14 @@ class LabelFirstCrop(BaseTransform):
     def transform(self, results: dict) -> dict:
         results['seg_fields'] = []
         if 'seg_map_path' in results:
-            native = self._read_label(results)
+            native = read_label(self.load_label, results)
             label = self._resize(native, cv2.INTER_NEAREST)
             y1, y2, x1, x2 = results.get('crop_box') or self._choose_box(
                 label, results.get('rare_class')
             )
             results['gt_seg_map'] = label[y1:y2, x1:x2]
             image = read_image(results['img_path'])
-            _check_same_size(results, image, native)
+            check_same_size(results, image, native)
             native_hw = image.shape[:2]
             image = self._resize(image, cv2.INTER_LINEAR)
         else:
@@ -141,16 +141,6 @@ class LabelFirstCrop(BaseTransform):
             results['depth'] = depth[y1:y2, x1:x2]
             results['seg_fields'].append('depth')
         return results
-
-    def _read_label(self, results: dict) -> np.ndarray:
-        path = results['seg_map_path']
-        try:
-            label = self.load_label(results)['gt_seg_map']
-        except (OSError, SyntaxError) as error:  # what Pillow raises for a damaged file
-            raise UserError(f'{path}: not a readable label ({error}), make it again') from error
-        if label.ndim != 2:
-            raise UserError(f'{path}: a label has one channel, this has shape {label.shape}')
-        return label
 
     def _choose_box(self, label: np.ndarray, rare_class: tuple[int, float] | None) -> Box:
         crop_size = self.crop_size or label.shape
@@ -228,7 +218,24 @@ def _class_counts(label: np.ndarray, box: Box) -> np.ndarray:
     return cv2.calcHist([crop], [0], None, [256], [0, 256]).ravel()[:IGNORE]
 
 
-def _check_same_size(results: dict, image: np.ndarray, label: np.ndarray) -> None:
+def read_label(load: LoadAnnotations, results: dict) -> np.ndarray:
+    """The label of a sample, uint8 (H, W) train ids.
+
+    Raises:
+        UserError: the file is damaged or no label.
+    """
+    path = results['seg_map_path']
+    try:
+        label = load(results)['gt_seg_map']
+    except (OSError, SyntaxError) as error:  # what Pillow raises for a damaged file
+        raise UserError(f'{path}: not a readable label ({error}), make it again') from error
+    if label.ndim != 2:
+        raise UserError(f'{path}: a label has one channel, this has shape {label.shape}')
+    return label
+
+
+def check_same_size(results: dict, image: np.ndarray, label: np.ndarray) -> None:
+    """Raise a :class:`UserError` if an image and its label differ in size."""
     if image.shape[:2] != label.shape:
         sizes = [f'{array.shape[1]}x{array.shape[0]}' for array in (image, label)]
         raise UserError(

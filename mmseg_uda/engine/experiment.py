@@ -4,7 +4,7 @@ Imports nothing heavy: the front door lists and plans without torch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,13 @@ class Stage:
     Kinds, what they need and the outputs that later stages can refer to:
 
     - ``train``: a config; ``options`` are dotted config keys and their values. Output
-      ``checkpoint``, the last iteration's.
+      ``checkpoint``, the last iteration's, and ``folder``, where all are.
     - ``test``: a config; ``options`` are ``checkpoint`` and further options of ``tools/test.py``
-      (``{'network': 'teacher'}`` is ``--network teacher``). Output ``scores``, the JSON file.
+      (``{'network': 'teacher'}`` is ``--network teacher``). Output ``scores``, the JSON file; if
+      ``checkpoint`` is a training's folder also ``best``, the best one's copy.
     - ``command``: ``call`` names a Python function as ``module:function``; ``options`` are its
-      keyword arguments. It must be safe to repeat after it broke off. Outputs as declared.
+      keyword arguments, with a config also ``config``, the file, and ``cfg_options``. It must be
+      safe to repeat after it broke off. Outputs as declared.
 
     ``{stage.output}`` in an option stands for the path of an earlier stage's output, ``{folder}``
     in options and outputs for the stage's own folder.
@@ -55,6 +57,29 @@ class Experiment:
     published: float | None = None
     metric: str = 'mIoU'
     note: str = ''
+
+    def handing_on_the_best(self) -> 'Experiment':
+        """This experiment, with stages that read the best checkpoint of a training, not the last.
+
+        Raises:
+            UserError: none of its stages tests all checkpoints of a training that a later one uses.
+        """
+        best = {
+            tested.replace('.folder}', '.checkpoint}'): f'{{{stage.name}.best}}'
+            for stage in self.stages
+            if stage.kind == 'test' and (tested := stage.options['checkpoint']).endswith('.folder}')
+        }
+        stages = tuple(
+            replace(stage, options={k: _in(best, v) for k, v in stage.options.items()})
+            for stage in self.stages
+        )
+        if stages == self.stages:
+            raise UserError(f'{self.name} has no stage that could read the best checkpoint')
+        return replace(self, stages=stages)
+
+
+def _in(table: Mapping[str, str], value: Any) -> Any:
+    return table.get(value, value) if isinstance(value, str) else value
 
 
 def read_config(path: str, overrides: Mapping[str, Any]) -> Any:

@@ -135,7 +135,10 @@ class Plan:
         """What makes the stage's result, with references left open: a work dir may be moved."""
         settings: dict[str, Any] = {'kind': stage.kind}
         if stage.kind == 'command':
-            return settings | {'call': stage.call, 'options': dict(stage.options)}
+            settings |= {'call': stage.call, 'options': dict(stage.options)}
+            if stage.config:
+                settings['config'] = read_config(stage.config, self.overrides).to_dict()
+            return settings
         overrides = (dict(stage.options) if stage.kind == 'train' else {}) | self.overrides
         settings['config'] = read_config(stage.config, overrides).to_dict()
         if stage.kind == 'train':
@@ -161,14 +164,16 @@ class Plan:
     def _outputs(self, stage: Stage) -> dict[str, Path]:
         folder = self.folder(stage)
         if stage.kind == 'test':
-            return {'scores': folder / 'scores.json'}
+            scores = {'scores': folder / 'scores.json'}
+            whole_folder = str(stage.options['checkpoint']).endswith('.folder}')
+            return scores | ({'best': folder / 'model_best.pth'} if whole_folder else {})
         if stage.kind == 'command':
             return {n: Path(p.replace('{folder}', str(folder))) for n, p in stage.outputs.items()}
         config = read_config(stage.config, dict(stage.options) | self.overrides)
         iterations = config.get('train_cfg', {}).get('max_iters')
         if not isinstance(iterations, int):
             raise UserError(f'config {stage.config} has no train_cfg.max_iters')
-        return {'checkpoint': folder / f'iter_{iterations}.pth'}
+        return {'checkpoint': folder / f'iter_{iterations}.pth', 'folder': folder}
 
     def resolve(self, stage: Stage, value: Any) -> Any:
         """``value`` with its references replaced, strings deep inside included."""

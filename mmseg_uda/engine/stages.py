@@ -136,6 +136,9 @@ class StageRunner:
         options = self.plan.resolve(stage, dict(stage.options))
         if stage.kind == 'command':
             call = stage.call
+            if stage.config:
+                config = dict(config=str(locate(stage.config)), cfg_options=self.plan.overrides)
+                options = config | options
         else:
             call = 'tools.test:main'
             argv = [str(locate(stage.config)), str(options.pop('checkpoint')), '--eval', 'mIoU']

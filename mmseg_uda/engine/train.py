@@ -12,13 +12,14 @@ from mmengine.config import Config
 
 from mmseg_uda.engine.checkpoint import checkpoints
 from mmseg_uda.engine.experiment import read_config
+from mmseg_uda.engine.launch import torchrun_world
 from mmseg_uda.engine.legacy_config import from_legacy, is_legacy
 from mmseg_uda.engine.runner import UDARunner
 from mmseg_uda.errors import BUILD_ERRORS, UserError
 
 # Top-level keys of a config that are read besides the runner's own arguments.
 OPTIONS = (
-    *('custom_imports', 'runner_type', 'channels_last', 'compile', 'sync_bn'),
+    *('custom_imports', 'runner_type', 'channels_last', 'compile', 'sync_bn', 'total_batch_size'),
     *('activation_checkpointing', 'efficient_conv_bn_eval'),  # mmengine's
     'training_crop',  # of configs of mmseg 0.x, for tests on windows
 )
@@ -67,12 +68,15 @@ def load_config(
     for key in cfg_options or {}:
         _check_key(config, key, path)
     config.merge_from_dict(cfg_options or {})
+    if 'total_batch_size' in config and 'train_dataloader.batch_size' in (cfg_options or {}):
+        raise UserError(f'config {path}: set total_batch_size, the images of all processes')
 
     randomness = config.setdefault('randomness', {})
     randomness['seed'] = randomness.get('seed') or 0 if seed is None else seed
     if randomness['seed'] < 0:
         raise UserError(f'seed {randomness["seed"]}: a seed is 0 or more')
     if 'train_dataloader' in config:
+        _share_batch(config, path)
         try:
             config.model.seed = config.train_dataloader.dataset.seed = randomness['seed']
             config.train_dataloader.sampler.batch_size = config.train_dataloader.batch_size
@@ -134,6 +138,18 @@ def build_runner(config: Config) -> UDARunner:
         reason = str(reason).split(' More details')[0]  # mmengine's lecture on registries
         raise UserError(f'config {config.filename} cannot be built: {reason}') from error
     return runner
+
+
+def _share_batch(config: Config, path: Path) -> None:
+    """Give each process its part of ``total_batch_size``, the images of a step, if that is set."""
+    if (total := config.get('total_batch_size')) is None:
+        return
+    processes = (torchrun_world() or (0, 1))[1]
+    if total % processes:
+        raise UserError(
+            f'config {path}: total_batch_size {total} cannot be shared by {processes} processes'
+        )
+    config.train_dataloader.batch_size = total // processes
 
 
 def _read_test_set(path: str) -> dict:

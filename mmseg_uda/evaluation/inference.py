@@ -2,6 +2,8 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -13,9 +15,11 @@ from mmengine.dataset import Compose
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from mmengine.structures import PixelData
 from mmseg.models import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -86,9 +90,27 @@ def build_test_loader(config: Config, labels: bool) -> DataLoader:
         raise UserError(f'config {config.filename}: test_dataloader: {error}') from error
 
 
-def predict(segmentor: BaseSegmentor, loader: DataLoader) -> Iterator[list[SegDataSample]]:
+@dataclass(frozen=True)
+class Views:
+    """In which views an image is tested; the class probabilities are averaged over all.
+
+    Attributes:
+        scales: factors of the size of the network's input.
+        flip: each scale also mirrored.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+
+
+def predict(
+    segmentor: BaseSegmentor, loader: DataLoader, views: Views = Views()
+) -> Iterator[list[SegDataSample]]:
     """Predictions batch by batch, with a progress bar (images a second, time left)."""
-    return _over(loader, segmentor.test_step)
+    plain = views == Views()
+    return _over(
+        loader, segmentor.test_step if plain else partial(_predict_views, segmentor, views)
+    )
 
 
 def attention_maps(
@@ -126,6 +148,34 @@ def _over(loader: DataLoader, compute: Callable[[dict], list]) -> Iterator[list]
         except UserError as error:  # from a worker process it comes with the worker's traceback
             message = str(error).strip().split('\n')[-1]
             raise UserError(message.split('UserError: ')[-1]) from error
+
+
+def _predict_views(segmentor: BaseSegmentor, views: Views, batch: dict) -> list[SegDataSample]:
+    data = segmentor.data_preprocessor(batch, False)
+    for image, sample in zip(data['inputs'], data['data_samples'], strict=True):
+        mean = mean_probabilities(segmentor, image[None], sample.ori_shape, views)
+        sample.pred_sem_seg = PixelData(data=mean.argmax(1))
+    return data['data_samples']
+
+
+def mean_probabilities(
+    segmentor: BaseSegmentor, images: Tensor, size: tuple[int, int], views: Views
+) -> Tensor:
+    """Class probabilities (B, C, *size), averaged over views of images (B, 3, H, W).
+
+    Views are resized bilinearly, as the logits are; those of a mirrored view are mirrored back.
+    """
+    total, metas = 0, [dict(ori_shape=size)] * len(images)
+    for scale in views.scales:
+        shape = [round(side * scale) for side in images.shape[2:]]
+        resized = upscale(images, shape, segmentor.align_corners)
+        for mirrored in (False, True)[: 1 + views.flip]:
+            view = resized.flip(3) if mirrored else resized
+            scores = upscale(segmentor.inference(view, metas), size, segmentor.align_corners)
+            weighted = segmentor.test_class_weight is not None  # then they are probabilities
+            probabilities = scores if weighted else scores.softmax(1)
+            total = total + (probabilities.flip(3) if mirrored else probabilities)
+    return total / (len(views.scales) * (1 + views.flip))
 
 
 def file_predictor(

@@ -38,6 +38,7 @@ _VOID = {
 
 CLASSES = tuple(_CLASSES)
 IGNORE = 255
+CROSS_CITY_13 = [0, 1, 2, 6, 7, 8, 10, 11, 12, 13, 15, 17, 18]  # train ids that Cross-City labels
 
 _IDS = {name: row[0] for name, row in _CLASSES.items()}
 _IDS |= {name: row[0] for name, row in _VOID.items()}

@@ -1,4 +1,4 @@
-"""Makes a toy world on disk: the four data sets, restartable and the same whatever the order."""
+"""Makes a toy world on disk: its data sets, restartable and the same whatever the order."""
 
 import hashlib
 import json

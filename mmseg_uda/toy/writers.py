@@ -7,6 +7,7 @@ look         data set                         labels
 ``sim``      SYNTHIA-RAND-CITYSCAPES          16-bit PNG, red = class id, green = instance
 ``city``     Cityscapes                       gtFine label-id PNG and polygons JSON
 ``night``    Dark Zurich (night)              validation only: train-id, id and colour PNGs
+``rio``      Cross-City (NTHU), Rio           validation only: label-id PNG of 13 classes
 ============ ================================ ==========================================
 """
 
@@ -20,18 +21,26 @@ import numpy as np
 from PIL import Image
 
 from ..random import generator
-from .labels import COLOURS, SYNTHIA_IDS, TRAIN_IDS
+from .labels import COLOURS, CROSS_CITY_13, IGNORE, SYNTHIA_IDS, TRAIN_IDS
 from .looks import LAYOUTS
 from .render import render
 from .street import compose
 
-FOLDERS = {'game': 'gta', 'sim': 'synthia', 'city': 'cityscapes', 'night': 'dark_zurich'}
+FOLDERS = {
+    'game': 'gta',
+    'sim': 'synthia',
+    'city': 'cityscapes',
+    'night': 'dark_zurich',
+    'rio': 'crosscity',
+}
 SPLITS = {
     'game': ('train',),
     'sim': ('train',),
     'city': ('train', 'val'),
     'night': ('train', 'val', 'test'),
+    'rio': ('train', 'val'),
 }
+_SCENERY = {'rio': 'sim'}  # other streets and colours than Cityscapes', as another city has
 _LOOK_KEYS = {look: key for key, look in enumerate(FOLDERS)}
 _SPLIT_KEYS = {'train': 0, 'val': 1, 'test': 2}
 _CITIES = {
@@ -46,8 +55,8 @@ class Sample:
 
     def __init__(self, seed: int, look: str, split: str, index: int, size: tuple[int, int]) -> None:
         key = seed, _LOOK_KEYS[look], _SPLIT_KEYS[split], index
-        self._look, self._render_key = look, (*key, 1)
-        self.scene = compose(generator(*key, 0), LAYOUTS[look], size)
+        self._look, self._render_key = _SCENERY.get(look, look), (*key, 1)
+        self.scene = compose(generator(*key, 0), LAYOUTS[self._look], size)
 
     @cached_property
     def image(self) -> np.ndarray:
@@ -128,11 +137,36 @@ def _dark_zurich(split: str, index: int):
         yield f'gt/{stem}_gt_labelColor.png', lambda s: _png(COLOURS[s.label_ids])
 
 
-_FILES = {'game': _gta, 'sim': _synthia, 'city': _cityscapes, 'night': _dark_zurich}
+def _cross_city(split: str, index: int):
+    if split == 'train':  # without labels, in the real set too
+        yield f'Rio/Images/Train/pano_{index + 1:05d}.jpg', _photo
+    else:
+        yield f'Rio/Images/Test/pano_{index + 1:05d}.jpg', _photo
+        yield f'Rio/Labels/Test/pano_{index + 1:05d}_eval.png', _cross_city_labels
+
+
+_FILES = {
+    'game': _gta,
+    'sim': _synthia,
+    'city': _cityscapes,
+    'night': _dark_zurich,
+    'rio': _cross_city,
+}
 
 
 def _image(sample: Sample) -> bytes:
     return _png(sample.image)
+
+
+def _photo(sample: Sample) -> bytes:
+    done, data = cv2.imencode('.jpg', sample.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+    assert done
+    return data.tobytes()
+
+
+def _cross_city_labels(sample: Sample) -> bytes:
+    known = np.isin(TRAIN_IDS[sample.label_ids], CROSS_CITY_13)
+    return _png(np.where(known, sample.label_ids, IGNORE).astype(np.uint8))
 
 
 def _depth(sample: Sample) -> bytes:

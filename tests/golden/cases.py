@@ -82,7 +82,7 @@ class Case:
         In words, it is exact but for what the family grants (``noise``, see ``mismatches``).
         """
         given = self.entry if 'rtol' in self.entry else self.entry.get('tolerance', self.defaults)
-        if isinstance(given, str) or (isinstance(given, Mapping) and given.get('exact') is True):
+        if isinstance(given, str) or (isinstance(given, Mapping) and given.get('exact')):
             return 0.0, 0.0
         if self._kinds:
             given = self.defaults

@@ -1,0 +1,16 @@
+# The same in SYNTHIA's 16 classes, tested at 2048 x 1024.
+_base_ = './cityscapes_16_1024x512.py'
+test_set = dict(
+    pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(
+            type='Resize',
+            scale=(2048, 1024),
+            keep_ratio=False,
+            backend='pillow',
+            interpolation='bicubic',
+        ),
+        dict(type='LoadAnnotations'),
+        dict(type='PackSegInputs'),
+    ]
+)

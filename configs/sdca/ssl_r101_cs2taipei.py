@@ -1,0 +1,9 @@
+# As ssl_r101_cs2rio.py, with Taipei.
+_base_ = './ssl_r101_cs2rio.py'
+train_dataloader = dict(
+    dataset=dict(source=dict(data_prefix=dict(img_path='data/crosscity/Taipei/Images/Train')))
+)
+val_dataloader = dict(
+    dataset=dict(data_prefix=dict(img_path='Taipei/Images/Test', seg_map_path='Taipei/Labels/Test'))
+)
+test_dataloader = val_dataloader

@@ -118,10 +118,6 @@ class HRDASegmentor(Segmentor):
         """Images (B, 3, H, W) -> maps (B, D_i, h_i, w_i) of the context."""
         return super().features(self.context_images(images))
 
-    def decode(self, features: list[Tensor]) -> Tensor:
-        """Maps of one scale -> the logits (B, C, h, w) of this scale."""
-        return super().decode(features)
-
     def logits(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> what ``output`` says, (B, C, H, W), up-scaled bilinearly."""
         return upscale(self.fused_logits(images), images.shape[2:])
@@ -254,6 +250,7 @@ class HRDASegmentor(Segmentor):
 
     def detail_images(self, images: Tensor, box: Box) -> Tensor:
         """Images (B, 3, H, W) as the detail sees them: cropped."""
+        _check_size('images', images.shape[2:], self.size_divisor)
         if self.blur_detail:
             images = _rescale(_rescale(images, 0.5), 2)
         return crop(images, box)

@@ -258,5 +258,7 @@ def test_wrong_options(options, message):
 def test_images_that_do_not_divide_are_refused(network):
     with pytest.raises(UserError, match='images of 60 x 64 .* multiples of 8'):
         network.logits(torch.randn(1, 3, 60, 64))
+    with pytest.raises(UserError, match='images of 60 x 64'):
+        build(output='HR').logits(torch.randn(1, 3, 60, 64))
     with pytest.raises(UserError, match='images of 64 x 60'):
         network.supervise(torch.randn(1, 3, 64, 60), torch.zeros(1, 64, 60, dtype=torch.long))

@@ -10,7 +10,7 @@ from mmseg_uda.errors import UserError
 from mmseg_uda.uda.distributed import average_gradients
 from mmseg_uda.uda.pixel_contrast import VARIANTS
 
-from .conftest import build, segmentor, uda_batch
+from .conftest import build, hrda, segmentor, uda_batch
 from .test_self_training import optimiser
 
 STEPS = 3
@@ -19,19 +19,18 @@ ALL_FUSION = dict(
 )
 
 
-def sepico(variant='dist', norm='BN', parts=None, projection=None, **options):
-    network = segmentor(norm=norm)
-    norm_cfg = network['decode_head']['norm_cfg']
-    network['auxiliary_head'] = dict(
+def sepico(variant='dist', norm='BN', parts=None, projection=None, network=segmentor, **options):
+    config = network(norm=norm)
+    norm_cfg = segmentor(norm=norm)['decode_head']['norm_cfg']
+    config['auxiliary_head'] = dict(
         type='ProjectionHead', channels=16, norm_cfg=norm_cfg, **projection or ALL_FUSION
     )
+    options = dict(crop_size=(32, 32), start_iteration=1) | options
     return build(
         dict(
             type='SePiCo',
-            segmentor=network,
+            segmentor=config,
             threshold=0.07,
-            crop_size=(32, 32),
-            start_iteration=1,
             contrast=dict(variant=variant, temperature=0.5, min_ratio=0.5, bank_size=3),
             parts=parts or {},
             **options,
@@ -68,6 +67,13 @@ def test_several_maps_are_contrasted_each_by_itself():
     method = sepico('bank', projection=head)
     assert steps(method, 2)[1]['aux.loss_cl'].isfinite()
     assert len(method.contrast.statistics) == 2
+
+
+def test_an_hrda_student_contrasts_its_context():
+    method = sepico(network=hrda, crop_size=(64, 64), start_iteration=0)
+    logs = method.backward_passes(uda_batch(), optimiser(method))
+    assert logs['aux.loss_cl'] > 0 and 'decode.hr.loss_seg' in logs
+    assert all(value.isfinite() for value in logs.values())
 
 
 def test_the_contrast_begins_at_its_iteration():

@@ -8,4 +8,4 @@ _base_ = [
 ]
 model = dict(segmentor={{_base_.segmentor}}, data_preprocessor={{_base_.data_preprocessor}})
 train_dataloader = dict(dataset=dict(target=None))  # no target image is read
-train_cfg = dict(max_iters=400, val_interval=400)
+train_cfg = dict(max_iters=300, val_interval=300)

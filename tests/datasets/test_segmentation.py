@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from mmseg.registry import DATASETS
 
-import mmseg_uda.datasets.segmentation  # noqa: F401  (registers the datasets)
+import mmseg_uda.register  # noqa: F401  (registers datasets and transforms)
 from mmseg_uda.datasets.segmentation import build_dataset, check_dataset
 from mmseg_uda.errors import UserError
 from tests.datasets.conftest import stripes, write_image, write_train_ids
@@ -102,3 +102,32 @@ def test_own_data_needs_classes(config):
     )
     with pytest.raises(UserError, match='no classes'):
         build_dataset(own)
+
+
+def test_pseudo_labels_are_not_mapped(tmp_path):
+    """Their values count the classes of the config: 9 is sky where terrain is left out."""
+    from mmseg_uda.datasets.labels import CLASSES, PALETTE, SYNTHIA_16
+
+    write_image(tmp_path / 'images/a/x_leftImg8bit.png', (8, 8))
+    write_train_ids(tmp_path / 'labels/a/x_leftImg8bit.png', np.full((8, 8), 9))
+    classes = [CLASSES[train_id] for train_id in SYNTHIA_16]
+    dataset = build_dataset(
+        dict(
+            type='PseudoLabelDataset',
+            data_prefix=dict(img_path=f'{tmp_path}/images', seg_map_path=f'{tmp_path}/labels'),
+            metainfo=dict(classes=classes),
+            pipeline=[dict(type='FixedResize', size=(4, 4))],
+        )
+    )
+    assert dataset.metainfo['palette'][9] == PALETTE[CLASSES.index('sky')]
+    assert (dataset[0]['gt_seg_map'] == 9).all()
+
+
+def test_cross_city_images_and_labels(tmp_path):
+    write_image(tmp_path / 'Images/Test/pano_1.jpg', (8, 8))
+    write_train_ids(tmp_path / 'Labels/Test/pano_1_eval_labelTrainIds.png', np.zeros((8, 8)))
+    prefix = dict(img_path='Images/Test', seg_map_path='Labels/Test')
+    dataset = build_dataset(
+        dict(type='CrossCityDataset', data_root=str(tmp_path), data_prefix=prefix, pipeline=[])
+    )
+    assert len(dataset) == 1 and len(dataset.metainfo['classes']) == 19

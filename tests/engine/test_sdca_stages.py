@@ -98,8 +98,10 @@ def test_a_killed_stage_goes_on_bit_exactly(where, unbroken, configs, tmp_path):
     out = tmp_path / 'out'
     out.mkdir()
     process = start(program, out, where, *configs)
-    wait_for(out, 'stopped', process)
-    kill(process)
+    try:
+        wait_for(out, 'stopped', process, seconds=400)
+    finally:
+        kill(process)
     assert 'status: broke off' in Plan(experiment(configs), out).describe()
     lines = run(configs, out)
     done = [line for line in lines if 'done already' in line]

@@ -48,6 +48,20 @@ def test_sampler_follows_the_batch_size(tiny_config):
     assert config.train_dataloader.sampler.batch_size == 7
 
 
+def test_processes_share_the_total_batch(tiny_config, tmp_path, monkeypatch):
+    path = tmp_path / 'total.py'
+    path.write_text(f'_base_ = {tiny_config!r}\ntotal_batch_size = 8\n')
+    assert load_config(path).train_dataloader.batch_size == 8
+    monkeypatch.setenv('RANK', '0')
+    monkeypatch.setenv('WORLD_SIZE', '4')
+    config = load_config(path)
+    assert config.train_dataloader.batch_size == config.train_dataloader.sampler.batch_size == 2
+    with pytest.raises(UserError, match='total_batch_size 6 cannot be shared by 4 processes'):
+        load_config(path, {'total_batch_size': 6})
+    with pytest.raises(UserError, match='set total_batch_size'):
+        load_config(path, {'train_dataloader.batch_size': 3})
+
+
 @pytest.mark.parametrize(
     ('key', 'message'),
     [

@@ -24,7 +24,7 @@ def network():
 
     init_default_scope('mmseg')
     head = dict(type='DLV2Head', in_channels=32, in_index=0, dilations=(1,), num_classes=5)
-    backbone = dict(type='MiT', arch='b0', out_indices=(0,))
+    backbone = dict(type='MiT', arch='b0')
     torch.manual_seed(0)
     return MODELS.build(dict(type='Segmentor', backbone=backbone, decode_head=head)).eval()
 

@@ -17,7 +17,7 @@ def run(*arguments, cwd=ROOT):
     )
 
 
-@pytest.mark.parametrize('name', ['gta', 'synthia', 'cityscapes', 'mapillary'])
+@pytest.mark.parametrize('name', ['gta', 'synthia', 'cityscapes', 'mapillary', 'crosscity'])
 def test_help_and_wrong_root(name, tmp_path):
     script = ROOT / 'tools/convert_datasets' / f'{name}.py'
     assert '--nproc' in run(script, '--help', cwd=tmp_path).stdout
@@ -41,3 +41,21 @@ def test_runs_as_a_module_and_checks_nproc(tmp_path):
     assert run('-m', 'tools.convert_datasets.gta', '--help').returncode == 0
     result = run('-m', 'tools.convert_datasets.gta', tmp_path, '--nproc', 0)
     assert result.returncode == 2 and '--nproc 0' in result.stderr
+
+
+def test_cross_citys_cities(tmp_path):
+    for city in ('Rio', 'Rome'):
+        for folder, size in (('Images/Test/a.jpg', (4, 6, 3)), ('Labels/Test/a_eval.png', (4, 6))):
+            (tmp_path / city / folder).parent.mkdir(parents=True)
+            pixels = np.full(size, 24 if city == 'Rio' else 255, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / city / folder)
+    script = ROOT / 'tools/convert_datasets/crosscity.py'
+    result = run(script, tmp_path, '--nproc', 1)
+    assert result.returncode == 0, result.stderr
+    for city, train_id in (('Rio', 11), ('Rome', 255)):
+        with Image.open(tmp_path / city / 'Labels/Test/a_eval_labelTrainIds.png') as label:
+            assert (np.asarray(label) == train_id).all()
+    (tmp_path / 'Rome/Images/Test/a.jpg').unlink()
+    (tmp_path / 'Rome/Images/Test/b.png').touch()
+    result = run(script, tmp_path, '--nproc', 1)
+    assert result.returncode == 2 and 'has no partner' in result.stderr

@@ -51,6 +51,11 @@ def test_names_are_those_of_the_real_data_sets(world):
         label = path.replace('leftImg8bit/', 'gtFine/').replace('leftImg8bit', 'gtFine_labelIds')
         assert (city / label).exists()
         assert (city / label.replace('labelIds.png', 'polygons.json')).exists()
+    rio = world / 'crosscity/Rio'
+    assert len(names(rio, 'Images/Train/pano_*.jpg')) == 3
+    tests = [path.split('/')[-1] for path in names(rio, 'Images/Test/*.jpg')]
+    labels = [path.split('/')[-1] for path in names(rio, 'Labels/Test/*')]
+    assert labels == [name.replace('.jpg', '_eval.png') for name in tests] and len(tests) == 2
     night = world / 'dark_zurich'
     assert len(names(night, 'rgb_anon/train/night/GOPR0001/*_rgb_anon.png')) == 3
     assert len(names(night, 'rgb_anon/test/night/*/*_rgb_anon.png')) == 1

@@ -11,35 +11,45 @@ from dataclasses import replace
 
 from mmseg_uda.engine.experiment import Experiment, Stage
 
-TOY = 'data/toy'
 
-# The toy world is made and converted once, whichever experiment comes first.
-TOY_DATA = (
-    Stage(
-        'make_toy_world',
-        kind='command',
-        call='mmseg_uda.toy:make_world',
-        options={'out': TOY, 'looks': ['game', 'city'], 'nproc': 2, 'progress': True},
-        outputs={'source': f'{TOY}/gta', 'target': f'{TOY}/cityscapes'},
-        folder=f'{TOY}/stages/make_toy_world',
-    ),
-    Stage(
-        'convert_source',
-        kind='command',
-        call='tools.convert_datasets.gta:main',
-        options={'argv': ['{make_toy_world.source}', '--nproc', '2']},
-        outputs={'statistics': f'{TOY}/gta/sample_class_stats.json'},
-        folder=f'{TOY}/stages/convert_source',
-    ),
-    Stage(
-        'convert_target',
-        kind='command',
-        call='tools.convert_datasets.cityscapes:main',
-        options={'argv': ['{make_toy_world.target}', '--nproc', '2']},
-        outputs={'statistics': f'{TOY}/cityscapes/sample_class_stats.json'},
-        folder=f'{TOY}/stages/convert_target',
-    ),
-)
+def toy_data(folder: str, **options) -> tuple[Stage, ...]:
+    """The toy world is made and converted once, whichever experiment comes first."""
+    return (
+        Stage(
+            'make_toy_world',
+            kind='command',
+            call='mmseg_uda.toy:make_world',
+            options={
+                'out': folder,
+                'looks': ['game', 'city'],
+                'nproc': 2,
+                'progress': True,
+                **options,
+            },
+            outputs={'source': f'{folder}/gta', 'target': f'{folder}/cityscapes'},
+            folder=f'{folder}/stages/make_toy_world',
+        ),
+        Stage(
+            'convert_source',
+            kind='command',
+            call='tools.convert_datasets.gta:main',
+            options={'argv': ['{make_toy_world.source}', '--nproc', '2']},
+            outputs={'statistics': f'{folder}/gta/sample_class_stats.json'},
+            folder=f'{folder}/stages/convert_source',
+        ),
+        Stage(
+            'convert_target',
+            kind='command',
+            call='tools.convert_datasets.cityscapes:main',
+            options={'argv': ['{make_toy_world.target}', '--nproc', '2']},
+            outputs={'statistics': f'{folder}/cityscapes/sample_class_stats.json'},
+            folder=f'{folder}/stages/convert_target',
+        ),
+    )
+
+
+TOY_DATA = toy_data('data/toy')
+TOY_HR_DATA = toy_data('data/toy_hr', size=[256, 512])
 
 
 def trained(config: str, name: str = 'train', **test_options) -> tuple[Stage, Stage]:
@@ -573,7 +583,7 @@ TABLE = (
         'toy_cdda',
         (
             *TOY_DATA,
-            *aligned('configs/toy/cdda_mitb0_toy_game2city.py', f'{TOY}/depth_distributions'),
+            *aligned('configs/toy/cdda_mitb0_toy_game2city.py', 'data/toy/depth_distributions'),
         ),
         note='CDDA on self-training, game -> city',
     ),
@@ -597,9 +607,21 @@ TABLE = (
     ),
     Experiment(
         120,
-        'toy_hrda',
-        (*TOY_DATA, *trained('configs/toy/hrda_mitb0_toy_game2city.py')),
-        note='HRDA, game -> city',
+        'toyhr_hrda',
+        (*TOY_HR_DATA, *trained('configs/toy/hrda_mitb0_toyhr_game2city.py')),
+        note='HRDA, game -> city in twice the resolution',
+    ),
+    Experiment(
+        121,
+        'toyhr_daformer',
+        (*TOY_HR_DATA, *trained('configs/toy/daformer_mitb0_toyhr_game2city.py')),
+        note='the same at half of its resolution: self-training as 110',
+    ),
+    Experiment(
+        122,
+        'toyhr_source_only',
+        (*TOY_HR_DATA, *trained('configs/toy/source_only_mitb0_toyhr_game2city.py')),
+        note='the same at half of its resolution: no adaptation',
     ),
     Experiment(
         125,

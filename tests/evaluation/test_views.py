@@ -35,8 +35,8 @@ def by_hand(network, images: torch.Tensor, size: tuple[int, int]) -> torch.Tenso
 
 @torch.no_grad()
 def test_views_are_averaged(network):
-    images = torch.randn(2, 3, 32, 64)
-    small = upscale(images, (16, 32))
+    images = torch.randn(2, 3, 64, 128)
+    small = upscale(images, (32, 64))
     views = [
         by_hand(network, images, (40, 80)),
         by_hand(network, images.flip(3), (40, 80)).flip(3),

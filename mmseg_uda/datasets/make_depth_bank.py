@@ -244,7 +244,9 @@ def _source(cfg: Mapping[str, Any], rows: int | None) -> tuple[SourceTargetDatas
     if not source.get('depth_dir'):
         raise UserError('the source has no depth maps: give its config a depth_dir')
     seed = cfg.get('seed', 0)
-    dataset = SourceTargetDataset(source, None, sampling, seed, source_depth=True)
+    dataset = SourceTargetDataset(
+        source, rare_class_sampling=sampling, seed=seed, source_depth=True
+    )
     rows = len(dataset.source) if rows is None else rows
     if rows < 1:
         raise UserError(f'{rows} rows: a bank has at least one')

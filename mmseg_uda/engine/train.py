@@ -131,6 +131,8 @@ def build_runner(config: Config) -> UDARunner:
     try:
         runner = UDARunner.from_cfg(config)
         _ = runner.train_loop, runner.val_loop  # builds the data loaders
+        for part in runner.model.parts.values():
+            part.check_data(config.train_dataloader.dataset)
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
     except (*BUILD_ERRORS, FileNotFoundError) as error:

@@ -4,13 +4,14 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_uda.datasets.depth_bank import DepthBank
+from mmseg_uda.datasets.make_depth_bank import fingerprint
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.data_preprocessor import DomainBatch
 from mmseg_uda.models.losses import upscale
@@ -89,8 +90,9 @@ class CDDA(Part):
         largest_soft_label: probabilities of 1 become this.
 
     Raises:
-        UserError: no such bank, or one of another number of classes; at the first step: another
-            crop size, a target without depth maps, or margins before this part.
+        UserError: no such bank, or one of another number of classes; before training: a bank that
+            was made with other data or sampling; at the first step: another crop size, a target
+            without depth maps, or margins before this part.
     """
 
     def __init__(
@@ -143,6 +145,11 @@ class CDDA(Part):
             warnings.filterwarnings('ignore', message='The given NumPy array is not writable')
             counts = torch.from_numpy(self.bank.counts)  # nothing writes to it
         self.similarity = DepthSimilarity(counts)
+
+    def check_data(self, dataset: Mapping[str, Any]) -> None:
+        if 'scale' in self.bank.fingerprint:  # a published bank does not say how it was made
+            expected = fingerprint(dataset, len(self.bank))
+            self.bank.check(expected['crop_size'], self.num_classes, expected)
 
     def thresholds(self, iteration: int) -> tuple[float, float]:
         """Thresholds of re-weighting and of relabelling at an iteration (counted from 0)."""

@@ -1,7 +1,8 @@
 """What joins a method without the method knowing it: the base class of add-ons."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -82,6 +83,13 @@ class Part(nn.Module):
 
     def after_init(self, student: nn.Module) -> None:
         """Called when the student has its initial (pretrained) weights."""
+
+    def check_data(self, dataset: Mapping[str, Any]) -> None:
+        """Called before training with the config of its ``SourceTargetDataset``.
+
+        Raises:
+            UserError: the part does not fit these data.
+        """
 
     def source_losses(self, step: Step, supervision: Supervision) -> Losses:
         """Losses to add to the source pass, e.g. on its features."""

@@ -12,8 +12,8 @@ import torch
 import run_experiments
 from mmseg_uda.engine.checkpoint import checkpoints, load_checkpoint
 from mmseg_uda.engine.records import flatten, read_record
-from tests.tiny_training import MAX_ITERS, ROOT, start, write_config
-from tools import train
+from tests.tiny_training import MAX_ITERS, ROOT, failure, start, write_config
+from tools import depth_distributions, train
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -189,6 +189,48 @@ train_dataloader['dataset']['rare_class_sampling'].update(class_temp=0.1, min_cr
         'optimizer.student.state.',
     ):
         assert any(name.startswith(start_of_name) for name in last), start_of_name
+
+
+HRDA_MIC_CDDA = """
+model['segmentor'] = dict(
+    pretrained=WORLD + '/mit_b0.pth',
+    backbone=dict(drop_path_rate=0.1),
+    decode_head=dict(head=dict(channels=8, embed_dims=8, dropout_ratio=0.1), attention_channels=8),
+    detail_size=(32, 64),
+)
+model['parts'] |= dict(
+    cdda=dict(type='CDDA', bank={bank!r}, reweight_threshold=-1, relabel_threshold=-1),
+    mic=dict(type='MaskedConsistency', block_size=16, alpha=0.9),
+)
+for domain, folder in dict(source='depth_any', target='depth_any/train').items():
+    train_dataloader['dataset'][domain]['depth_dir'] = folder
+"""
+
+
+@pytest.mark.slow
+def test_killed_hrda_with_mic_and_cdda_goes_on(world, tmp_path, capfd):
+    bank = tmp_path / 'bank'
+    config = write_config(
+        tmp_path / 'all.py',
+        world,
+        HRDA_MIC_CDDA.format(bank=str(bank)),
+        base='hrda_mitb0_toyhr_game2city.py',
+    )
+    depth_distributions.main([config, '--out', str(bank), '--rows', '8', '--nproc', '1'])
+    unbroken, broken = tmp_path / 'unbroken', tmp_path / 'broken'
+    train.main([config, '--work-dir', str(unbroken)])
+    process = start(ROOT / 'tools/train.py', config, '--work-dir', broken)
+    wait_for(broken, 'iter_4.pth', process)
+    kill(process)
+    assert not (broken / LAST).exists()
+    train.main([config, '--work-dir', str(broken), '--resume'])
+    assert_same(broken / LAST, unbroken / LAST)
+    assert any('.mic.teacher.' in name for name in content(unbroken / LAST))
+
+    more = '--work-dir', tmp_path / 'other', '--cfg-options'
+    flip = 'train_dataloader.dataset.source.pipeline.1.prob=0.3'
+    said = failure(capfd, train.main, config, *more, flip)
+    assert f'{bank}: the bank does not fit the training: flip 0.5 -> 0.3' in said
 
 
 @pytest.mark.parametrize('how', ['truncated', 'byte flipped'])

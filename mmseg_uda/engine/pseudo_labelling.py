@@ -208,7 +208,7 @@ def _cache_logits(segmentor: BaseSegmentor, loader: Any, caches: list[Path]) -> 
     for index, batch in bar:
         data = segmentor.data_preprocessor(batch, False)
         images, sample = data['inputs'], data['data_samples'][0]
-        logits = segmentor.decode(segmentor.features(images))
+        logits = segmentor.coarse_logits(images)
         content = dict(
             logits=logits.cpu(), input=tuple(images.shape[2:]), label=tuple(sample.ori_shape[:2])
         )

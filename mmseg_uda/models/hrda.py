@@ -118,10 +118,6 @@ class HRDASegmentor(Segmentor):
         """Images (B, 3, H, W) -> maps (B, D_i, h_i, w_i) of the context."""
         return super().features(self.context_images(images))
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> what ``output`` says, (B, C, H, W), up-scaled bilinearly."""
-        return upscale(self.fused_logits(images), images.shape[2:])
-
     def training_logits(self, images: Tensor) -> Tensor:
         """A training pass without labels: the fused logits (B, C, h, w), with a drawn detail."""
         _, _, fused, _, _ = self.with_detail(images, self.draw_box(images.shape[2:]))
@@ -186,7 +182,7 @@ class HRDASegmentor(Segmentor):
         fused, lr = self.fuse(lr, hr, attention, images.shape[2:], box)
         return context, detail, fused, lr, hr
 
-    def fused_logits(self, images: Tensor) -> Tensor:
+    def coarse_logits(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> what ``output`` says at the head's stride, (B, C, h, w)."""
         size = images.shape[2:]
         whole = 0, size[0], 0, size[1]

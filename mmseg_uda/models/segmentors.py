@@ -133,8 +133,11 @@ class Segmentor(EncoderDecoder):
 
     def logits(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> logits (B, C, H, W), up-scaled bilinearly."""
-        logits = self.decode(self.features(images))
-        return upscale(logits, images.shape[2:], self.align_corners)
+        return upscale(self.coarse_logits(images), images.shape[2:], self.align_corners)
+
+    def coarse_logits(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> logits (B, C, h, w) at the head's stride, for inference."""
+        return self.decode(self.features(images))
 
     def training_logits(self, images: Tensor) -> Tensor:
         """A training pass without labels: images (B, 3, H, W) -> the head's logits (B, C, h, w)."""

@@ -146,6 +146,15 @@ def test_losses_are_those_of_the_parts(batch):
         torch.testing.assert_close(supervision.losses[f'{name}.acc_seg'], accuracy)
 
 
+def test_a_training_pass_without_labels_is_that_of_supervise(network, batch):
+    passes = []
+    for run in (network.training_logits, lambda images: network.supervise(images, batch[1]).logits):
+        seed_all(5, 0, rank=0)
+        with torch.no_grad():
+            passes.append(run(batch[0]))
+    assert torch.equal(*passes)
+
+
 def test_no_weight_no_entry(batch):
     with torch.no_grad():
         losses = build(hr_loss_weight=0.0).supervise(*batch).losses
@@ -235,7 +244,7 @@ def test_deeplab_has_boxes_that_fit_its_cells(batch):
 def test_bfloat16_adds_up_in_float32(batch):
     network = build()
     with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
-        logits = network.fused_logits(batch[0])
+        logits = network.coarse_logits(batch[0])
         supervision = network.supervise(*batch)
     assert logits.dtype == supervision.logits.dtype == torch.float32
 

@@ -41,7 +41,7 @@ def training_forward(case: Case) -> Results:
         for number, view in enumerate(supervision.views):
             results[f'feature_last_level_{number}'] = view.features[-1]
         results['encode_decode'] = network.logits(images)
-        results['encode_decode_quarter'] = network.fused_logits(images)
+        results['encode_decode_quarter'] = network.coarse_logits(images)
         network.train()
         trained = scales(network, images, box)
     return results | {f'train_{name}': value for name, value in trained.items()}

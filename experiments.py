@@ -1,8 +1,8 @@
 """The experiment table: what `python run_experiments.py --exp ID` runs.
 
 Ids: 0 the demo, 1-8 SePiCo, 10-19 DAFormer and its baselines, 20-24 HRDA, 25-29 and 36 MIC, 30-35
-and 39 CDDA, 37-38 AdvSeg and MinEnt, 40-47 SDCA, 70-79 further SePiCo (configs derived from 1-8),
-100 + N the toy version of experiment N's method.
+and 39 CDDA, 37-38 AdvSeg and MinEnt, 40-47 SDCA, 48 FADA, 70-79 further SePiCo (configs derived
+from 1-8), 100 + N the toy version of experiment N's method.
 Published figures are mIoU in percent on the target's evaluation set, as the paper or its code base
 states them: 19 classes, 16 or 13 where the source is SYNTHIA. ``None``: no figure to compare with.
 """
@@ -129,6 +129,14 @@ def sdca(
 def sdca_of(setting: str) -> tuple[Stage, ...]:
     """The stages with the configs ``configs/sdca/*_<setting>.py``."""
     return sdca(*(f'configs/sdca/{stage}_{setting}.py' for stage in ('src', 'sdca', 'ssl')))
+
+
+def fada(source: str, adaptation: str) -> tuple[Stage, ...]:
+    """FADA: training on the source, without SDCA's Lovász loss, then adaptation."""
+    train, test = trained(adaptation)
+    options = {'model.segmentor.lovasz_weight': 0.0}
+    train = replace(train, options={'load_from': '{source.checkpoint}'})
+    return Stage('source', source, options=options), train, test
 
 
 def of_config(config: str, name: str) -> Experiment:
@@ -471,6 +479,13 @@ TABLE = (
             note=f'SDCA, ResNet-101, Cityscapes -> {city} (Cross-City)',
         )
         for number, city in enumerate(('Rio', 'Rome', 'Taipei', 'Tokyo'), 44)
+    ),
+    # SDCA's ancestor (Wang et al., ECCV 2020)
+    Experiment(
+        48,
+        'fada_r101_gta2cs',
+        fada('configs/sdca/src_r101_gta2cs.py', 'configs/fada/fada_r101_gta2cs.py'),
+        note='FADA without its self-distillation, ResNet-101, GTA -> Cityscapes',
     ),
     # SePiCo's other published rows, for which no config is published: theirs is derived
     Experiment(

@@ -1,5 +1,6 @@
-"""The network that tells source from target by what a segmentor makes of them."""
+"""The networks that tell source from target by what a segmentor makes of them."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -27,3 +28,31 @@ class Discriminator(nn.Module):
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
             maps = F.leaky_relu(conv(maps), 0.2)
         return self.classifier(maps)
+
+
+class PixelDiscriminator(nn.Module):
+    """Classifies every cell of a feature map by its class and its domain: 3 x 3 convolutions.
+
+    Of FADA (Wang et al., ECCV 2020). LeakyReLU 0.2 after the two common convolutions, of 256 and
+    128 channels, then one convolution for the classes of each domain.
+
+    Args:
+        in_channels: of the features.
+        num_classes: C, of each domain.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.D = nn.Sequential(
+            nn.Conv2d(in_channels, 256, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(256, 128, 3, padding=1),
+            nn.LeakyReLU(0.2),
+        )
+        self.cls1 = nn.Conv2d(128, num_classes, 3, padding=1)
+        self.cls2 = nn.Conv2d(128, num_classes, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (B, A, h, w) -> logits (B, 2C, h, w), the source's classes come first."""
+        common = self.D(features)
+        return torch.cat((self.cls1(common), self.cls2(common)), dim=1)

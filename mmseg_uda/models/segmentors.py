@@ -75,6 +75,7 @@ class Segmentor(EncoderDecoder):
         average: over which pixels the cross entropy is averaged, 'all' or the 'valid' ones, see
             :func:`mmseg_uda.models.losses.segmentation_loss`.
         lovasz_weight: of a further loss, :func:`mmseg_uda.models.losses.lovasz_softmax`.
+        temperature: logits are divided by it in the training losses, and nowhere else.
         kwargs: of mmseg's ``EncoderDecoder`` (backbone, decode_head, neck, auxiliary_head, ...).
             The head's ``align_corners`` says how logits are up-scaled everywhere.
 
@@ -94,6 +95,7 @@ class Segmentor(EncoderDecoder):
         class_weight: Sequence[float] | dict | None = None,
         average: Literal['all', 'valid'] = 'all',
         lovasz_weight: float = 0.0,
+        temperature: float = 1.0,
         **kwargs,
     ) -> None:
         test_cfg = ConfigDict(test_cfg or dict(mode='whole'))
@@ -107,6 +109,7 @@ class Segmentor(EncoderDecoder):
         self.pretrained = pretrained
         self.average = average
         self.lovasz_weight = lovasz_weight
+        self.temperature = temperature
         for name, weight in (
             ('class_weight', class_weight),
             ('test_class_weight', test_cfg.get('class_weight')),
@@ -118,6 +121,12 @@ class Segmentor(EncoderDecoder):
         super().init_weights()
         if self.pretrained is not None:
             load_pretrained_backbone(self.backbone, self.pretrained)
+
+    @property
+    def feature_channels(self) -> int:
+        """Number of channels of the last features."""
+        channels = self.decode_head.in_channels
+        return channels if isinstance(channels, int) else channels[-1]
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Images (B, 3, H, W) -> maps (B, D_i, h_i, w_i) of the backbone, or of the neck."""
@@ -166,12 +175,16 @@ class Segmentor(EncoderDecoder):
         self, name: str, logits: Tensor, labels: Tensor, weight: Tensor | None
     ) -> dict[str, Tensor]:
         """Losses and accuracy of logits (B, C, h, w), see :meth:`supervise`; names begin so."""
-        full = upscale(logits, labels.shape[1:], self.align_corners)
+        full = self.softened(logits, labels.shape[1:])
         loss, accuracy = segmentation_loss(full, labels, weight, self.class_weight, self.average)
         losses = {f'{name}.loss_seg': loss, f'{name}.acc_seg': accuracy}
         if self.lovasz_weight:
             losses[f'{name}.loss_lovasz'] = self.lovasz_weight * lovasz_softmax(full, labels)
         return losses
+
+    def softened(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
+        """Logits (B, C, h, w) as training losses see them: over the temperature, (B, C, H, W)."""
+        return upscale(at_least_float32(logits) / self.temperature, size, self.align_corners)
 
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """mmseg's call of :meth:`supervise`, with the truth in the samples' ``gt_sem_seg``."""

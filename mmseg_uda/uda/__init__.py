@@ -2,6 +2,7 @@
 
 from mmseg_uda.uda.adversarial import AdvSeg
 from mmseg_uda.uda.cdda import CDDA
+from mmseg_uda.uda.class_adversarial import ClassAdversarial
 from mmseg_uda.uda.day_partner import DayPartner
 from mmseg_uda.uda.feature_distance import FeatureDistance
 from mmseg_uda.uda.margins import IgnoreMargins, ValidRegion
@@ -18,6 +19,7 @@ __all__ = [
     'AdvSeg',
     'CDDA',
     'SDCA',
+    'ClassAdversarial',
     'DayPartner',
     'FeatureDistance',
     'IgnoreMargins',

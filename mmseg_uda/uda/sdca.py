@@ -33,7 +33,7 @@ class SDCA(UDAMethod):
             one of the two; None: the distributions start empty.
         reduce_statistics: sum the statistics over the ranks. The published code does not, there
             every process has its own.
-        options: of :class:`UDAMethod` (segmentor, data_preprocessor, seed).
+        options: of :class:`UDAMethod` (segmentor, data_preprocessor, seed, parts).
 
     Raises:
         UserError: see :meth:`SemanticDistributions.load`.
@@ -63,12 +63,13 @@ class SDCA(UDAMethod):
             self.distributions.load(path.parent if path.suffix == '.pth' else path)
 
     def passes(self, batch: UDABatch) -> Iterator[Losses]:
+        step = self.begin(batch)
+
         # Learn from the source labels; the source distributions take in what the student sees.
-        source = batch.source
-        supervision = self.student.supervise(source.images, source.labels)
+        supervision = self.supervise_source(step)
         maps = self.maps(supervision.features, supervision.logits)
-        self.distributions.update(maps, source.labels)
-        losses = supervision.losses | self.contrast(maps, source.labels)
+        self.distributions.update(maps, batch.source.labels)
+        losses = supervision.losses | self.contrast(maps, batch.source.labels)
         del supervision, maps
         yield losses
         del losses
@@ -78,6 +79,9 @@ class SDCA(UDAMethod):
         logits = self.student.decode(features)
         labels = confident_labels(logits, self.confidence)
         yield prefixed(self.contrast(self.maps(features, logits), labels), 'tgt.')
+        del features, logits, labels
+
+        yield from self.further_passes(step)
 
     def maps(self, features: list[Tensor], logits: Tensor) -> dict[str, Tensor]:
         """What is contrasted at each level in use: the last features, and the raw logits."""

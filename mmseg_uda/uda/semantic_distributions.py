@@ -6,7 +6,6 @@ Li et al., "Semantic Distribution-aware Contrastive Adaptation for Semantic Segm
 import pickle
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -46,8 +45,7 @@ class SemanticDistributions(nn.Module):
     @classmethod
     def of(cls, segmentor: nn.Module, reduce: bool = True) -> 'SemanticDistributions':
         """Empty ones for the classes and the last features of a segmentor."""
-        channels = np.atleast_1d(segmentor.decode_head.in_channels)
-        return cls(segmentor.num_classes, int(channels[-1]), reduce)
+        return cls(segmentor.num_classes, segmentor.feature_channels, reduce)
 
     def update(self, maps: dict[str, Tensor], labels: Tensor) -> None:
         """Take maps with labels (B, H, W), 255 = ignore, into the statistics."""

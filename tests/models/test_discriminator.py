@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmseg_uda.models.discriminator import Discriminator
+from mmseg_uda.models.discriminator import Discriminator, PixelDiscriminator
 
 
 @pytest.mark.parametrize(('size', 'cells'), [((64, 64), (2, 2)), ((96, 160), (3, 5))])
@@ -14,3 +14,20 @@ def test_keys_are_those_of_published_checkpoints():
     state = Discriminator(19).state_dict()
     assert list(state)[::2] == [f'conv{i}.weight' for i in range(1, 5)] + ['classifier.weight']
     assert [len(value) for value in state.values()][::2] == [64, 128, 256, 512, 1]
+
+
+def test_each_cell_has_scores_of_the_classes_of_both_domains():
+    network = PixelDiscriminator(8, 5)
+    features = torch.rand(2, 8, 6, 9)
+    scores = network(features)
+    assert scores.shape == (2, 10, 6, 9)
+    with torch.no_grad():
+        network.cls2.bias += 1
+    change = network(features) - scores
+    assert not change[:, :5].any() and torch.allclose(change[:, 5:], torch.ones(1))
+    assert {name.rpartition('.')[0] for name in network.state_dict()} == {
+        'D.0',
+        'D.2',
+        'cls1',
+        'cls2',
+    }

@@ -84,6 +84,14 @@ def test_no_forward_is_wasted():
     assert calls == ['MiT', 'DAFormerHead'] * 2
 
 
+def test_masked_consistency_joins():
+    mic = dict(type='MaskedConsistency', block_size=16, alpha=0.9, threshold=0.07)
+    method = sdca(parts=dict(mic=mic))
+    alone, joined = steps(sdca(), 1)[0], steps(method, 1)[0]
+    assert 0 < joined['masked.decode.loss_seg'].isfinite()
+    assert all(torch.equal(joined[name], alone[name]) for name in LOSSES)
+
+
 def test_it_starts_from_the_statistics_of_a_folder_or_file(tmp_path):
     method = sdca()
     steps(method, 1)

@@ -14,6 +14,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
+from mmseg_uda.models.discriminator import Discriminator
 from mmseg_uda.models.losses import lovasz_softmax, segmentation_loss, upscale
 from mmseg_uda.uda.class_statistics import ClassStatistics
 from mmseg_uda.uda.contrast_losses import semantic_loss
@@ -423,8 +424,6 @@ def allowed_error(case: Case, name: str) -> np.ndarray:
 
 @family('sdca', 'discriminator')
 def patch_discriminator(case: Case) -> Results:
-    from mmseg_uda.models.discriminator import Discriminator
-
     network = filled(Discriminator(case.params['num_classes']), case.params['seed'])
     assert dict(layout(network)) == case.params['keys']
     with torch.no_grad():

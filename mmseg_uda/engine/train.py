@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
 from mmseg_uda.engine.checkpoint import checkpoints
 from mmseg_uda.engine.experiment import read_config
 from mmseg_uda.engine.launch import torchrun_world

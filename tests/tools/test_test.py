@@ -291,7 +291,8 @@ def test_number_of_classes_must_agree(own_tiny):
         (['--eval', 'mIoU', '--eval-options', 'imgfile_prefix=x'], 'belong to --format-only'),
         (['--show-dir', 'x', '--opacity', '1.5'], 'opacity is 1.5'),
         (['--eval', 'mIoU', '--hrda-out', 'ATT'], 'goes with --show-dir alone'),
-        (['--show-dir', 'x', '--hrda-out', 'ATT', '--aug-test'], 'leave out --aug-test'),
+        (['--show-dir', 'x', '--hrda-out', 'ATT', '--aug-test'], 'leave out the other views'),
+        (['--eval', 'mIoU', '--aug-test', '--flip'], 'leave out --scales and --flip'),
     ],
 )
 def test_wrong_arguments(arguments, message, capsys):

@@ -76,6 +76,9 @@ def main(argv: list[str] | None = None) -> int:
             '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='change the config'
         )
     args = parser.parse_args(argv)
+
+    import mmseg_uda.register  # noqa: F401 - first: it keeps the libraries' remarks off the screen
+
     what = getattr(args, 'config', args.command)
     print(f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {what}')
     benchmarks = {

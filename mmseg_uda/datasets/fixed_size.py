@@ -6,6 +6,7 @@ elsewhere: at the beginning of a pipeline that ends in ``PackDomain``.
 """
 
 import random
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import cv2
@@ -40,10 +41,11 @@ class _LoadPair(BaseTransform):
         results['img_shape'] = results['crop_size'] = results['img'].shape[:2]
         return results
 
+    @abstractmethod
     def _fit(
         self, image: np.ndarray, label: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        raise NotImplementedError
+        """Image and label at the size that the transform gives them."""
 
 
 @TRANSFORMS.register_module()

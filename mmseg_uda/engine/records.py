@@ -142,9 +142,12 @@ def exclusive(folder: Path) -> Iterator[None]:
     by seconds and would keep the next run out.
 
     Raises:
-        UserError: if another process works in the folder.
+        UserError: if another process works in the folder, or a file is in its place.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f'{folder}: a file is in the way of this folder, choose another') from error
     with open(folder / '.lock', 'a+') as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

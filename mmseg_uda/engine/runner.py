@@ -82,7 +82,7 @@ class UDARunner(Runner):
             network.decode_head.compile(**options)
 
     def save_checkpoint(self, out_dir: str, filename: str, **_) -> None:
-        """Write everything that the run needs to go on, atomically; in the midst of an iteration."""
+        """Write everything that the run needs to go on, atomically; at the end of an iteration."""
         checkpoint = dict(
             meta=self._meta(self.iter + 1),
             state_dict=self.model.state_dict(),

@@ -53,9 +53,8 @@ class ExactCheckpointHook(Hook):
         metrics = runner.val_loop.evaluator.metrics if runner.val_loop else []
         figures = [name for metric in metrics for name in metric.figures]
         if self.save_best not in figures:
-            raise UserError(
-                f'save_best={self.save_best!r}: the validation gives {", ".join(figures) or "nothing"}'
-            )
+            known = ', '.join(figures) or 'nothing'
+            raise UserError(f'save_best={self.save_best!r}: the validation gives {known}')
         path = best_checkpoint(Path(runner.work_dir), self.save_best)
         if path.exists():
             self.best_score = load_checkpoint(path)['meta']['score']

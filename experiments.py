@@ -623,19 +623,19 @@ TABLE = (
     Experiment(
         120,
         'toyhr_hrda',
-        (*TOY_HR_DATA, *trained('configs/toy/hrda_mitb0_toyhr_game2city.py')),
+        (*TOY_HR_DATA, *trained('configs/toy/hrda_r18_toyhr_game2city.py')),
         note='HRDA, game -> city in twice the resolution',
     ),
     Experiment(
         121,
         'toyhr_daformer',
-        (*TOY_HR_DATA, *trained('configs/toy/daformer_mitb0_toyhr_game2city.py')),
+        (*TOY_HR_DATA, *trained('configs/toy/daformer_r18_toyhr_game2city.py')),
         note='the same at half of its resolution: self-training as 110',
     ),
     Experiment(
         122,
         'toyhr_source_only',
-        (*TOY_HR_DATA, *trained('configs/toy/source_only_mitb0_toyhr_game2city.py')),
+        (*TOY_HR_DATA, *trained('configs/toy/source_only_r18_toyhr_game2city.py')),
         note='the same at half of its resolution: no adaptation',
     ),
     Experiment(

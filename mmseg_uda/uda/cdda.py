@@ -154,7 +154,7 @@ class CDDA(Part):
     def thresholds(self, iteration: int) -> tuple[float, float]:
         """Thresholds of re-weighting and of relabelling at an iteration (counted from 0)."""
         begin, end, interval = self.decay
-        # Multiples of the interval from ``begin`` to the iteration, as far as they are below ``end``.
+        # How many multiples of the interval lie between `begin` and the iteration, below `end`.
         times = max(min(iteration, end - 1) // interval - (begin - 1) // interval, 0)
         return tuple(start - self.threshold_decay * times for start in self.thresholds_at_start)
 

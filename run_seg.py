@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument(
         '--config',
-        default='configs/cdda/gta2cs_cdda_daformer',
+        default='configs/cdda/cdda_daformer_mitb5_gta2cs',
         help='of the training, .py may be left out (%(default)s)',
     )
     parser.add_argument(

@@ -154,9 +154,8 @@ class CDDA(Part):
     def thresholds(self, iteration: int) -> tuple[float, float]:
         """Thresholds of re-weighting and of relabelling at an iteration (counted from 0)."""
         begin, end, interval = self.decay
-        times = min(
-            max(iteration // interval - begin // interval + 1, 0), (end - begin) // interval
-        )
+        # How many multiples of the interval lie between `begin` and the iteration, below `end`.
+        times = max(min(iteration, end - 1) // interval - (begin - 1) // interval, 0)
         return tuple(start - self.threshold_decay * times for start in self.thresholds_at_start)
 
     @torch.no_grad()

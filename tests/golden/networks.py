@@ -15,6 +15,7 @@ from .cases import Case, UnknownCase
 
 SEGMENTOR = r'(daformer(?:_[a-z]+\d?)?|dlv2(?:red)?|segformer)_(mitb\d|r\d+(?:v1c)?)'
 RESNET_CHANNELS = (256, 512, 1024, 2048)
+WHOLE = (2**20, 2**20)  # a window that holds any image
 FUSIONS = {
     'sepaspp': 'sep_aspp',
     'aspp': 'aspp',
@@ -76,9 +77,9 @@ def hrda_config(name: str, options: Mapping[str, Any], **settings: Any) -> dict:
     """
     config = segmentor_config(name, **settings)
     detail, context = sorted(options.get('scales', (1, 0.5)), reverse=True)
-    overlap = options.get('hr_slide_overlapping', True)
-    if detail != 1 or not options.get('hr_slide_inference', True):
+    if detail != 1:
         raise UnknownCase(f'HRDA with the options {dict(options)} is not known')
+    slides = options.get('hr_slide_inference', True)
     head = {'type': 'HRDAHead', 'head': config['decode_head']}
     for ours, theirs in (
         ('attention_channels', 'attention_embed_dim'),
@@ -90,13 +91,14 @@ def hrda_config(name: str, options: Mapping[str, Any], **settings: Any) -> dict:
     return config | dict(
         type='HRDASegmentor',
         decode_head=head,
-        detail_size=options.get('hr_crop_size', (512, 512)),
+        # Cases list their boxes, so that the size is that of the windows of inference alone.
+        detail_size=options.get('hr_crop_size', (512, 512)) if slides else WHOLE,
         context_scale=context,
         feature_scale='all' if options.get('feature_scale') == 'all' else 'context',
         hr_loss_weight=options.get('hr_loss_weight', 0.1),
         lr_loss_weight=options.get('lr_loss_weight', 0),
         box_divisor=options.get('crop_coord_divisible', 8),
-        overlap=overlap,
+        overlap=options.get('hr_slide_overlapping', True),
         blur_detail=options.get('blur_hr_crop', False),
     )
 

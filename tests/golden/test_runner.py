@@ -11,6 +11,7 @@ from . import families, fill
 from .cases import BadIndex, Case, Output, UnknownCase, read_cases
 from .compare import close, mismatches, share_of_outliers, subsample
 from .expressions import UnreadableInput, evaluate, evaluate_series, list_after, number_after
+from .families.masked_steps import GivenDraws
 from .networks import published_config, segmentor_config
 from .test_golden import check, collect
 
@@ -263,6 +264,19 @@ def test_other_folders_run_and_wrong_figures_fail(tmp_path: Path) -> None:
     check(make_loss_case(tmp_path / 'right', np.log(5)))
     with pytest.raises(pytest.fail.Exception, match='1 of 1 values differ'):
         check(make_loss_case(tmp_path / 'wrong', np.log(5) + 1e-4))
+
+
+@pytest.mark.parametrize(
+    ('listed', 'pairs'),
+    [
+        ([0.1, 0.2, 0.3, 0.4], [(0.1, 0.2), (0.3, 0.4), (0.0, 0.0)]),
+        ([0.1, 0.3, 0.4], [(0.1, 0.0), (0.3, 0.4), (0.0, 0.0)]),  # the host does not blur
+        ([], [(0.0, 0.0)]),
+    ],
+)
+def test_triggers_of_host_and_masked_pass(listed, pairs):
+    draws = GivenDraws({'uniform': listed}, batch_size=2)
+    assert [draws.triggers() for _ in pairs] == pairs
 
 
 def make_case(

@@ -82,3 +82,10 @@ def test_run_seg(config, tmp_path):
         run_seg.main([*argv, '--not_get_images'])
     with pytest.raises(SystemExit):
         run_seg.main([*argv, '--not_get_images', '--not_get_distributions'])
+
+
+def test_run_seg_by_default_takes_a_config_that_is_there(monkeypatch):
+    asked = []
+    monkeypatch.setattr(run_seg, 'make', lambda args, config, *_, **__: asked.append(config))
+    run_seg.main([])
+    assert [Path(config).is_file() for config in asked] == [True]

@@ -193,11 +193,15 @@ def test_guidance_is_cross_entropy_with_soft_labels():
 # The thresholds over time
 
 
-def test_thresholds_fall_as_if_lowered_at_each_thousandth_iteration(bank):
+@pytest.mark.parametrize(
+    ('begin', 'end', 'interval'), [(10000, 40000, 1000), (10250, 39750, 1000), (0, 3001, 500)]
+)
+def test_thresholds_fall_as_if_lowered_at_each_multiple_of_the_interval(bank, begin, end, interval):
     options = dict(reweight_threshold=0.56, relabel_threshold=0.54, threshold_decay=0.003)
-    found, level = part(**options), 0.56
+    decay = dict(decay_begin=begin, decay_end=end, decay_interval=interval)
+    found, level = part(**options, **decay), 0.56
     for iteration in range(0, 45000, 250):
-        if 10000 <= iteration < 40000 and iteration % 1000 == 0:
+        if begin <= iteration < end and iteration % interval == 0:
             level -= 0.003
         assert found.thresholds(iteration) == pytest.approx((level, level - 0.02))
 

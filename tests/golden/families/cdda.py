@@ -27,11 +27,12 @@ from mmseg_uda.uda.depth_similarity import (
 from mmseg_uda.uda.pseudo_labels import PseudoLabels
 
 from ..cases import Case, read_cases
-from ..fill import image, labels
+from ..expressions import evaluate
 from . import Results, family
-from .functions import tensor
+from .functions import label_maps, tensor
 
 SYNTHIA_LACKS = (9, 14, 16)
+ROUNDING = 5e-7  # of 2 - (1 + soft labels) in float32, as published
 
 
 class GivenBank:
@@ -197,23 +198,29 @@ def relabel(case: Case) -> Results:
 @family('cdda', 'guidance_loss')
 def guidance(case: Case) -> Results:
     refined = refine(case, published=True)
-    labels, depth, soft = refined.labels, refined.depth, refined.part.guidance.soft
-    factor, name, shape = re.search(
-        r'logits = (\S+) \* fill\.image\("(\w+)", (\[[\d, ]+\])', case.entry['inputs']
-    ).groups()
-    seed = re.search(r'\], (\d+)\)', case.entry['inputs'])[1]
-    logits = tensor(float(factor) * image(name, json.loads(shape), int(seed))).requires_grad_()
+    words = case.entry['inputs']
+    named = re.search(r'images (\d+)\.\.(\d+)', words)
+    chosen = slice(int(named[1]), int(named[2]) + 1) if named else slice(None)
+    labels, depth = refined.labels[chosen], refined.depth[chosen]
+    soft = refined.part.guidance.soft[chosen]
+    logits = tensor(evaluate(re.search(r'logits = (.*?\))', words)[1])).requires_grad_()
     weight = tensor(case.array('in_weight'))
     weight = weight.expand_as(depth) if weight.numel() == 1 else weight
     loss = guidance_loss(upscale(logits, labels.shape[1:]), labels, depth, soft, weight)
     (gradient,) = torch.autograd.grad(loss, logits)
+    step = int(re.search(r'every (\d+)(?:st|nd|rd|th) row and column', case.text)[1])
 
     label = completed_labels(labels, depth, soft)
+    # What soft labels leave of 1 is not 0 where they add up to it but for the rounding.
+    listed = torch.zeros_like(label, dtype=torch.bool)
+    listed[tuple(tensor(case.array('out_label_index')).long().T)] = True
+    index = (listed | (label.abs() > ROUNDING)).nonzero()
     return {
         'out_loss': loss,
-        'out_grad': gradient[..., ::2, ::2],
-        'out_label_index': label.nonzero(),
-        'out_label_value': label[tuple(label.nonzero().T)],
+        'out_grad': gradient[..., ::step, ::step],
+        'out_label_index': index,
+        'out_label_value': label[tuple(index.T)],
+        'noise.out_label_value': torch.full((len(index),), ROUNDING),
     }
 
 
@@ -226,7 +233,7 @@ def completed_labels(labels: Tensor, depth: Tensor, soft: Tensor) -> Tensor:
     (gradient,) = torch.autograd.grad(loss, logits)
     other = -gradient.amax(1, keepdim=True)  # of a class without a label: total / classes
     label = -gradient - other
-    return label.where(label.abs() > 1e-12, 0).movedim(1, -1)
+    return label.movedim(1, -1)
 
 
 @family('cdda', 'thresholds')
@@ -245,16 +252,11 @@ def thresholds(case: Case) -> Results:
 
 @family('cdda', 'replacement')
 def replacement(case: Case) -> Results:
-    drawn = [
-        re.search(rf'fill\.{kind}\("(\w+)", (\[[\d, ]+\]), ([\d, ]+)\)', case.entry['inputs'])
+    images, labels = (
+        evaluate(re.search(rf'fill\.{kind}\([^)]*\)', case.entry['inputs'])[0])
         for kind in ('image', 'labels')
-    ]
-    (name, shape, numbers), (label_name, _, label_numbers) = (found.groups() for found in drawn)
-    size = json.loads(shape)
-    source = DomainBatch(
-        tensor(image(name, size, int(numbers))),
-        tensor(labels(label_name, (size[0], *size[2:]), *map(int, label_numbers.split(',')))),
     )
+    source = DomainBatch(tensor(images), label_maps(labels))
     stored = case.array('in_stored_rgb'), case.array('in_stored_label')
     bank = GivenBank(np.ones((len(stored[0]), 19, 1)), *stored)
     part = build_part(bank, reweight_threshold=1, relabel_threshold=1)

@@ -1,6 +1,5 @@
 """Masked images, adversarial and entropy losses, and what training steps with them need."""
 
-from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -31,9 +30,10 @@ class GivenDraws:
     def __init__(self, listed: dict[str, Any], batch_size: int) -> None:
         self.batch_size = batch_size
         self.classes = listed.get('classes', ())
-        # without blur, its trigger need not be listed
-        uniform = iter(listed.get('uniform', ()))
-        self.pairs = zip_longest(uniform, uniform, fillvalue=0.0)
+        uniform = list(listed.get('uniform', ()))
+        if len(uniform) % 2:  # a host without blur draws no trigger for it, its MIC does
+            uniform.insert(1, 0.0)
+        self.pairs = zip(uniform[::2], uniform[1::2], strict=True)
         self.factors = iter(listed.get('jitter', ()))
         self.deviations = iter(listed.get('sigma', ()))
         self.grids = iter(listed.get('grids', ()))
@@ -89,7 +89,6 @@ def masked_consistency(case: Case) -> dict[str, dict]:
         threshold=threshold,
         jitter_strength=uda.get('color_jitter_strength', 0.2),
         jitter_threshold=uda.get('color_jitter_probability', 0.2),
-        blur=uda.get('blur', True),
     )
     return {'mic': part}
 

@@ -6,7 +6,7 @@ train_dataloader = dict(
             type='PseudoLabelDataset',
             data_prefix=dict(
                 img_path='data/cityscapes/leftImg8bit/train',
-                seg_map_path='made/by/the/stage/before',  # see experiments.py
+                seg_map_path='made/by/the/stage/before',  # see experiments/sdca.py
             ),
             pipeline=[
                 dict(type='ScaleCrop', scales=(0.5, 1.5), crop_size=(512, 1024)),

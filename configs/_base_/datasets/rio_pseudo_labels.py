@@ -7,7 +7,7 @@ train_dataloader = dict(
             img_suffix='.jpg',
             data_prefix=dict(
                 img_path='data/crosscity/Rio/Images/Train',
-                seg_map_path='made/by/the/stage/before',  # see experiments.py
+                seg_map_path='made/by/the/stage/before',  # see experiments/sdca.py
             ),
             pipeline=[
                 dict(type='ScaleCrop', scales=(0.5, 1.5), crop_size=(512, 1024)),

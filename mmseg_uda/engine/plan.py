@@ -173,7 +173,10 @@ class Plan:
         iterations = config.get('train_cfg', {}).get('max_iters')
         if not isinstance(iterations, int):
             raise UserError(f'config {stage.config} has no train_cfg.max_iters')
-        return {'checkpoint': folder / f'iter_{iterations}.pth', 'folder': folder}
+        outputs = {'checkpoint': folder / f'iter_{iterations}.pth', 'folder': folder}
+        if figure := config.get('default_hooks', {}).get('checkpoint', {}).get('save_best'):
+            outputs['best'] = records.best_checkpoint(folder, figure)
+        return outputs
 
     def resolve(self, stage: Stage, value: Any) -> Any:
         """``value`` with its references replaced, strings deep inside included."""

@@ -134,6 +134,11 @@ def last_checkpoint(folder: Path) -> Path | None:
     return max(numbered)[1] if numbered else None
 
 
+def best_checkpoint(folder: Path, figure: str) -> Path:
+    """Where a training keeps the weights with which ``figure`` was highest in its validations."""
+    return folder / f'best_{figure}.pth'
+
+
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold ``folder`` for this process; the system lets go when the process ends, however it ends.

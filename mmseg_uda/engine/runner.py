@@ -82,9 +82,23 @@ class UDARunner(Runner):
             network.decode_head.compile(**options)
 
     def save_checkpoint(self, out_dir: str, filename: str, **_) -> None:
-        """Write everything that the run needs to go on, atomically."""
-        meta = dict(
-            iter=self.iter + 1,
+        """Write everything that the run needs to go on, atomically; at the end of an iteration."""
+        checkpoint = dict(
+            meta=self._meta(self.iter + 1),
+            state_dict=self.model.state_dict(),
+            optimizer=self.optim_wrapper.state_dict(),
+            param_schedulers=[scheduler.state_dict() for scheduler in self._schedulers()],
+        )
+        save_checkpoint(checkpoint, Path(out_dir) / filename)
+
+    def save_weights(self, path: str | Path, **meta) -> None:
+        """Write the networks alone, atomically, with ``meta`` beside iteration, config and such."""
+        checkpoint = dict(meta=self._meta(self.iter) | meta, state_dict=self.model.state_dict())
+        save_checkpoint(checkpoint, path)
+
+    def _meta(self, iteration: int) -> dict:
+        return dict(
+            iter=iteration,
             seed=self.seed,
             config=self.cfg.pretty_text,
             time=time.strftime('%Y-%m-%d %H:%M:%S'),
@@ -93,13 +107,6 @@ class UDARunner(Runner):
             ),
             dataset_meta=dict(self.train_dataloader.dataset.metainfo),
         )
-        checkpoint = dict(
-            meta=meta,
-            state_dict=self.model.state_dict(),
-            optimizer=self.optim_wrapper.state_dict(),
-            param_schedulers=[scheduler.state_dict() for scheduler in self._schedulers()],
-        )
-        save_checkpoint(checkpoint, Path(out_dir) / filename)
 
     def _schedulers(self) -> list:
         """All schedules in order, also where each network has its own."""

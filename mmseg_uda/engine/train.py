@@ -113,7 +113,8 @@ def train(config: Config, resume: bool = False, launcher: str = 'none') -> Path:
             f'config {config.filename} says nothing of training data (those of mmseg 0.x serve '
             'tests alone): train with one of configs/'
         )
-    if not resume and (found := checkpoints(config.work_dir)):
+    found = [*checkpoints(config.work_dir), *Path(config.work_dir).glob('best_*.pth')]
+    if found and not resume:
         raise UserError(
             f'{config.work_dir} holds {found[0].name} of an earlier run: add --resume to go on, or '
             'choose another --work-dir'

@@ -69,6 +69,11 @@ class SegmentationMetric(BaseMetric):
         self.scores: Scores | None = None
         self._reset()
 
+    @property
+    def figures(self) -> list[str]:
+        """Names of the means that ``evaluate`` returns."""
+        return ['mIoU', *self.subsets, 'mAcc', 'aAcc']
+
     def _reset(self) -> None:
         self._images = 0
         self._total: Tensor | None = None

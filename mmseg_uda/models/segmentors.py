@@ -201,7 +201,7 @@ class Segmentor(EncoderDecoder):
         With ``test_cfg.class_weight`` probabilities times these.
         """
         if self.test_cfg.get('direct'):
-            logits = at_least_float32(self.decode(self.features(inputs)))
+            logits = at_least_float32(self.coarse_logits(inputs))
         else:
             logits = super().inference(inputs, batch_img_metas)
         if self.test_class_weight is None:

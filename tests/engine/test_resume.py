@@ -192,10 +192,18 @@ train_dataloader['dataset']['rare_class_sampling'].update(class_temp=0.1, min_cr
 
 
 HRDA_MIC_CDDA = """
-model['segmentor'] = dict(
-    pretrained=WORLD + '/mit_b0.pth',
-    backbone=dict(drop_path_rate=0.1),
-    decode_head=dict(head=dict(channels=8, embed_dims=8, dropout_ratio=0.1), attention_channels=8),
+head = dict(
+    type='DAFormerHead',
+    in_channels=[32, 64, 160, 256],
+    in_index=[0, 1, 2, 3],
+    channels=8,
+    embed_dims=8,
+    num_classes=19,
+    dropout_ratio=0.1,
+)
+model['segmentor'] |= dict(
+    type='HRDASegmentor',
+    decode_head=dict(_delete_=True, type='HRDAHead', head=head, attention_channels=8),
     detail_size=(32, 64),
 )
 model['parts'] |= dict(
@@ -210,12 +218,7 @@ for domain, folder in dict(source='depth_any', target='depth_any/train').items()
 @pytest.mark.slow
 def test_killed_hrda_with_mic_and_cdda_goes_on(world, tmp_path, capfd):
     bank = tmp_path / 'bank'
-    config = write_config(
-        tmp_path / 'all.py',
-        world,
-        HRDA_MIC_CDDA.format(bank=str(bank)),
-        base='hrda_mitb0_toyhr_game2city.py',
-    )
+    config = write_config(tmp_path / 'all.py', world, HRDA_MIC_CDDA.format(bank=str(bank)))
     depth_distributions.main([config, '--out', str(bank), '--rows', '8', '--nproc', '1'])
     last = killed_and_resumed(config, tmp_path)
     assert any('.mic.teacher.' in name for name in last)

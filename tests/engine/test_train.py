@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ from mmseg_uda.engine.checkpoint import checkpoints, load_checkpoint
 from mmseg_uda.engine.train import build_runner, load_config
 from mmseg_uda.errors import UserError
 from tests.tiny_training import MAX_ITERS, SIZE, write_config
+from tools import test as tools_test
 from tools import train
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -100,6 +102,35 @@ def test_the_last_two_checkpoints_stay(trained):
 def test_fewer_than_two_checkpoints_are_refused(tiny_config, tmp_path):
     with pytest.raises(UserError, match='keep=1'):
         run(tiny_config, tmp_path, 'default_hooks.checkpoint.keep=1')
+
+
+def test_the_best_of_all_validations_is_kept_and_survives_a_resume(tiny_config, tmp_path):
+    options = ('train_cfg.val_interval=2', 'default_hooks.checkpoint.save_best=mIoU')
+    run(tiny_config, tmp_path, *options)
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    figures = [float(figure) for figure in re.findall(r' mIoU: ([\d.]+)', log)]
+    best = load_checkpoint(tmp_path / 'best_mIoU.pth')
+    assert len(figures) == MAX_ITERS // 2
+    assert best['meta']['score'] == pytest.approx(max(figures), abs=1e-4)
+    assert best['meta']['iter'] == 2 * (figures.index(max(figures)) + 1)
+    out = tmp_path / 'test'
+    best_path = str(tmp_path / 'best_mIoU.pth')
+    tools_test.main([tiny_config, best_path, '--eval', 'mIoU', '--work-dir', str(out)])
+    scores = json.loads((out / 'scores.json').read_text())
+    assert scores['mIoU'] == pytest.approx(best['meta']['score'])
+
+    best['meta']['score'] = 99.0  # of the first part of a run that is resumed
+    torch.save(best, tmp_path / 'best_mIoU.pth')
+    (tmp_path / f'iter_{MAX_ITERS}.pth').unlink()
+    run(tiny_config, tmp_path, *options, flags=('--resume',))
+    assert (tmp_path / f'iter_{MAX_ITERS}.pth').exists()
+    assert load_checkpoint(tmp_path / 'best_mIoU.pth')['meta']['score'] == 99
+
+
+def test_best_by_an_unknown_figure_is_refused(tiny_config, tmp_path):
+    with pytest.raises(UserError, match="save_best='IoU': the validation gives mIoU, mAcc, aAcc"):
+        run(tiny_config, tmp_path, *SHORT, 'default_hooks.checkpoint.save_best=IoU')
+    assert not checkpoints(tmp_path)
 
 
 def test_log_lines(trained):

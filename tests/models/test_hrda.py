@@ -124,6 +124,13 @@ class TestFusion:
         assert 0 < shown.min() and shown.max() < 1
 
 
+def test_direct_predictions_are_fused_too(batch):
+    network = build(test_cfg=dict(mode='whole', direct=True)).eval()
+    images, _ = batch
+    with torch.no_grad():
+        torch.testing.assert_close(network.inference(images, []), network.coarse_logits(images))
+
+
 def test_losses_are_those_of_the_parts(batch):
     network = build(hr_loss_weight=0.2, lr_loss_weight=0.3)
     images, labels = batch

@@ -1,5 +1,7 @@
 """When checkpoints are written, and how many are kept."""
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from mmengine.dist import barrier, is_main_process
@@ -7,7 +9,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from mmseg_uda.engine.checkpoint import checkpoints
+from mmseg_uda.engine.checkpoint import checkpoints, load_checkpoint
+from mmseg_uda.engine.records import best_checkpoint
+from mmseg_uda.errors import UserError
 
 
 @HOOKS.register_module()
@@ -19,20 +23,41 @@ class ExactCheckpointHook(Hook):
     Args:
         interval: iterations between two checkpoints.
         keep: how many to keep; at least 2, so that a damaged one can be passed over.
+        save_best: a figure of the validation, such as ``mIoU``. The weights with which it was
+            highest stay in ``best_<figure>.pth``; its ``meta`` has iteration and score. They are
+            chosen by labels of the target, which adaptation is said to do without: a figure to
+            state beside the last iteration's, not in its place.
     """
 
     priority = 'VERY_LOW'
 
-    def __init__(self, interval: int, keep: int = 2) -> None:
+    def __init__(self, interval: int, keep: int = 2, save_best: str | None = None) -> None:
         if keep < 2:
             raise ValueError(f'keep={keep}: keep at least 2 checkpoints, the newest may be damaged')
         self.interval = interval
         self.keep = keep
+        self.save_best = save_best
+        self.best_score = -math.inf
 
     def before_train(self, runner: Runner) -> None:
+        """Tidy up after a run that was killed, and read the best score that it had reached.
+
+        Raises:
+            UserError: the validation has no figure ``save_best``.
+        """
         if is_main_process():  # a run that was killed while it wrote leaves its temporary file
-            for rest in Path(runner.work_dir).glob('.iter_*.pth.*.tmp'):
+            for rest in Path(runner.work_dir).glob('.*.pth.*.tmp'):
                 rest.unlink()
+        if self.save_best is None:
+            return
+        metrics = runner.val_loop.evaluator.metrics if runner.val_loop else []
+        figures = [name for metric in metrics for name in metric.figures]
+        if self.save_best not in figures:
+            known = ', '.join(figures) or 'nothing'
+            raise UserError(f'save_best={self.save_best!r}: the validation gives {known}')
+        path = best_checkpoint(Path(runner.work_dir), self.save_best)
+        if path.exists():
+            self.best_score = load_checkpoint(path)['meta']['score']
 
     def after_train_iter(self, runner: Runner, *_, **__) -> None:
         if not (self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)):
@@ -41,4 +66,16 @@ class ExactCheckpointHook(Hook):
             runner.save_checkpoint(runner.work_dir, f'iter_{runner.iter + 1}.pth')
             for old in checkpoints(runner.work_dir)[self.keep :]:
                 old.unlink()
+        barrier()
+
+    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
+        """Keep the weights if they are better than any before."""
+        score = (metrics or {}).get(self.save_best, -math.inf)
+        if score <= self.best_score:
+            return
+        self.best_score = score
+        if is_main_process():
+            path = best_checkpoint(Path(runner.work_dir), self.save_best)
+            runner.save_weights(path, score=score)
+            runner.logger.info(f'{path.name}: {self.save_best} {score:.2f} at {runner.iter}')
         barrier()

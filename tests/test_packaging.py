@@ -14,7 +14,7 @@ import mmseg_uda
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(
     path
-    for folder in ('mmseg_uda', 'tools', 'configs', 'tests')
+    for folder in ('mmseg_uda', 'experiments', 'tools', 'configs', 'tests')
     for path in (ROOT / folder).rglob('*.py')
 ) + sorted(ROOT.glob('*.py'))
 COMMANDS = ['run_experiments.py', 'run_seg.py'] + sorted(

@@ -1,11 +1,12 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import run_experiments
-from experiments import EXPERIMENTS, of_config
+from experiments import EXPERIMENTS, TABLE, by_id, of_config
 from mmseg_uda.engine.plan import Plan
 from mmseg_uda.errors import UserError
 
@@ -26,6 +27,12 @@ def test_ids_and_names_are_unique():
     names = [experiment.name for experiment in EXPERIMENTS.values()]
     assert len(set(names)) == len(names) and names[0] == 'demo'
     assert all(id == experiment.id for id, experiment in EXPERIMENTS.items())
+    assert list(EXPERIMENTS.values()) == list(TABLE)
+
+
+def test_two_experiments_with_one_id_are_refused():
+    with pytest.raises(ValueError, match='hrda_gta2cs and other have the same id 20'):
+        by_id([*TABLE, replace(EXPERIMENTS[20], name='other')])
 
 
 @pytest.mark.parametrize('config', TRAINED)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from experiments import sdca
+from experiments.sdca import sdca_stages
 from mmseg_uda.engine.experiment import Experiment
 from tests.tiny_training import ROOT, SIZE
 
@@ -78,4 +78,4 @@ def write_configs(folder: Path, world: Path) -> list[str]:
 
 
 def experiment(configs: list[str], toy: bool = True) -> Experiment:
-    return Experiment(None, 'tiny_sdca', sdca(*configs, toy=toy))
+    return Experiment(None, 'tiny_sdca', sdca_stages(*configs, toy=toy))

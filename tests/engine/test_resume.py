@@ -220,15 +220,8 @@ def test_killed_hrda_with_mic_and_cdda_goes_on(world, tmp_path, capfd):
     bank = tmp_path / 'bank'
     config = write_config(tmp_path / 'all.py', world, HRDA_MIC_CDDA.format(bank=str(bank)))
     depth_distributions.main([config, '--out', str(bank), '--rows', '8', '--nproc', '1'])
-    unbroken, broken = tmp_path / 'unbroken', tmp_path / 'broken'
-    train.main([config, '--work-dir', str(unbroken)])
-    process = start(ROOT / 'tools/train.py', config, '--work-dir', broken)
-    wait_for(broken, 'iter_4.pth', process)
-    kill(process)
-    assert not (broken / LAST).exists()
-    train.main([config, '--work-dir', str(broken), '--resume'])
-    assert_same(broken / LAST, unbroken / LAST)
-    assert any('.mic.teacher.' in name for name in content(unbroken / LAST))
+    last = killed_and_resumed(config, tmp_path)
+    assert any('.mic.teacher.' in name for name in last)
 
     more = '--work-dir', tmp_path / 'other', '--cfg-options'
     flip = 'train_dataloader.dataset.source.pipeline.1.prob=0.3'

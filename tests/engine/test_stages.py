@@ -246,15 +246,20 @@ def make_folder(out: str, files: int) -> None:
         (Path(out) / str(index)).touch()
 
 
-def test_command_stage_shared_between_work_dirs(trainings):
-    stage = Stage(
+def making(files: int, folder: str | None = None) -> Stage:
+    """The stage that makes a folder with so many files."""
+    return Stage(
         'make',
         kind='command',
         call=f'{__name__}:make_folder',
-        options={'out': 'made', 'files': 2},
+        options={'out': 'made', 'files': files},
         outputs={'folder': 'made'},
-        folder='made/stages/make',
+        folder=folder,
     )
+
+
+def test_command_stage_shared_between_work_dirs(trainings):
+    stage = making(2, 'made/stages/make')
     for work_dir in ('one', 'two'):
         StageRunner(Plan(Experiment(None, 'x', (stage,)), work_dir)).run()
     assert json.loads(Path('made/stages/make/stage.json').read_text())['finished']
@@ -262,15 +267,8 @@ def test_command_stage_shared_between_work_dirs(trainings):
 
 
 def test_command_that_makes_nothing_is_not_finished(trainings):
-    stage = Stage(
-        'make',
-        kind='command',
-        call=f'{__name__}:make_folder',
-        options={'out': 'made', 'files': 0},
-        outputs={'folder': 'made'},
-    )
     with pytest.raises(UserError, match='ended without its output folder'):
-        StageRunner(Plan(Experiment(None, 'x', (stage,)), 'out')).run()
+        StageRunner(Plan(Experiment(None, 'x', (making(0),)), 'out')).run()
     assert not json.loads(Path('out/make/stage.json').read_text())['finished']
 
 

@@ -6,6 +6,14 @@ from mmseg.registry import MODELS
 import mmseg_uda.register  # noqa: F401
 from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
 
+# The asserts of these helpers, too, are to show their values.
+pytest.register_assert_rewrite('tests.uda.steps', 'tests.uda.ranks')
+
+MIC = dict(type='MaskedConsistency', block_size=16, alpha=0.9, threshold=0.07)
+ALL_FUSION = dict(
+    in_channels=[32, 64, 160, 256], in_index=[0, 1, 2, 3], input_transform='resize_concat'
+)
+
 
 @pytest.fixture(autouse=True)
 def scope():
@@ -50,6 +58,25 @@ def build(method: dict):
     return MODELS.build(method).train()
 
 
+def sepico(variant='dist', norm='BN', parts=None, projection=None, network=segmentor, **options):
+    """SePiCo on a network with one projection of all its features."""
+    config = network(norm=norm)
+    norm_cfg = segmentor(norm=norm)['decode_head']['norm_cfg']
+    config['auxiliary_head'] = dict(
+        type='ProjectionHead', channels=16, norm_cfg=norm_cfg, **projection or ALL_FUSION
+    )
+    options = dict(crop_size=(32, 32), start_iteration=1, threshold=0.07) | options
+    return build(
+        dict(
+            type='SePiCo',
+            segmentor=config,
+            contrast=dict(variant=variant, temperature=0.5, min_ratio=0.5, bank_size=3),
+            parts=parts or {},
+            **options,
+        )
+    )
+
+
 def uda_batch(size=64, images=2, seed=0) -> UDABatch:
     generator = torch.Generator().manual_seed(seed)
     draw = lambda: torch.randn(images, 3, size, size, generator=generator)  # noqa: E731
@@ -57,3 +84,11 @@ def uda_batch(size=64, images=2, seed=0) -> UDABatch:
     labels = cells.masked_fill(cells == 19, 255)
     labels = labels.repeat_interleave(size // 4, 1).repeat_interleave(size // 4, 2)
     return UDABatch(DomainBatch(draw(), labels), DomainBatch(draw()))
+
+
+def sepico_batch(seed=0) -> UDABatch:
+    """The source is as large as a crop, the target is larger."""
+    batch = uda_batch(seed=seed)
+    batch.source.images = batch.source.images[..., :32, :32].contiguous()
+    batch.source.labels = batch.source.labels[..., :32, :32].contiguous()
+    return batch

@@ -1,41 +1,22 @@
 import pytest
 import torch
-from mmengine.optim import build_optim_wrapper
 
 from mmseg_uda.errors import UserError
 from mmseg_uda.uda.adversarial import SOURCE, TARGET, domain_loss
 
-from .conftest import build, segmentor, uda_batch
-
-MIC = dict(type='MaskedConsistency', block_size=16, alpha=0.9, threshold=0.07)
+from .conftest import MIC, build, hrda, segmentor, uda_batch
+from .steps import (
+    bfloat16_optimiser,
+    continue_exactly,
+    learn,
+    no_host_round_trips,
+    optimiser,
+    steps,
+)
 
 
 def advseg(**options):
     return build(dict(type='AdvSeg', segmentor=segmentor(), **options))
-
-
-def optimiser(method, **more):
-    network = dict(type='OptimWrapper', constructor='UDAOptimWrapperConstructor')
-    return build_optim_wrapper(
-        method,
-        dict(
-            constructor='JointOptimWrapperConstructor',
-            student=dict(network, optimizer=dict(type='AdamW', lr=1e-3)),
-            discriminator=dict(network, optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99))),
-            **more,
-        ),
-    )
-
-
-def steps(method, number, wrapper=None):
-    wrapper = wrapper or optimiser(method)
-    logs = []
-    for _ in range(number):
-        logs.append(method.backward_passes(uda_batch(seed=method.iteration), wrapper))
-        wrapper.step()
-        wrapper.zero_grad()
-        method.iteration += 1
-    return logs
 
 
 def test_losses_of_a_domain():
@@ -53,16 +34,11 @@ def test_an_unknown_loss_is_refused():
 
 @pytest.mark.parametrize('kind', ['mse', 'bce'])
 def test_student_and_discriminator_learn_from_their_losses(kind):
-    method = advseg(discriminator_loss=kind)
-    before = {name: p.clone() for name, p in method.named_parameters()}
-    (logs,) = steps(method, 1)
+    changed, logs = learn(advseg(discriminator_loss=kind))
+    assert changed == {'student', 'discriminator'}
     names = {'decode.loss_seg', 'G_trg.loss.main', 'D_src.loss.main', 'D_trg.loss.main'}
     assert names < logs.keys()
     assert logs['loss'].item() == pytest.approx(sum(logs[name].item() for name in names), rel=1e-5)
-    changed = {
-        n.split('.')[0] for n, p in method.named_parameters() if not torch.equal(p, before[n])
-    }
-    assert changed == {'student', 'discriminator'}
 
 
 def gradients(method, number):
@@ -111,9 +87,7 @@ def test_the_input_of_the_discriminator_has_its_scale():
 
 
 def test_the_discriminator_sees_hrdas_fused_prediction_at_half_size():
-    network = segmentor() | dict(type='HRDASegmentor', detail_size=(32, 32))
-    network['decode_head'] = dict(type='HRDAHead', head=network['decode_head'])
-    method = build(dict(type='AdvSeg', segmentor=network, scale=0.5, parts=dict(mic=MIC)))
+    method = build(dict(type='AdvSeg', segmentor=hrda(), scale=0.5, parts=dict(mic=MIC)))
     sizes = []
     method.discriminator.register_forward_pre_hook(lambda _, args: sizes.append(args[0].shape))
     (logs,) = steps(method, 1)
@@ -125,44 +99,17 @@ def test_the_discriminator_sees_hrdas_fused_prediction_at_half_size():
 
 @pytest.mark.parametrize('parts', [{}, dict(mic=MIC)])
 def test_state_dicts_continue_a_run_exactly(parts):
-    unbroken, broken = advseg(parts=parts), advseg(parts=parts)
-    steps(unbroken, 4)
-
-    wrapper = optimiser(broken)
-    steps(broken, 2, wrapper)
-    resumed = advseg(parts=parts)
-    resumed_wrapper = optimiser(resumed)
-    resumed.load_state_dict(broken.state_dict())
-    resumed_wrapper.load_state_dict(wrapper.state_dict())
-    assert resumed_wrapper.state_dict()['discriminator']['state']
-    steps(resumed, 2, resumed_wrapper)
-    for name, value in unbroken.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
+    continue_exactly(lambda: advseg(parts=parts))
 
 
-def test_the_step_asks_the_device_for_nothing(monkeypatch):
+def test_the_step_asks_the_device_for_nothing():
     method = advseg(parts=dict(mic=MIC))
-    wrapper = optimiser(method)
-    batch = uda_batch()
-
-    def refuse(self, *_):
-        raise AssertionError('host round trip in the step')
-
-    for name in ('item', 'tolist', 'cpu', 'numpy', '__bool__', '__int__', '__float__'):
-        monkeypatch.setattr(torch.Tensor, name, refuse)
-    method.backward_passes(batch, wrapper)
+    wrapper, batch = optimiser(method), uda_batch()
+    with no_host_round_trips():
+        method.backward_passes(batch, wrapper)
 
 
 def test_steps_run_in_bfloat16():
     method = advseg()
-    network = dict(optimizer=dict(type='SGD', lr=0.01))
-    wrapper = build_optim_wrapper(
-        method,
-        dict(
-            constructor='JointOptimWrapperConstructor',
-            student=dict(network, type='AutocastOptimWrapper'),
-            discriminator=dict(network, type='OptimWrapper'),
-        ),
-    )
-    logs = steps(method, 2, wrapper)
+    logs = steps(method, 2, bfloat16_optimiser(method))
     assert all(value.isfinite() for value in logs[1].values())

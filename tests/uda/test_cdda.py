@@ -3,7 +3,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.optim import build_optim_wrapper
 
 from mmseg_uda.datasets.depth_bank import DepthBank
 from mmseg_uda.errors import UserError
@@ -20,7 +19,9 @@ from mmseg_uda.uda.depth_alignment import (
 )
 from mmseg_uda.uda.depth_similarity import DepthSimilarity, distribution_tables
 
-from .conftest import build, segmentor, uda_batch
+from .conftest import build, hrda, segmentor, sepico, uda_batch
+from .steps import continue_exactly, no_host_round_trips, optimiser
+from .steps import steps as steps_with
 
 CLASSES, SIZE, ROWS = 19, 64, 6
 EVERYTHING = dict(reweight_threshold=0.0, relabel_threshold=0.0)
@@ -81,23 +82,14 @@ def method(options=EVERYTHING, margins=True, **others):
     )
 
 
-def optimiser(model):
-    return build_optim_wrapper(
-        model,
-        dict(constructor='UDAOptimWrapperConstructor', optimizer=dict(type='AdamW', lr=1e-3)),
-    )
+def seeded_batch(iteration):
+    """An iteration's batch, behind the seeds that the engine sets before a step."""
+    seed_all(0, iteration, rank=0)
+    return batch(iteration)
 
 
 def steps(model, number, wrapper=None):
-    wrapper = wrapper or optimiser(model)
-    logs = []
-    for _ in range(number):
-        seed_all(model.seed, model.iteration, rank=0)
-        logs.append(model.backward_passes(batch(model.iteration), wrapper))
-        wrapper.step()
-        wrapper.zero_grad()
-        model.iteration += 1
-    return logs
+    return steps_with(model, number, wrapper, seeded_batch)
 
 
 def part(**options):
@@ -280,14 +272,9 @@ def test_one_host_round_trip_a_step(bank, monkeypatch):
     # The CPU skips absent classes, which it knows without a round trip; a GPU takes all.
     monkeypatch.setattr(DepthSimilarity, '_present', lambda self, areas: range(CLASSES))
     tolist = torch.Tensor.tolist
-
-    def refuse(self, *_):
-        raise AssertionError('host round trip in the step')
-
     monkeypatch.setattr(torch.Tensor, 'tolist', lambda self: trips.append(self) or tolist(self))
-    for name in ('item', 'cpu', 'numpy', '__bool__', '__int__', '__float__'):
-        monkeypatch.setattr(torch.Tensor, name, refuse)
-    ours.backward_passes(data, wrapper)
+    with no_host_round_trips(but='tolist'):
+        ours.backward_passes(data, wrapper)
     assert len(trips) == 1
 
 
@@ -295,33 +282,19 @@ DECAY = dict(threshold_decay=0.1, decay_begin=1, decay_end=5, decay_interval=1)
 
 
 def with_masked_consistency_on_hrda():
-    config = segmentor() | dict(type='HRDASegmentor', detail_size=(32, 32))
-    config['decode_head'] = dict(type='HRDAHead', head=config['decode_head'], attention_channels=16)
     parts = dict(
         cdda=dict(type='CDDA', bank='bank', **EVERYTHING, **DECAY),
         mic=dict(type='MaskedConsistency', block_size=16),
     )
-    return build(dict(type='SelfTraining', segmentor=config, threshold=0.06, parts=parts))
+    return build(dict(type='SelfTraining', segmentor=hrda(), threshold=0.06, parts=parts))
 
 
 @pytest.mark.parametrize(
     'make', [lambda: method(EVERYTHING | DECAY), with_masked_consistency_on_hrda]
 )
 def test_a_resumed_run_goes_on_exactly(bank, make):
-    unbroken, broken = make(), make()
-    wrapper = optimiser(unbroken)
-    logs = steps(unbroken, 3, wrapper)
+    logs = continue_exactly(make, seeded_batch)
     assert all('tgt.loss' in step for step in logs)
-
-    wrapper = optimiser(broken)
-    steps(broken, 1, wrapper)
-    resumed = make()
-    resumed_wrapper = optimiser(resumed)
-    resumed.load_state_dict(broken.state_dict())
-    resumed_wrapper.load_state_dict(wrapper.state_dict())
-    assert steps(resumed, 2, resumed_wrapper) == logs[1:]
-    for name, value in unbroken.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
 
 
 def guided(options, labels=None):
@@ -366,17 +339,11 @@ def test_guidance_can_leave_out_images_without_new_labels(bank):
 
 
 def test_it_joins_sepico_whose_crop_takes_the_depth_along(bank):
-    head = dict(type='ProjectionHead', in_channels=[32, 64, 160, 256], channels=16)
-    head |= dict(in_index=[0, 1, 2, 3], input_transform='resize_concat')
-    ours = build(
-        dict(
-            type='SePiCo',
-            segmentor=segmentor() | dict(auxiliary_head=head),
-            crop_size=(SIZE, SIZE),
-            start_iteration=0,
-            threshold=0.06,
-            parts=dict(cdda=dict(type='CDDA', bank='bank', **EVERYTHING)),
-        )
+    ours = sepico(
+        crop_size=(SIZE, SIZE),
+        start_iteration=0,
+        threshold=0.06,
+        parts=dict(cdda=dict(type='CDDA', bank='bank', **EVERYTHING)),
     )
     data = batch()
     large = uda_batch(2 * SIZE).target.images

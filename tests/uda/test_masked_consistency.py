@@ -1,17 +1,16 @@
-import os
+from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
-from mmengine.registry import DefaultScope
 
 from mmseg_uda.errors import UserError
 from mmseg_uda.uda.draws import StepDraws
 from mmseg_uda.uda.masked_consistency import MODES, block_grid, block_mask
 
-from .conftest import build, segmentor, uda_batch
-from .test_self_training import optimiser, steps
+from .conftest import build, segmentor, sepico, sepico_batch, uda_batch
+from .ranks import own_share, process_group
+from .steps import continue_exactly, no_host_round_trips, optimiser, steps
 
 ALL_MODES = [mode + aug for mode in MODES for aug in ('', 'aug')]
 OWN = dict(alpha=0.9, threshold=0.07)
@@ -209,88 +208,40 @@ def test_a_method_without_teacher_cannot_lend_its_settings(kind):
 
 @pytest.mark.parametrize('options', [{}, OWN], ids=['shared', 'own'])
 @pytest.mark.parametrize('mode', ALL_MODES)
-def test_the_step_asks_the_device_for_nothing(mode, options, monkeypatch):
+def test_the_step_asks_the_device_for_nothing(mode, options):
     method = host(mode=mode, **options)
     wrapper, batch = optimiser(method), uda_batch()
-
-    def refuse(self, *_):
-        raise AssertionError('host round trip in the step')
-
-    for name in ('item', 'tolist', 'cpu', 'numpy', '__bool__', '__int__', '__float__'):
-        monkeypatch.setattr(torch.Tensor, name, refuse)
-    logs = method.backward_passes(batch, wrapper)
-    monkeypatch.undo()
+    with no_host_round_trips():
+        logs = method.backward_passes(batch, wrapper)
     assert logs['masked.decode.loss_seg'].isfinite()
 
 
 @pytest.mark.parametrize('kind', ['SelfTraining', 'MinEnt', 'SourceOnly'])
 def test_state_dicts_continue_a_run_exactly(kind):
-    unbroken, broken = host(kind, **OWN), host(kind, **OWN)
-    steps(unbroken, 4)
-
-    wrapper = optimiser(broken)
-    steps(broken, 2, wrapper)
-    resumed = host(kind, **OWN)
-    resumed_wrapper = optimiser(resumed)
-    resumed.load_state_dict(broken.state_dict())
-    resumed_wrapper.load_state_dict(wrapper.state_dict())
-    steps(resumed, 2, resumed_wrapper)
-    for name, value in unbroken.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
+    continue_exactly(lambda: host(kind, **OWN))
 
 
 def test_it_joins_sepico():
-    network = segmentor()
-    network['auxiliary_head'] = dict(
-        type='ProjectionHead',
-        channels=16,
-        in_channels=[32, 64, 160, 256],
-        in_index=[0, 1, 2, 3],
-        input_transform='resize_concat',
-    )
-    method = build(
-        dict(
-            type='SePiCo',
-            segmentor=network,
-            threshold=0.07,
-            crop_size=(32, 32),
-            start_iteration=0,
-            contrast=dict(variant='dist', temperature=0.5, min_ratio=0.5),
-            parts=dict(mic=dict(type='MaskedConsistency', mode='separateaug', block_size=8)),
-        )
-    )
-    batch = uda_batch()
-    batch.source.images = batch.source.images[..., :32, :32].contiguous()
-    batch.source.labels = batch.source.labels[..., :32, :32].contiguous()
-    logs = method.backward_passes(batch, optimiser(method))
+    mic = dict(type='MaskedConsistency', mode='separateaug', block_size=8)
+    method = sepico(start_iteration=0, parts=dict(mic=mic))
+    logs = method.backward_passes(sepico_batch(), optimiser(method))
     assert {'aux.loss_cl', 'mix.decode.loss_seg', 'masked.decode.loss_seg'} < logs.keys()
     assert all(value.isfinite() for value in logs.values())
 
 
-def run(rank: int, world_size: int, results: dict) -> None:
-    torch.set_num_threads(1)
-    if world_size > 1:
-        os.environ |= dict(MASTER_ADDR='127.0.0.1', MASTER_PORT='29531')
-        dist.init_process_group('gloo', rank=rank, world_size=world_size)
-    for mode in ('separatetrgaug', 'separateaug'):
-        batch = uda_batch(images=4)
-        part = slice(rank * 4 // world_size, (rank + 1) * 4 // world_size)
-        for domain in (batch.source, batch.target):
-            domain.images = domain.images[part]
-        batch.source.labels = batch.source.labels[part]
-        with DefaultScope.overwrite_default_scope('mmseg'):
+def run(rank: int, world_size: int, rendezvous: Path, results: dict) -> None:
+    with process_group(rank, world_size, rendezvous):
+        for mode in ('separatetrgaug', 'separateaug'):
             method = host(mode=mode, norm='GN', jitter_threshold=0.0)
+            batch = own_share(uda_batch(images=4), rank, world_size)
             images, labels, _, logs = masked_call(method, batch)
-        results[mode, world_size, rank] = images, labels, logs['masked.decode.loss_seg']
-    if world_size > 1:
-        dist.barrier()
-        dist.destroy_process_group()
+            results[mode, world_size, rank] = images, labels, logs['masked.decode.loss_seg']
 
 
-def test_two_ranks_mask_what_one_masks():
+def test_two_ranks_mask_what_one_masks(tmp_path):
     results = mp.Manager().dict()
-    run(0, 1, results)
-    mp.spawn(run, (2, results), nprocs=2)
+    run(0, 1, tmp_path / 'rendezvous', results)
+    mp.spawn(run, (2, tmp_path / 'rendezvous', results), nprocs=2)
     for mode in ('separatetrgaug', 'separateaug'):
         one, two = results[mode, 2, 0], results[mode, 2, 1]
         images, labels, loss = results[mode, 1, 0]

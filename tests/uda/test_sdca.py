@@ -1,20 +1,13 @@
-import os
-
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DefaultScope
 
-from mmseg_uda.uda.distributed import average_gradients
 from mmseg_uda.uda.pseudo_labels import confident_labels
 from mmseg_uda.uda.semantic_distributions import SemanticDistributions
 
-from .conftest import build, segmentor, uda_batch
-from .test_self_training import optimiser, steps
+from .conftest import MIC, build, segmentor, uda_batch
+from .ranks import two_ranks_equal_one
+from .steps import bfloat16_optimiser, continue_exactly, no_host_round_trips, optimiser, steps
 
-STEPS = 3
 LOSSES = {'decode.loss_seg', 'loss_feat', 'loss_out', 'tgt.loss_feat', 'tgt.loss_out'}
 
 
@@ -85,9 +78,7 @@ def test_no_forward_is_wasted():
 
 
 def test_masked_consistency_joins():
-    mic = dict(type='MaskedConsistency', block_size=16, alpha=0.9, threshold=0.07)
-    method = sdca(parts=dict(mic=mic))
-    alone, joined = steps(sdca(), 1)[0], steps(method, 1)[0]
+    alone, joined = steps(sdca(), 1)[0], steps(sdca(parts=dict(mic=MIC)), 1)[0]
     assert 0 < joined['masked.decode.loss_seg'].isfinite()
     assert all(torch.equal(joined[name], alone[name]) for name in LOSSES)
 
@@ -105,88 +96,34 @@ def test_it_starts_from_the_statistics_of_a_folder_or_file(tmp_path):
 
 
 def test_state_dict_continues_a_run_exactly():
-    unbroken, broken = sdca(), sdca()
-    steps(unbroken, 4, optimiser(unbroken))
-
-    wrapper = optimiser(broken)
-    steps(broken, 2, wrapper)
-    resumed = sdca()
-    resumed_wrapper = optimiser(resumed)
-    resumed.load_state_dict(broken.state_dict())
-    resumed_wrapper.load_state_dict(wrapper.state_dict())
-    assert resumed.iteration == 2
-    steps(resumed, 2, resumed_wrapper)
-    for name, value in unbroken.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
+    continue_exactly(sdca)
 
 
-def test_the_step_asks_the_device_for_nothing(monkeypatch):
+def test_the_step_asks_the_device_for_nothing():
     method = sdca(lovasz_weight=0.75)
     wrapper = optimiser(method)
     steps(method, 1, wrapper)
     batch = uda_batch(seed=1)
-
-    def refuse(self, *_):
-        raise AssertionError('host round trip in the step')
-
-    for name in ('item', 'tolist', 'cpu', 'numpy', 'nonzero', '__bool__', '__int__', '__float__'):
-        monkeypatch.setattr(torch.Tensor, name, refuse)
-    method.backward_passes(batch, wrapper)
+    with no_host_round_trips():
+        method.backward_passes(batch, wrapper)
 
 
 def test_steps_run_in_bfloat16():
     method = sdca(lovasz_weight=0.75)
-    wrapper = build_optim_wrapper(
-        method, dict(type='AutocastOptimWrapper', optimizer=dict(type='SGD', lr=0.01))
-    )
-    (logs,) = steps(method, 1, wrapper)
+    (logs,) = steps(method, 1, bfloat16_optimiser(method))
     assert all(value.isfinite() for value in logs.values())
     assert all(c.mean.dtype == torch.float32 for c in method.distributions.levels.values())
 
 
-def run(rank: int, world_size: int, results: dict) -> None:
-    torch.set_num_threads(1)
-    if world_size > 1:
-        os.environ |= dict(MASTER_ADDR='127.0.0.1', MASTER_PORT='29531')
-        dist.init_process_group('gloo', rank=rank, world_size=world_size)
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        method = sdca(norm='GN')
-        wrapper = optimiser(method, lr=1e-5)
-    losses, gradients = [], []
-    for iteration in range(STEPS):
-        batch = uda_batch(seed=iteration)
-        for domain in (batch.source, batch.target):
-            part = slice(rank, rank + 1) if world_size > 1 else slice(None)
-            domain.images = domain.images[part]
-            domain.labels = None if domain.labels is None else domain.labels[part]
-        logs = method.backward_passes(batch, wrapper)
-        average_gradients(method)
-        gradients.append({n: p.grad.clone() for n, p in method.student.named_parameters()})
-        wrapper.step()
-        wrapper.zero_grad()
-        method.iteration += 1
-        values = torch.stack(list(logs.values()))
-        if world_size > 1:
-            dist.all_reduce(values)
-        losses.append(dict(zip(logs, (values / world_size).tolist(), strict=True)))
-    state = {name: value.clone() for name, value in method.distributions.state_dict().items()}
-    results[world_size, rank] = dict(losses=losses, gradients=gradients, statistics=state)
-    if world_size > 1:
-        dist.destroy_process_group()
+def of_ranks():
+    return sdca(norm='GN')
 
 
-def test_two_ranks_equal_one_rank_with_the_whole_batch():
-    with mp.Manager() as manager:
-        results = manager.dict()
-        mp.spawn(run, (2, results), nprocs=2)
-        mp.spawn(run, (1, results), nprocs=1)
-        one, two, other = results[1, 0], results[2, 0], results[2, 1]
-    for alone, together in zip(one['losses'], two['losses'], strict=True):
-        for name, value in alone.items():
-            assert abs(value - together[name]) < 1e-5 * max(1, abs(value)), name
-    for alone, together in zip(one['gradients'], two['gradients'], strict=True):
-        for name, value in alone.items():
-            assert torch.allclose(value, together[name], atol=1e-5), name
-    for name, value in one['statistics'].items():
-        assert torch.allclose(value, two['statistics'][name], atol=1e-5), name
-        assert torch.equal(two['statistics'][name], other['statistics'][name]), name
+def statistics(method):
+    return method.distributions.state_dict()
+
+
+def test_two_ranks_equal_one_rank_with_the_whole_batch(tmp_path):
+    _, two, other = two_ranks_equal_one(tmp_path, of_ranks, statistics)
+    for name, value in two['state'].items():
+        assert torch.equal(value, other['state'][name]), name

@@ -1,60 +1,17 @@
-import os
-
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from mmengine.registry import DefaultScope
 
 from mmseg_uda.errors import UserError
-from mmseg_uda.uda.distributed import average_gradients
 from mmseg_uda.uda.pixel_contrast import VARIANTS
 
-from .conftest import build, hrda, segmentor, uda_batch
-from .test_self_training import optimiser
-
-STEPS = 3
-ALL_FUSION = dict(
-    in_channels=[32, 64, 160, 256], in_index=[0, 1, 2, 3], input_transform='resize_concat'
-)
-
-
-def sepico(variant='dist', norm='BN', parts=None, projection=None, network=segmentor, **options):
-    config = network(norm=norm)
-    norm_cfg = segmentor(norm=norm)['decode_head']['norm_cfg']
-    config['auxiliary_head'] = dict(
-        type='ProjectionHead', channels=16, norm_cfg=norm_cfg, **projection or ALL_FUSION
-    )
-    options = dict(crop_size=(32, 32), start_iteration=1) | options
-    return build(
-        dict(
-            type='SePiCo',
-            segmentor=config,
-            threshold=0.07,
-            contrast=dict(variant=variant, temperature=0.5, min_ratio=0.5, bank_size=3),
-            parts=parts or {},
-            **options,
-        )
-    )
+from .conftest import build, hrda, segmentor, sepico, sepico_batch, uda_batch
+from .ranks import two_ranks_equal_one
+from .steps import bfloat16_optimiser, continue_exactly, learn, no_host_round_trips, optimiser
+from .steps import steps as steps_with
 
 
 def steps(method, number, wrapper=None):
-    wrapper = wrapper or optimiser(method)
-    logs = []
-    for _ in range(number):
-        logs.append(method.backward_passes(batch_of(method.iteration), wrapper))
-        wrapper.step()
-        wrapper.zero_grad()
-        method.iteration += 1
-    return logs
-
-
-def batch_of(seed):
-    """The source is as large as a crop, the target is larger."""
-    batch = uda_batch(seed=seed)
-    batch.source.images = batch.source.images[..., :32, :32].contiguous()
-    batch.source.labels = batch.source.labels[..., :32, :32].contiguous()
-    return batch
+    return steps_with(method, number, wrapper, sepico_batch)
 
 
 def test_a_segmentor_without_projection_head_is_refused():
@@ -97,12 +54,7 @@ def test_statistics_grow_from_the_start_and_with_the_source_alone():
 
 
 def test_only_the_student_learns():
-    method = sepico()
-    before = {name: p.clone() for name, p in method.named_parameters()}
-    steps(method, 1)
-    changed = {
-        n.split('.')[0] for n, p in method.named_parameters() if not torch.equal(p, before[n])
-    }
+    changed, _ = learn(sepico(), sepico_batch)
     assert changed == {'student'}
 
 
@@ -127,35 +79,17 @@ def test_no_forward_is_wasted():
 
 @pytest.mark.parametrize('variant', VARIANTS)
 def test_state_dict_continues_a_run_exactly(variant):
-    unbroken, broken = sepico(variant), sepico(variant)
-    wrapper = optimiser(unbroken)
-    steps(unbroken, 4, wrapper)
-
-    wrapper = optimiser(broken)
-    steps(broken, 2, wrapper)
-    resumed = sepico(variant)
-    resumed_wrapper = optimiser(resumed)
-    resumed.load_state_dict(broken.state_dict())
-    resumed_wrapper.load_state_dict(wrapper.state_dict())
-    assert resumed.iteration == 2
-    steps(resumed, 2, resumed_wrapper)
-    for name, value in unbroken.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
+    continue_exactly(lambda: sepico(variant), sepico_batch)
 
 
 @pytest.mark.parametrize('variant', VARIANTS)
-def test_the_step_asks_the_device_for_nothing(variant, monkeypatch):
+def test_the_step_asks_the_device_for_nothing(variant):
     method = sepico(variant)
     wrapper = optimiser(method)
     steps(method, 1, wrapper)
-    batch = batch_of(1)
-
-    def refuse(self, *_):
-        raise AssertionError('host round trip in the step')
-
-    for name in ('item', 'tolist', 'cpu', 'numpy', 'nonzero', '__bool__', '__int__', '__float__'):
-        monkeypatch.setattr(torch.Tensor, name, refuse)
-    method.backward_passes(batch, wrapper)
+    batch = sepico_batch(1)
+    with no_host_round_trips():
+        method.backward_passes(batch, wrapper)
 
 
 def test_a_day_partner_is_used_for_static_classes_alone():
@@ -174,7 +108,7 @@ def test_a_day_partner_is_used_for_static_classes_alone():
 
 def test_a_step_by_night_labels_with_both_images():
     method = sepico(parts=dict(day=dict(type='DayPartner')))
-    batch = batch_of(0)
+    batch = sepico_batch(0)
     batch.target.day = batch.target.images.flip(3)
     method.keep_pictures = True
     logs = method.backward_passes(batch, optimiser(method))
@@ -183,63 +117,20 @@ def test_a_step_by_night_labels_with_both_images():
 
 
 def test_steps_run_in_bfloat16():
-    from mmengine.optim import build_optim_wrapper
-
     method = sepico('bank')
-    wrapper = build_optim_wrapper(
-        method, dict(type='AutocastOptimWrapper', optimizer=dict(type='SGD', lr=0.01))
-    )
-    logs = steps(method, 2, wrapper)
+    logs = steps(method, 2, bfloat16_optimiser(method))
     assert all(value.isfinite() for value in logs[1].values())
     assert all(s.mean.dtype == torch.float32 for s in method.contrast.statistics)
 
 
-def run(rank: int, world_size: int, results: dict) -> None:
-    torch.set_num_threads(1)
-    if world_size > 1:
-        os.environ |= dict(MASTER_ADDR='127.0.0.1', MASTER_PORT='29523')
-        dist.init_process_group('gloo', rank=rank, world_size=world_size)
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        method = sepico('bank', norm='GN')
-        wrapper = optimiser(method, lr=1e-5)
-    losses, gradients = [], []
-    for iteration in range(STEPS):
-        batch = batch_of(iteration)
-        for domain in (batch.source, batch.target):
-            part = slice(rank, rank + 1) if world_size > 1 else slice(None)
-            domain.images = domain.images[part]
-            domain.labels = None if domain.labels is None else domain.labels[part]
-        logs = method.backward_passes(batch, wrapper)
-        average_gradients(method)
-        gradients.append(
-            {n: p.grad.clone() for n, p in method.student.named_parameters() if p.grad is not None}
-        )
-        wrapper.step()
-        wrapper.zero_grad()
-        method.iteration += 1
-        values = torch.stack(list(logs.values()))
-        if world_size > 1:
-            dist.all_reduce(values)
-        losses.append(dict(zip(logs, (values / world_size).tolist(), strict=True)))
-    if rank == 0:
-        (statistics,) = method.contrast.statistics
-        state = {name: value.clone() for name, value in statistics.state_dict().items()}
-        results[world_size] = dict(losses=losses, gradients=gradients, statistics=state)
-    if world_size > 1:
-        dist.destroy_process_group()
+def of_ranks():
+    return sepico('bank', norm='GN')
 
 
-def test_two_ranks_equal_one_rank_with_the_whole_batch():
-    with mp.Manager() as manager:
-        results = manager.dict()
-        mp.spawn(run, (2, results), nprocs=2)
-        mp.spawn(run, (1, results), nprocs=1)
-        one, two = results[1], results[2]
-    for alone, together in zip(one['losses'], two['losses'], strict=True):
-        for name, value in alone.items():
-            assert abs(value - together[name]) < 1e-5 * max(1, abs(value)), name
-    for alone, together in zip(one['gradients'], two['gradients'], strict=True):
-        for name, value in alone.items():
-            assert torch.allclose(value, together[name], atol=1e-5), name
-    for name, value in one['statistics'].items():
-        assert torch.allclose(value, two['statistics'][name], atol=1e-5), name
+def statistics(method):
+    (found,) = method.contrast.statistics
+    return found.state_dict()
+
+
+def test_two_ranks_equal_one_rank_with_the_whole_batch(tmp_path):
+    two_ranks_equal_one(tmp_path, of_ranks, statistics, sepico_batch)

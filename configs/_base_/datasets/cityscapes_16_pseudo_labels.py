@@ -1,19 +1,10 @@
-# Cityscapes with pseudo-labels of SYNTHIA's 16 classes, in random sizes.
-_base_ = ['./loaders.py', './targets/cityscapes_16_2048x1024.py']
+# Cityscapes with pseudo-labels of SYNTHIA's 16 classes.
+_base_ = ['./pseudo_labels.py', './targets/cityscapes_16_2048x1024.py']
 train_dataloader = dict(
     dataset=dict(
         source=dict(
-            type='PseudoLabelDataset',
             metainfo=dict(classes={{_base_.classes}}),
-            data_prefix=dict(
-                img_path='data/cityscapes/leftImg8bit/train',
-                seg_map_path='made/by/the/stage/before',  # see experiments.py
-            ),
-            pipeline=[
-                dict(type='ScaleCrop', scales=(0.5, 1.5), crop_size=(512, 1024)),
-                dict(type='RandomFlip', prob=0.5),
-                dict(type='PackDomain'),
-            ],
+            data_prefix=dict(img_path='data/cityscapes/leftImg8bit/train'),
         )
     )
 )

@@ -1,20 +1,8 @@
-# Cross-City's Rio with pseudo-labels, in random sizes.
-_base_ = ['./loaders.py', './targets/crosscity_rio.py']
+# Cross-City's Rio with pseudo-labels.
+_base_ = ['./pseudo_labels.py', './targets/crosscity_rio.py']
 train_dataloader = dict(
     dataset=dict(
-        source=dict(
-            type='PseudoLabelDataset',
-            img_suffix='.jpg',
-            data_prefix=dict(
-                img_path='data/crosscity/Rio/Images/Train',
-                seg_map_path='made/by/the/stage/before',  # see experiments.py
-            ),
-            pipeline=[
-                dict(type='ScaleCrop', scales=(0.5, 1.5), crop_size=(512, 1024)),
-                dict(type='RandomFlip', prob=0.5),
-                dict(type='PackDomain'),
-            ],
-        )
+        source=dict(img_suffix='.jpg', data_prefix=dict(img_path='data/crosscity/Rio/Images/Train'))
     )
 )
 val_dataloader = dict(dataset={{_base_.test_set}})

@@ -10,7 +10,7 @@ train_dataloader = dict(
             type='PseudoLabelDataset',
             data_prefix=dict(
                 img_path='data/toy/cityscapes/leftImg8bit/train',
-                seg_map_path='made/by/the/stage/before',  # see experiments.py
+                seg_map_path='made/by/the/stage/before',  # see experiments/sdca.py
             ),
             pipeline=[
                 dict(type='ScaleCrop', scales=(0.8, 1.5), crop_size=(128, 256)),

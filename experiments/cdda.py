@@ -1,6 +1,6 @@
 """CDDA on three hosts, and on SePiCo, which nobody published.
 
-Published figures: the best of 40 evaluations on the target's validation images.
+Published figures: the best of 40 evaluations on the target's validation images (``test_best``).
 """
 
 from dataclasses import replace
@@ -27,11 +27,16 @@ def aligned(config: str, bank: str) -> tuple[Stage, ...]:
 def cdda(
     id: int, host: str, source: str, method: str, published: float, metric: str = 'mIoU'
 ) -> Experiment:
-    """A row with a bank of its own, in ``preprocessed/<source>_<host>``."""
+    """A row with a bank of its own, in ``preprocessed/<source>_<host>``.
+
+    Tested are the last weights, as its host's are, and those that did best in validation, which
+    the published figure is of.
+    """
     config = f'cdda/cdda_{host}_mitb5_{source}2cs'
-    stages = aligned(f'configs/{config}.py', f'preprocessed/{source}_{host}')
+    *stages, test = aligned(f'configs/{config}.py', f'preprocessed/{source}_{host}')
+    best = replace(test, name='test_best', options={'checkpoint': '{train.best}'})
     plain = row(id, f'cdda_{host}_{source}2cs', config, method, published, metric)
-    return replace(plain, stages=stages)
+    return replace(plain, stages=(*stages, test, best))
 
 
 ROWS = (

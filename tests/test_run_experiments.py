@@ -69,6 +69,14 @@ def test_dry_run_of_the_demo(capsys, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_cdda_tests_the_last_and_the_best_weights(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_experiments.main(['--exp', '30', '--dry-run'])
+    _, last, best = capsys.readouterr().out.split(' test configs/cdda/')
+    assert 'input train.checkpoint' in last and 'iter_40000.pth' in last
+    assert 'input train.best' in best and 'train/best_mIoU.pth' in best
+
+
 def test_experiments_have_names_too():
     assert run_experiments.find('demo') is run_experiments.find('0')
 

@@ -28,8 +28,9 @@ $(READY): requirements.txt pyproject.toml setup.py
 demo: $(READY)
 	$(BIN)/python run_experiments.py --exp 0
 
+# Files of tests go to a process each; a process has one thread, or they would crowd each other out.
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 Imports nothing heavy: the front door lists and plans without torch.
 """
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -82,29 +83,37 @@ def _in(table: Mapping[str, str], value: Any) -> Any:
     return table.get(value, value) if isinstance(value, str) else value
 
 
-def read_config(path: str, overrides: Mapping[str, Any]) -> Any:
+def read_config(path: str) -> Any:
     """The mmengine config at ``path`` (from the working directory, else beside the package).
 
     Imports nothing that the config asks for.
 
     Raises:
-        UserError: missing or broken file, or an override that does not fit it.
+        UserError: missing or broken file.
     """
     from mmengine.config import Config
 
     try:
-        config = Config.fromfile(locate(path), import_custom_modules=False)
+        return Config.fromfile(locate(path), import_custom_modules=False)
     except UserError:
         raise
     except Exception as error:  # a config is Python: anything can go wrong in it
         raise UserError(f'config {path} cannot be read: {error}') from error
+
+
+def overridden(config: Any, overrides: Mapping[str, Any]) -> Any:
+    """A copy of ``config`` with dotted keys set to other values.
+
+    Raises:
+        UserError: an override that does not fit it.
+    """
+    changed = copy.deepcopy(config)
     try:
-        config.merge_from_dict(dict(overrides))
+        changed.merge_from_dict(dict(overrides))
     except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise UserError(
-            f'{", ".join(overrides)} cannot be set in config {path}: {error}'
-        ) from error
-    return config
+        names = ', '.join(overrides)
+        raise UserError(f'{names} cannot be set in config {config.filename}: {error}') from error
+    return changed
 
 
 def locate(config: str) -> Path:

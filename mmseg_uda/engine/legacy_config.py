@@ -73,7 +73,7 @@ def from_legacy(config: Config) -> Config:
             subsets = dict(mIoU13=[SYNTHIA_16.index(i) for i in SYNTHIA_13])
         sepico = str(old.get('uda', {}).get('type')).startswith('SePiCo')
         if sepico and dataset['type'] in NIGHT_DATASETS:
-            segmentor['test_cfg']['class_weight'] = read_config(NIGHT_WEIGHTS, {}).test_class_weight
+            segmentor['test_cfg']['class_weight'] = read_config(NIGHT_WEIGHTS).test_class_weight
     except UserError as error:
         raise UserError(f'config {config.filename}: {error}') from error
     loader = dict(

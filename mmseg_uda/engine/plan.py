@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_uda.engine import records
-from mmseg_uda.engine.experiment import Experiment, Stage, read_config
+from mmseg_uda.engine.experiment import Experiment, Stage, overridden, read_config
 from mmseg_uda.errors import UserError
 
 REFERENCE = re.compile(r'\{(\w+)\.(\w+)\}')
@@ -59,6 +59,7 @@ class Plan:
         self.seed = seed
         self.processes = processes
         self.overrides = dict(overrides or {})
+        self._files: dict[str, Any] = {}
 
     def state(self, stage: Stage) -> State:
         """What ``stage`` reads, writes and has done already. Changes nothing."""
@@ -137,10 +138,10 @@ class Plan:
         if stage.kind == 'command':
             settings |= {'call': stage.call, 'options': dict(stage.options)}
             if stage.config:
-                settings['config'] = read_config(stage.config, self.overrides).to_dict()
+                settings['config'] = self._config(stage, {}).to_dict()
             return settings
-        overrides = (dict(stage.options) if stage.kind == 'train' else {}) | self.overrides
-        settings['config'] = read_config(stage.config, overrides).to_dict()
+        options = dict(stage.options) if stage.kind == 'train' else {}
+        settings['config'] = self._config(stage, options).to_dict()
         if stage.kind == 'train':
             return settings | {'seed': self.seed, 'processes': self.processes}
         return settings | {'options': dict(stage.options)}
@@ -153,8 +154,7 @@ class Plan:
             for name, output in REFERENCE.findall(str(value))
         }
         if stage.kind == 'train':
-            overrides = self.resolve(stage, dict(stage.options)) | self.overrides
-            config = read_config(stage.config, overrides).to_dict()
+            config = self._config(stage, self.resolve(stage, dict(stage.options))).to_dict()
             read = {key: config.get(key) for key in ('load_from', 'model')}
             for key, value in records.flatten(read).items():
                 if key.split('.')[-1] in ('pretrained', 'load_from') and isinstance(value, str):
@@ -169,7 +169,7 @@ class Plan:
             return scores | ({'best': folder / 'model_best.pth'} if whole_folder else {})
         if stage.kind == 'command':
             return {n: Path(p.replace('{folder}', str(folder))) for n, p in stage.outputs.items()}
-        config = read_config(stage.config, dict(stage.options) | self.overrides)
+        config = self._config(stage, dict(stage.options))
         iterations = config.get('train_cfg', {}).get('max_iters')
         if not isinstance(iterations, int):
             raise UserError(f'config {stage.config} has no train_cfg.max_iters')
@@ -177,6 +177,12 @@ class Plan:
         if figure := config.get('default_hooks', {}).get('checkpoint', {}).get('save_best'):
             outputs['best'] = records.best_checkpoint(folder, figure)
         return outputs
+
+    def _config(self, stage: Stage, options: Mapping[str, Any]) -> Any:
+        """The stage's config with ``options`` and the overrides; a file is read once."""
+        if stage.config not in self._files:
+            self._files[stage.config] = read_config(stage.config)
+        return overridden(self._files[stage.config], dict(options) | self.overrides)
 
     def resolve(self, stage: Stage, value: Any) -> Any:
         """``value`` with its references replaced, strings deep inside included."""

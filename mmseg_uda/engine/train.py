@@ -157,7 +157,7 @@ def _share_batch(config: Config, path: Path) -> None:
 
 
 def _read_test_set(path: str) -> dict:
-    other = read_config(path, {})
+    other = read_config(path)
     if 'test_set' not in other:
         raise UserError(f'--test-set {path}: this config has no test_set')
     return other.test_set

@@ -1,0 +1,69 @@
+"""Steps away from the host, on a machine without a GPU.
+
+Tensors of torch's ``meta`` device have shapes and no values: an operation that mixes them with the
+host's, or that asks for a value, fails, as it would fail or wait on a GPU.
+"""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+from .conftest import MIC, build, hrda, segmentor, sepico, sepico_batch, uda_batch
+from .steps import optimiser
+from .test_cdda import EVERYTHING, Bank, DepthBank, depths
+
+PARTS = dict(
+    feature_distance=dict(type='FeatureDistance', classes=[6, 7, 11], min_ratio=0.75),
+    cdda=dict(type='CDDA', bank='bank', **EVERYTHING),
+    margins=dict(type='IgnoreMargins', top=4, bottom=8),
+    mic=MIC,
+)
+
+
+def self_training(network=segmentor):
+    parts = dict(PARTS, valid=dict(type='ValidRegion'))
+    return build(dict(type='SelfTraining', segmentor=network(), parts=parts, jitter_threshold=-1))
+
+
+def of_type(kind, parts=None, **options):
+    network = segmentor(norm='GN') | options
+    return lambda: build(dict(type=kind, segmentor=network, parts=parts or {}))
+
+
+METHODS = {
+    'SelfTraining with all parts': self_training,
+    'SelfTraining on HRDA with all parts': lambda: self_training(hrda),
+    'SourceOnly': of_type('SourceOnly'),
+    'SDCA': of_type('SDCA', average='valid', lovasz_weight=0.75),
+    'ClassAdversarial': of_type('ClassAdversarial', average='valid'),
+    'AdvSeg': of_type('AdvSeg', dict(mic=MIC)),
+    'MinEnt': of_type('MinEnt'),
+    **{f'SePiCo {v}': lambda v=v: sepico(v, start_iteration=0) for v in ('dist', 'bank', 'proto')},
+}
+
+
+def batch_for(method):
+    if hasattr(method, 'contrast'):
+        return sepico_batch()
+    batch = uda_batch()
+    batch.target.depth = depths(2)
+    batch.target.valid = torch.ones(2, 64, 64)
+    return batch
+
+
+@pytest.mark.parametrize('name', METHODS)
+def test_a_step_stays_on_its_device(name, monkeypatch):
+    monkeypatch.setattr(DepthBank, 'open', lambda path: Bank())
+    monkeypatch.setattr(torch, 'autocast', lambda *_, **__: nullcontext())  # meta has none
+    method = METHODS[name]().to('meta')
+    batch, wrapper = batch_for(method), optimiser(method)
+    for domain in (batch.source, batch.target):
+        for key, value in vars(domain).items():
+            if isinstance(value, torch.Tensor):
+                setattr(domain, key, value.to('meta'))
+    # CDDA asks once in a step: for the rows of its bank, and whether there is a guidance pass.
+    monkeypatch.setattr(torch.Tensor, 'tolist', lambda self: [3, -1, 1])
+    logs = method.backward_passes(batch, wrapper)
+    wrapper.step()
+    assert {value.device.type for value in logs.values()} == {'meta'}

@@ -16,12 +16,12 @@ from tqdm import tqdm
 
 from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset
 from mmseg_uda.datasets.source_target import collate_domains
-from mmseg_uda.engine.checkpoint import load_checkpoint, save_checkpoint
 from mmseg_uda.engine.records import differences, plain
 from mmseg_uda.engine.train import load_config
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.inference import build_segmentor
 from mmseg_uda.files import sha256
+from mmseg_uda.models.checkpoint import load_checkpoint, save_checkpoint
 from mmseg_uda.random import counter_random
 from mmseg_uda.uda.semantic_distributions import SemanticDistributions
 

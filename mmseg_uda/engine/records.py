@@ -124,19 +124,23 @@ def write_record(folder: Path, name: str, settings: Mapping[str, Any], **content
     save_json(folder / RECORD, record)
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint ``iter_N.pth`` of the highest iteration in ``folder``."""
-    numbered = [
-        (int(match[1]), path)
-        for path in folder.glob('iter_*.pth')
-        if (match := re.fullmatch(r'iter_(\d+)\.pth', path.name))
-    ]
-    return max(numbered)[1] if numbered else None
+def checkpoints(folder: str | Path) -> list[Path]:
+    """The checkpoints ``iter_<n>.pth`` in ``folder``, newest first."""
+    found = {}
+    for path in Path(folder).glob('iter_*.pth'):
+        if match := re.fullmatch(r'iter_(\d+)\.pth', path.name):
+            found[int(match[1])] = path
+    return [found[iteration] for iteration in sorted(found, reverse=True)]
 
 
-def best_checkpoint(folder: Path, figure: str) -> Path:
+def last_checkpoint(folder: str | Path) -> Path | None:
+    """The checkpoint of the highest iteration in ``folder``."""
+    return next(iter(checkpoints(folder)), None)
+
+
+def best_checkpoint(folder: str | Path, figure: str) -> Path:
     """Where a training keeps the weights with which ``figure`` was highest in its validations."""
-    return folder / f'best_{figure}.pth'
+    return Path(folder) / f'best_{figure}.pth'
 
 
 @contextmanager

@@ -1,26 +1,30 @@
 """mmengine's Runner with exact, safe checkpoints and one gradient all-reduce a step."""
 
+import logging
 import time
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import mmengine
 import torch
 from mmengine.device import get_device
+from mmengine.logging import print_log
 from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import RUNNERS
 from torch import nn
 
 from mmseg_uda import __version__
-from mmseg_uda.engine.checkpoint import (
+from mmseg_uda.engine.optim import uses_autocast
+from mmseg_uda.engine.records import checkpoints
+from mmseg_uda.errors import UserError
+from mmseg_uda.models.checkpoint import (
+    load_checkpoint,
     load_segmentor_weights,
     load_weights,
-    newest_checkpoint,
     save_checkpoint,
 )
-from mmseg_uda.engine.optim import uses_autocast
-from mmseg_uda.errors import UserError
 from mmseg_uda.uda.teacher import Teacher
 
 
@@ -155,3 +159,23 @@ class UDARunner(Runner):
         self.train_loop._iter = iteration
         self._has_loaded = True
         self.logger.info(f'resumed {path} at iteration {self.iter}')
+
+
+def newest_checkpoint(work_dir: str | Path) -> tuple[Path, dict[str, Any]] | None:
+    """The newest checkpoint that is whole, with its content; None when there is none at all.
+
+    Damaged ones are passed over with a warning.
+
+    Raises:
+        UserError: every checkpoint is damaged.
+    """
+    paths, problems = checkpoints(work_dir), []
+    for path in paths:
+        try:
+            return path, load_checkpoint(path)
+        except UserError as error:
+            problems.append(str(error))
+            print_log(f'{error}; trying the one before', logger='current', level=logging.WARNING)
+    if paths:
+        raise UserError(f'no checkpoint in {work_dir} can be read: ' + '; '.join(problems))
+    return None

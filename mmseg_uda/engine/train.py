@@ -11,10 +11,10 @@ import torch
 from mmengine.config import Config
 
 import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
-from mmseg_uda.engine.checkpoint import checkpoints
 from mmseg_uda.engine.experiment import read_config
 from mmseg_uda.engine.launch import torchrun_world
 from mmseg_uda.engine.legacy_config import from_legacy, is_legacy
+from mmseg_uda.engine.records import checkpoints
 from mmseg_uda.engine.runner import UDARunner
 from mmseg_uda.errors import BUILD_ERRORS, UserError
 

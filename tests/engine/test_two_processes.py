@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import run_experiments
-from mmseg_uda.engine.checkpoint import load_checkpoint
+from mmseg_uda.models.checkpoint import load_checkpoint
 from tests.tiny_training import ROOT, environment, write_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('one_thread')]

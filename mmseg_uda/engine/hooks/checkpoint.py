@@ -9,9 +9,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from mmseg_uda.engine.checkpoint import checkpoints, load_checkpoint
-from mmseg_uda.engine.records import best_checkpoint
+from mmseg_uda.engine.records import best_checkpoint, checkpoints
 from mmseg_uda.errors import UserError
+from mmseg_uda.models.checkpoint import load_checkpoint
 
 
 @HOOKS.register_module()
@@ -55,7 +55,7 @@ class ExactCheckpointHook(Hook):
         if self.save_best not in figures:
             known = ', '.join(figures) or 'nothing'
             raise UserError(f'save_best={self.save_best!r}: the validation gives {known}')
-        path = best_checkpoint(Path(runner.work_dir), self.save_best)
+        path = best_checkpoint(runner.work_dir, self.save_best)
         if path.exists():
             self.best_score = load_checkpoint(path)['meta']['score']
 
@@ -75,7 +75,7 @@ class ExactCheckpointHook(Hook):
             return
         self.best_score = score
         if is_main_process():
-            path = best_checkpoint(Path(runner.work_dir), self.save_best)
+            path = best_checkpoint(runner.work_dir, self.save_best)
             runner.save_weights(path, score=score)
             runner.logger.info(f'{path.name}: {self.save_best} {score:.2f} at {runner.iter}')
         barrier()

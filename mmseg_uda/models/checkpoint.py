@@ -3,7 +3,6 @@
 Written atomically, verified on reading, read with ``weights_only=True`` and nothing else.
 """
 
-import logging
 import re
 import zipfile
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmseg_uda.errors import UserError
@@ -84,35 +82,6 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict):
         raise UserError(f'checkpoint {path} holds a {type(checkpoint).__name__}, not a dictionary')
     return checkpoint
-
-
-def checkpoints(work_dir: str | Path) -> list[Path]:
-    """The checkpoints ``iter_<n>.pth`` of a work directory, newest first."""
-    found = {}
-    for path in Path(work_dir).glob('iter_*.pth'):
-        if match := re.fullmatch(r'iter_(\d+)\.pth', path.name):
-            found[int(match[1])] = path
-    return [found[iteration] for iteration in sorted(found, reverse=True)]
-
-
-def newest_checkpoint(work_dir: str | Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest checkpoint that is whole, with its content; None when there is none at all.
-
-    Damaged ones are passed over with a warning.
-
-    Raises:
-        UserError: every checkpoint is damaged.
-    """
-    paths, problems = checkpoints(work_dir), []
-    for path in paths:
-        try:
-            return path, load_checkpoint(path)
-        except UserError as error:
-            problems.append(str(error))
-            print_log(f'{error}; trying the one before', logger='current', level=logging.WARNING)
-    if paths:
-        raise UserError(f'no checkpoint in {work_dir} can be read: ' + '; '.join(problems))
-    return None
 
 
 def load_weights(module: nn.Module, state_dict: dict[str, Tensor], origin: str | Path) -> None:

@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from mmseg_uda.engine.checkpoint import (
-    checkpoints,
+from mmseg_uda.engine.records import checkpoints
+from mmseg_uda.engine.runner import newest_checkpoint
+from mmseg_uda.errors import UserError
+from mmseg_uda.models import FrozenBatchNorm
+from mmseg_uda.models.checkpoint import (
     load_checkpoint,
     load_segmentor_weights,
     load_weights,
-    newest_checkpoint,
     save_checkpoint,
 )
-from mmseg_uda.errors import UserError
-from mmseg_uda.models import FrozenBatchNorm
 
 
 class Segmentor(nn.Module):

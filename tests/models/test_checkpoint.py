@@ -1,5 +1,4 @@
 import errno
-import logging
 import os
 import pickle
 import zipfile
@@ -8,8 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from mmseg_uda.engine.records import checkpoints
-from mmseg_uda.engine.runner import newest_checkpoint
 from mmseg_uda.errors import UserError
 from mmseg_uda.models import FrozenBatchNorm
 from mmseg_uda.models.checkpoint import (
@@ -67,31 +64,6 @@ def test_a_damaged_file_is_named(tmp_path, how):
     damage(tmp_path / 'x.pth', how)
     with pytest.raises(UserError, match=r'x\.pth is damaged'):
         load_checkpoint(tmp_path / 'x.pth')
-
-
-@pytest.mark.parametrize('how', DAMAGES)
-def test_a_damaged_newest_one_falls_back_with_a_warning(tmp_path, how, caplog):
-    for iteration in (5, 10):
-        save_checkpoint({'meta': {'iter': iteration}}, tmp_path / f'iter_{iteration}.pth')
-    save_checkpoint({'weights': state()}, tmp_path / 'iter_15.pth')
-    damage(tmp_path / 'iter_15.pth', how)
-    with caplog.at_level(logging.WARNING):
-        path, checkpoint = newest_checkpoint(tmp_path)
-    assert (path.name, checkpoint['meta']['iter']) == ('iter_10.pth', 10)
-
-
-def test_all_damaged_is_an_error_that_lists_them(tmp_path):
-    for iteration in (5, 10):
-        save_checkpoint({'w': state()}, tmp_path / f'iter_{iteration}.pth')
-        damage(tmp_path / f'iter_{iteration}.pth', 'truncated')
-    with pytest.raises(UserError, match=r'iter_10\.pth.*iter_5\.pth'):
-        newest_checkpoint(tmp_path)
-
-
-def test_no_checkpoint_is_no_error(tmp_path):
-    (tmp_path / 'iter_final.pth').touch()
-    assert newest_checkpoint(tmp_path) is None
-    assert checkpoints(tmp_path) == []
 
 
 class Poison:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -144,14 +144,18 @@ def best_checkpoint(folder: str | Path, figure: str) -> Path:
 
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path, say: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold ``folder`` for this process; the system lets go when the process ends, however it ends.
 
     A process lock and not a lock that forked loader workers share: those outlive a killed parent
     by seconds and would keep the next run out.
 
+    Args:
+        say: wait for another process that holds it, and tell so by this.
+
     Raises:
-        UserError: if another process works in the folder, or a file is in its place.
+        UserError: if another process works in the folder and nobody waits, or a file is in its
+            place.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -162,10 +166,14 @@ def exclusive(folder: Path) -> Iterator[None]:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            raise UserError(
-                f'{folder} is in use by process {file.read().strip() or "?"}; '
-                'wait for it, end it, or choose another --work-dir'
-            ) from error
+            holder = file.read().strip() or '?'
+            if say is None:
+                raise UserError(
+                    f'{folder} is in use by process {holder}; '
+                    'wait for it, end it, or choose another --work-dir'
+                ) from error
+            say(f'{folder} is in use by process {holder}: waiting for it')
+            fcntl.lockf(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

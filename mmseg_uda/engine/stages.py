@@ -56,6 +56,15 @@ class StageRunner:
 
     def _run_stage(self, stage: Stage, title: str) -> None:
         state = self._check(self.plan.state(stage))
+        if state.status != 'done' and stage.kind != 'train' and self.rank == 0:
+            # Several experiments may want the same data made: the first makes them, others wait.
+            with records.exclusive(state.folder, self.say if stage.folder else None):
+                state = self._check(self.plan.state(stage))
+                self._carry_out(stage, state, title)
+        else:
+            self._carry_out(stage, state, title)
+
+    def _carry_out(self, stage: Stage, state: State, title: str) -> None:
         if state.status == 'done':
             self.say(f'{title}: done already ({state.finished})')
             return
@@ -97,8 +106,7 @@ class StageRunner:
         if stage.kind == 'train':
             self._train(stage, folder)
         else:
-            with self._alone_in(folder):
-                self._call(stage, folder)
+            self._call(stage, folder)
 
     def _train(self, stage: Stage, folder: Path) -> None:
         from mmseg_uda.engine.train import load_config, train

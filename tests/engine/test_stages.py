@@ -1,6 +1,9 @@
 import json
+import subprocess
 import sys
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -217,27 +220,43 @@ def test_damaged_record_is_named(trainings):
         run()
 
 
-def test_two_runs_do_not_share_a_work_dir(trainings):
-    import subprocess
-
-    Path('out').mkdir()
+@contextmanager
+def held(folder: str) -> Iterator[subprocess.Popen]:
+    """Another process holds ``folder`` until its input ends."""
     holder = (
         'import sys, pathlib; from mmseg_uda.engine.records import exclusive\n'
-        'with exclusive(pathlib.Path("out")): print("held", flush=True); sys.stdin.read()'
+        f'with exclusive(pathlib.Path({folder!r})): print("held", flush=True); sys.stdin.read()'
     )
-    root = str(Path(__file__).parents[2])
     with subprocess.Popen(
         [sys.executable, '-c', holder],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={'PYTHONPATH': root},
+        env={'PYTHONPATH': str(Path(__file__).parents[2])},
     ) as other:
         assert other.stdout.readline() == b'held\n'
-        with pytest.raises(UserError, match=f'in use by process {other.pid}'):
-            run()
+        yield other
         other.kill()
+
+
+def test_two_runs_do_not_share_a_work_dir(trainings):
+    with held('out') as other, pytest.raises(UserError, match=f'in use by process {other.pid}'):
+        run()
     with exclusive(Path('out')):
         pass  # the lock ends with its process
+
+
+def test_a_stage_that_another_experiment_shares_is_waited_for(trainings):
+    stage = making(1, 'shared')
+    plan, said = Plan(Experiment(None, 'x', (stage,)), 'out'), []
+    with held('shared') as other:
+
+        def say(line: str) -> None:
+            said.append(line)
+            other.stdin.close()  # the other process comes to its end
+
+        StageRunner(plan, say=say).run()
+    assert said[0] == f'shared is in use by process {other.pid}: waiting for it'
+    assert plan.state(stage).status == 'done'
 
 
 def make_folder(out: str, files: int) -> None:

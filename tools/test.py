@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg_uda.engine.experiment import parse_overrides
+from mmseg_uda.engine.launch import joined_processes
 from mmseg_uda.errors import UserError, run_cli
 
 if TYPE_CHECKING:
@@ -177,7 +179,6 @@ def main(argv: list[str] | None = None) -> None:
     test_modes.set_inference_mode(config, args.inference_mode)
     if args.hrda_out:
         test_modes.set_hrda_output(config, args.hrda_out)
-    started_ranks = start_ranks(args.launcher)
     set_multi_processing(**config.get('env_cfg', {}).get('mp_cfg', {}))
 
     def test(args: argparse.Namespace) -> Any:
@@ -200,14 +201,11 @@ def main(argv: list[str] | None = None) -> None:
         segmentor = test_modes.AugmentedSegmentor(segmentor) if args.aug_test else segmentor
         return run(args, config, segmentor, loader)
 
-    if Path(args.checkpoint).is_dir():
-        test_folder(args, test)
-    else:
-        test(args)
-    if started_ranks:
-        import torch.distributed
-
-        torch.distributed.destroy_process_group()
+    with joined_processes() if args.launcher == 'pytorch' else nullcontext():
+        if Path(args.checkpoint).is_dir():
+            test_folder(args, test)
+        else:
+            test(args)
 
 
 def test_folder(args: argparse.Namespace, test: Callable[[argparse.Namespace], Any]) -> None:
@@ -327,20 +325,6 @@ def build_evaluator(args: argparse.Namespace, config: 'Config', metainfo: dict) 
                 version=__version__,
             )
     return evaluator
-
-
-def start_ranks(launcher: str) -> bool:
-    """Join the other processes of torchrun; False if there is nothing to join (any more)."""
-    import torch
-
-    if launcher == 'none' or torch.distributed.is_initialized():
-        return False
-    if 'RANK' not in os.environ:
-        raise UserError('--launcher pytorch: start this command with torchrun')
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
-    torch.distributed.init_process_group('nccl' if torch.cuda.is_available() else 'gloo')
-    return True
 
 
 if __name__ == '__main__':

@@ -18,8 +18,9 @@ def torchrun_world() -> tuple[int, int] | None:
 def joined_processes() -> Iterator[None]:
     """Join the processes that torchrun started: NCCL with a GPU each, gloo where there is none.
 
-    mmengine's ``init_dist`` sets a CUDA device in either case, which a CPU build of torch lacks.
-    After an error the group is left as it is: the others may wait in it, torchrun ends them.
+    Inside of itself it does nothing. After an error the group is left as it is: the others may
+    wait in it, torchrun ends them. (mmengine's ``init_dist`` sets a CUDA device in any case, which
+    a CPU build of torch lacks.)
 
     Raises:
         UserError: not started by torchrun, or more processes than GPUs.
@@ -27,6 +28,9 @@ def joined_processes() -> Iterator[None]:
     import torch
     from torch import distributed
 
+    if distributed.is_initialized():
+        yield
+        return
     if missing := {'RANK', 'LOCAL_RANK', 'WORLD_SIZE'} - os.environ.keys():
         raise UserError(
             f'--launcher pytorch: {", ".join(sorted(missing))} not set; start with torchrun, or '

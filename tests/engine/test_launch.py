@@ -27,3 +27,10 @@ def test_more_processes_than_gpus_is_an_error(monkeypatch):
     with pytest.raises(UserError, match='process 2 of this machine has no GPU: it has 1'):
         with joined_processes():
             pass
+
+
+def test_joined_processes_do_not_join_again(monkeypatch):
+    monkeypatch.setattr('torch.distributed.is_initialized', lambda: True)
+    monkeypatch.setattr('torch.distributed.destroy_process_group', pytest.fail)
+    with joined_processes():  # without torchrun's variables, which joining would need
+        pass

@@ -18,6 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mmseg_uda.datasets import labels
+from mmseg_uda.datasets.image_files import forkable_opencv
 from mmseg_uda.datasets.raw_labels import (
     LabelImages,
     canvas_size,
@@ -158,7 +159,7 @@ def _run(
     bar = partial(tqdm, total=len(sources), unit='label', desc='convert')
     if nproc <= 1:
         return list(bar(map(work, *jobs)))
-    with ProcessPoolExecutor(nproc) as pool:
+    with forkable_opencv(), ProcessPoolExecutor(nproc) as pool:
         try:
             return list(bar(pool.map(work, *jobs, chunksize=4)))
         except BrokenProcessPool as error:

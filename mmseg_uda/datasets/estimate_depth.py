@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from mmseg_uda.datasets.depth import depth_name
-from mmseg_uda.datasets.image_files import read_image
+from mmseg_uda.datasets.image_files import forkable_opencv, read_image
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import atomic_write
 
@@ -64,7 +64,7 @@ def estimate_depth(
     network = load_model(model).to(device).eval()
     dataset = _Images(images, list(missing), size, network.config.patch_size)
     loader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=list)
-    with tqdm(total=len(missing), desc='depth', unit='image') as bar:
+    with forkable_opencv(), tqdm(total=len(missing), desc='depth', unit='image') as bar:
         for batch in loader:
             for name, depth in _predict(network, batch, device):
                 with atomic_write(out / missing[name]) as file:

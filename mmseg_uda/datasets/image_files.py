@@ -1,11 +1,27 @@
 """Reading image files so that a damaged one is an error that names it, never a grey patch."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from mmseg_uda.errors import UserError
+
+
+@contextmanager
+def forkable_opencv() -> Iterator[None]:
+    """OpenCV works in one thread, here and in processes that are forked meanwhile.
+
+    A fork copies the pool of threads without the threads; who then waits for them waits for ever.
+    """
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def read_image(path: str) -> np.ndarray:

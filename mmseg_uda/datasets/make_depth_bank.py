@@ -34,7 +34,7 @@ from mmseg_uda.datasets.depth_bank import (
     read_record,
     write_counts,
 )
-from mmseg_uda.datasets.image_files import decode
+from mmseg_uda.datasets.image_files import decode, forkable_opencv
 from mmseg_uda.datasets.source_target import SourceTargetDataset
 from mmseg_uda.datasets.transforms import PackDomain
 from mmseg_uda.errors import UserError
@@ -218,9 +218,9 @@ def _make_parts(parts: _Parts, nproc: int) -> None:
         batch_size=None,
         sampler=missing,
         num_workers=0 if nproc == 1 else min(nproc, len(missing)),
-        worker_init_fn=_one_thread,
     )
-    with tqdm(total=rows, initial=done, desc='depth bank', unit='crop') as bar:
+    bar = tqdm(total=rows, initial=done, desc='depth bank', unit='crop')
+    with bar, forkable_opencv():
         try:
             for number in loader:
                 bar.update(number)
@@ -231,10 +231,6 @@ def _make_parts(parts: _Parts, nproc: int) -> None:
                 'a process was killed (out of memory?): run the same command again with fewer '
                 '--nproc; what is finished is kept'
             ) from error
-
-
-def _one_thread(_: int) -> None:
-    cv2.setNumThreads(1)
 
 
 def _source(cfg: Mapping[str, Any], rows: int | None) -> tuple[SourceTargetDataset, dict[str, Any]]:

@@ -14,6 +14,7 @@ from mmseg.models import BaseSegmentor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from mmseg_uda.datasets.image_files import forkable_opencv
 from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset
 from mmseg_uda.datasets.source_target import collate_domains
 from mmseg_uda.engine.records import differences, plain
@@ -71,7 +72,8 @@ def initialise_statistics(
     rest = torch.utils.data.Subset(source, range(done, len(source)))
     workers = settings.train_dataloader.get('num_workers', 0)
     loader = DataLoader(rest, 1, num_workers=workers, collate_fn=collate_domains)
-    with tqdm(total=len(source), initial=done, desc='class statistics', unit='img') as bar:
+    bar = tqdm(total=len(source), initial=done, desc='class statistics', unit='img')
+    with bar, forkable_opencv():
         for number, sample in enumerate(loader, done + 1):
             observe(segmentor, distributions, sample)
             if number % save_every == 0:

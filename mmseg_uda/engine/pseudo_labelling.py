@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from mmseg_uda.datasets.image_files import forkable_opencv
 from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import atomic_write, save_json, sha256
@@ -80,7 +81,8 @@ def generate_pseudo_labels(
         return
 
     caches = [(out / _LOGITS / name).with_suffix('.pth') for name in names]
-    _cache_logits(segmentor, loader, caches)
+    with forkable_opencv():
+        _cache_logits(segmentor, loader, caches)
     histogram = ConfidenceHistogram(segmentor.num_classes, next(segmentor.parameters()).device)
     for logits, sizes in _cached(segmentor, caches, 'thresholds'):
         histogram.add(*confidence(logits, sizes['input'], segmentor.align_corners))

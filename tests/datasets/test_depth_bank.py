@@ -81,6 +81,21 @@ def test_processes_change_nothing(config, bank, tmp_path):
     assert same_counts(bank.path, tmp_path / 'two')
 
 
+def test_processes_do_not_wait_for_the_threads_of_their_parent(config, tmp_path):
+    script = f"""
+import cv2, numpy as np
+from mmengine.registry import init_default_scope
+import mmseg_uda.register
+from mmseg_uda.datasets.make_depth_bank import make_bank
+init_default_scope('mmseg')
+cv2.setNumThreads(4)
+cv2.resize(np.zeros((4000, 4000, 3), np.uint8), (2000, 2000))  # wakes the threads
+make_bank({config!r}, {str(tmp_path / 'two')!r}, {ROWS}, nproc=2)
+assert cv2.getNumThreads() == 4
+"""
+    subprocess.run([sys.executable, '-c', script], capture_output=True, check=True, timeout=120)
+
+
 def test_default_rows_and_opening_again(config, bank, tmp_path):
     assert len(make_bank(config, tmp_path / 'all', nproc=1)) == 8  # images of the source
     changed = (bank.path / 'counts.npy').stat().st_mtime_ns

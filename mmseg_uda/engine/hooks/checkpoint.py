@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 from mmengine.dist import barrier, is_main_process
@@ -11,6 +12,7 @@ from mmseg.registry import HOOKS
 
 from mmseg_uda.engine.records import best_checkpoint, checkpoints
 from mmseg_uda.errors import UserError
+from mmseg_uda.evaluation import SegmentationMetric
 from mmseg_uda.models.checkpoint import load_checkpoint
 
 
@@ -23,9 +25,9 @@ class ExactCheckpointHook(Hook):
     Args:
         interval: iterations between two checkpoints.
         keep: how many to keep; at least 2, so that a damaged one can be passed over.
-        save_best: a figure of the validation, such as ``mIoU``. The weights with which it was
-            highest stay in ``best_<figure>.pth``; its ``meta`` has iteration and score. They are
-            chosen by labels of the target, which adaptation is said to do without: a figure to
+        save_best: a figure of :class:`SegmentationMetric`, such as ``mIoU``. The weights with which
+            it was highest stay in ``best_<figure>.pth``; its ``meta`` has iteration and score. They
+            are chosen by labels of the target, which adaptation is said to do without: a figure to
             state beside the last iteration's, not in its place.
     """
 
@@ -43,7 +45,7 @@ class ExactCheckpointHook(Hook):
         """Tidy up after a run that was killed, and read the best score that it had reached.
 
         Raises:
-            UserError: the validation has no figure ``save_best``.
+            UserError: the validation has no ``SegmentationMetric`` with a figure ``save_best``.
         """
         if is_main_process():  # a run that was killed while it wrote leaves its temporary file
             for rest in Path(runner.work_dir).glob('.*.pth.*.tmp'):
@@ -51,10 +53,12 @@ class ExactCheckpointHook(Hook):
         if self.save_best is None:
             return
         metrics = runner.val_loop.evaluator.metrics if runner.val_loop else []
-        figures = [name for metric in metrics for name in metric.figures]
-        if self.save_best not in figures:
-            known = ', '.join(figures) or 'nothing'
-            raise UserError(f'save_best={self.save_best!r}: the validation gives {known}')
+        known = [m.figures for m in metrics if isinstance(m, SegmentationMetric)]
+        if self.save_best not in chain(*known):
+            raise UserError(
+                f'save_best={self.save_best!r} is no figure of the SegmentationMetric of '
+                f'val_evaluator, which gives {", ".join(chain(*known)) or "none"}'
+            )
         path = best_checkpoint(runner.work_dir, self.save_best)
         if path.exists():
             self.best_score = load_checkpoint(path)['meta']['score']

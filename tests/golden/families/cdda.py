@@ -215,12 +215,13 @@ def guidance(case: Case) -> Results:
     listed = torch.zeros_like(label, dtype=torch.bool)
     listed[tuple(tensor(case.array('out_label_index')).long().T)] = True
     index = (listed | (label.abs() > ROUNDING)).nonzero()
+    value = label[tuple(index.T)]
     return {
         'out_loss': loss,
         'out_grad': gradient[..., ::step, ::step],
         'out_label_index': index,
-        'out_label_value': label[tuple(index.T)],
-        'noise.out_label_value': torch.full((len(index),), ROUNDING),
+        'out_label_value': value,
+        'noise.out_label_value': ROUNDING * (value.abs() <= ROUNDING),
     }
 
 

@@ -9,9 +9,11 @@ from contextlib import nullcontext
 import pytest
 import torch
 
+from mmseg_uda.datasets.depth_bank import DepthBank
+
 from .conftest import MIC, build, hrda, segmentor, sepico, sepico_batch, uda_batch
+from .depth_banks import EVERYTHING, Bank, depths
 from .steps import optimiser
-from .test_cdda import EVERYTHING, Bank, DepthBank, depths
 
 PARTS = dict(
     feature_distance=dict(type='FeatureDistance', classes=[6, 7, 11], min_ratio=0.75),

@@ -28,8 +28,8 @@ def self_training(network=segmentor):
     return build(dict(type='SelfTraining', segmentor=network(), parts=parts, jitter_threshold=-1))
 
 
-def of_type(kind, parts=None, **options):
-    network = segmentor(norm='GN') | options
+def of_type(kind, parts=None, network=segmentor, **options):
+    network = network(norm='GN') | options
     return lambda: build(dict(type=kind, segmentor=network, parts=parts or {}))
 
 
@@ -39,14 +39,17 @@ METHODS = {
     'SourceOnly': of_type('SourceOnly'),
     'SDCA': of_type('SDCA', average='valid', lovasz_weight=0.75),
     'ClassAdversarial': of_type('ClassAdversarial', average='valid'),
+    'SDCA on HRDA': of_type('SDCA', network=hrda),
+    'ClassAdversarial on HRDA': of_type('ClassAdversarial', network=hrda),
     'AdvSeg': of_type('AdvSeg', dict(mic=MIC)),
-    'MinEnt': of_type('MinEnt'),
+    'AdvSeg on HRDA': of_type('AdvSeg', network=hrda),
+    'MinEnt on HRDA': of_type('MinEnt', network=hrda),
     **{f'SePiCo {v}': lambda v=v: sepico(v, start_iteration=0) for v in ('dist', 'bank', 'proto')},
 }
 
 
-def batch_for(method):
-    if hasattr(method, 'contrast'):
+def batch_for(name):
+    if name.startswith('SePiCo'):
         return sepico_batch()
     batch = uda_batch()
     batch.target.depth = depths(2)
@@ -59,7 +62,7 @@ def test_a_step_stays_on_its_device(name, monkeypatch):
     monkeypatch.setattr(DepthBank, 'open', lambda path: Bank())
     monkeypatch.setattr(torch, 'autocast', lambda *_, **__: nullcontext())  # meta has none
     method = METHODS[name]().to('meta')
-    batch, wrapper = batch_for(method), optimiser(method)
+    batch, wrapper = batch_for(name), optimiser(method)
     for domain in (batch.source, batch.target):
         for key, value in vars(domain).items():
             if isinstance(value, torch.Tensor):

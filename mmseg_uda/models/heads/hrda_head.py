@@ -45,6 +45,7 @@ class HRDAHead(BaseModule):
             )
         self.head = MODELS.build(head)
         self.stride = STRIDES[head['type']]
+        self.in_channels = self.head.in_channels
         self.num_classes = self.head.num_classes
         self.out_channels = self.head.out_channels
         self.align_corners = self.head.align_corners

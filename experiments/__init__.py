@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from experiments import adversarial, cdda, daformer, hrda, mic, sdca, sepico, toy
 from experiments.rows import of_config
-from mmseg_uda.engine.experiment import Experiment
+from mmseg_uda.experiments.experiment import Experiment
 
 __all__ = ['EXPERIMENTS', 'TABLE', 'by_id', 'of_config']
 

@@ -6,7 +6,7 @@ Published figures: the best of 40 evaluations on the target's validation images 
 from dataclasses import replace
 
 from experiments.rows import row, trained
-from mmseg_uda.engine.experiment import Experiment, Stage
+from mmseg_uda.experiments.experiment import Experiment, Stage
 
 
 def aligned(config: str, bank: str) -> tuple[Stage, ...]:

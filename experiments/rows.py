@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mmseg_uda.engine.experiment import Experiment, Stage
+from mmseg_uda.experiments.experiment import Experiment, Stage
 
 NETWORKS = {'dlv2': 'DeepLabv2 ResNet-101', 'mitb5': 'MiT-B5'}
 DOMAINS = {

@@ -6,7 +6,7 @@ SDCA's batches are those of four GPUs together.
 from dataclasses import replace
 
 from experiments.rows import trained
-from mmseg_uda.engine.experiment import Experiment, Stage
+from mmseg_uda.experiments.experiment import Experiment, Stage
 
 
 def sdca_stages(
@@ -30,7 +30,7 @@ def sdca_stages(
             'distributions',
             source,
             kind='command',
-            call='mmseg_uda.engine.init_statistics:initialise_statistics',
+            call='mmseg_uda.preparation.class_distributions:initialise_statistics',
             options={'checkpoint': '{source.checkpoint}', 'folder': '{folder}'},
             outputs={'features': '{folder}/feat_dist.pth', 'logits': '{folder}/out_dist.pth'},
         ),
@@ -47,7 +47,7 @@ def sdca_stages(
             'pseudo_labels',
             adaptation,
             kind='command',
-            call='mmseg_uda.engine.pseudo_labelling:generate_pseudo_labels',
+            call='mmseg_uda.preparation.pseudo_labels:generate_pseudo_labels',
             options={'checkpoint': '{sdca.checkpoint}', 'folder': '{folder}'},
             outputs={
                 'labels': '{folder}/soft_labels',

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from experiments.rows import row
-from mmseg_uda.engine.experiment import Experiment
+from mmseg_uda.experiments.experiment import Experiment
 
 CONTRASTS = {'dist': 'DistCL', 'bank': 'BankCL', 'proto': 'ProtoCL'}
 

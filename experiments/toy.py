@@ -6,7 +6,7 @@ Their ids: 100 + that of the full-size experiment.
 from experiments.cdda import aligned
 from experiments.rows import trained
 from experiments.sdca import sdca_stages
-from mmseg_uda.engine.experiment import Experiment, Stage
+from mmseg_uda.experiments.experiment import Experiment, Stage
 
 
 def toy_data(folder: str, **options) -> tuple[Stage, ...]:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import run_experiments
-from mmseg_uda.engine.records import checkpoints
+from mmseg_uda.experiments.records import checkpoints
 from mmseg_uda.models.checkpoint import load_checkpoint
 from tests.tiny_training import ROOT, failure, start, write_config
 from tools import test, train

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from experiments.sdca import sdca_stages
-from mmseg_uda.engine.experiment import Experiment
+from mmseg_uda.experiments.experiment import Experiment
 from tests.tiny_training import ROOT, SIZE
 
 MAX_ITERS = 4

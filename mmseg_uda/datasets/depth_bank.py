@@ -1,6 +1,6 @@
 """The bank of CDDA: source crops, and how many pixels of each class they have at each depth.
 
-A bank that :mod:`mmseg_uda.datasets.make_depth_bank` made is a folder of three files:
+A bank that :mod:`mmseg_uda.preparation.depth_bank` made is a folder of three files:
 
 - ``bank.json``: what it was made with, its fingerprint;
 - ``rows.npz``: image file, label file, box and flip of each row, from which its crop is cut again,

@@ -74,7 +74,7 @@ class CrossCityDataset(CityscapesDataset):
 
 @DATASETS.register_module()
 class PseudoLabelDataset(BaseSegDataset):
-    """Images with labels that a network made (see ``mmseg_uda.engine.pseudo_labelling``).
+    """Images with labels that a network made (see ``mmseg_uda.preparation.pseudo_labels``).
 
     The label of ``<name>.<suffix>`` is ``<name>.png``; its values count the classes of
     ``metainfo``, some or all of the 19, and are not mapped any more.

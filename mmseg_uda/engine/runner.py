@@ -17,7 +17,7 @@ from torch import nn
 
 from mmseg_uda import __version__
 from mmseg_uda.engine.optim import uses_autocast
-from mmseg_uda.engine.records import checkpoints
+from mmseg_uda.experiments.records import checkpoints
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.checkpoint import (
     load_checkpoint,
@@ -25,7 +25,7 @@ from mmseg_uda.models.checkpoint import (
     load_weights,
     save_checkpoint,
 )
-from mmseg_uda.uda.teacher import Teacher
+from mmseg_uda.uda.components.teacher import Teacher
 
 
 @RUNNERS.register_module()

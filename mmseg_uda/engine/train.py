@@ -11,10 +11,10 @@ import torch
 from mmengine.config import Config
 
 import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
-from mmseg_uda.engine.experiment import read_config
+from mmseg_uda.experiments.experiment import read_config
 from mmseg_uda.engine.launch import torchrun_world
-from mmseg_uda.engine.legacy_config import from_legacy, is_legacy
-from mmseg_uda.engine.records import checkpoints
+from mmseg_uda.compat.configs import from_legacy, is_legacy
+from mmseg_uda.experiments.records import checkpoints
 from mmseg_uda.engine.runner import UDARunner
 from mmseg_uda.errors import BUILD_ERRORS, UserError
 
@@ -40,7 +40,7 @@ def load_config(
 
     Args:
         path: the config file. One of mmseg 0.x, as DAFormer and SePiCo published theirs (JSON),
-            gives a config for tests, see :func:`mmseg_uda.engine.legacy_config.from_legacy`.
+            gives a config for tests, see :func:`mmseg_uda.compat.configs.from_legacy`.
         cfg_options: dotted key -> value; a key must exist, or be a new entry of an existing dict
             below the top level.
         seed: of the run; default the config's ``randomness.seed``. Governs weights, data and draws.

@@ -12,7 +12,7 @@ from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import atomic_write
 from mmseg_uda.random import generator
-from mmseg_uda.uda.reduce_labels import nearest_labels
+from mmseg_uda.uda.components.reduce_labels import nearest_labels
 
 
 def draw_embeddings(

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from mmseg_uda.models.data_preprocessor import UDABatch
 from mmseg_uda.models.segmentors import Supervision
 from mmseg_uda.random import seed_all
-from mmseg_uda.uda.distributed import average_gradients
-from mmseg_uda.uda.draws import StepDraws
+from mmseg_uda.uda.components.distributed import average_gradients
+from mmseg_uda.uda.components.draws import StepDraws
 from mmseg_uda.uda.parts import Losses, Step
 
 

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
 from mmseg_uda.models.segmentors import Supervision
-from mmseg_uda.uda.draws import StepDraws
-from mmseg_uda.uda.pseudo_labels import PseudoLabels, pseudo_labels
-from mmseg_uda.uda.teacher import Teacher
+from mmseg_uda.uda.components.draws import StepDraws
+from mmseg_uda.uda.components.pseudo_labels import PseudoLabels, pseudo_labels
+from mmseg_uda.uda.components.teacher import Teacher
 
 Losses = dict[str, Tensor]
 

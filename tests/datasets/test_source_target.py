@@ -8,8 +8,8 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmseg_uda.datasets import source_target, transforms
-from mmseg_uda.datasets.conversion import convert_label_images
-from mmseg_uda.datasets.raw_labels import GTA
+from mmseg_uda.preparation.conversion import convert_label_images
+from mmseg_uda.preparation.raw_labels import GTA
 from mmseg_uda.datasets.source_target import (
     PositionSampler,
     SourceTargetDataset,

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import run_experiments
-from mmseg_uda.engine.records import checkpoints, flatten, read_record
+from mmseg_uda.experiments.records import checkpoints, flatten, read_record
 from mmseg_uda.models.checkpoint import load_checkpoint
 from tests.tiny_training import MAX_ITERS, ROOT, failure, start, write_config
 from tools import depth_distributions, train

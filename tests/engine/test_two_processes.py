@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('one_thread')]
 STEPS = 4
 # No batch statistics and no draws inside the networks: those differ between the processes. No
 # feature distance: while the encoder still is its reference, the gradient's direction is that of
-# rounding errors (tests/uda/test_distributed.py compares it away from there).
+# rounding errors (tests/uda/components/test_distributed.py compares it away from there).
 PLAIN = f"""
 norm = dict(type='GN', num_groups=4)
 model = dict(

@@ -3,7 +3,7 @@
 import torch
 
 from mmseg_uda.errors import UserError
-from mmseg_uda.uda.depth_similarity import distribution_tables
+from mmseg_uda.uda.components.depth_similarity import distribution_tables
 
 CLASSES, SIZE, ROWS = 19, 64, 6
 EVERYTHING = dict(reweight_threshold=0.0, relabel_threshold=0.0)

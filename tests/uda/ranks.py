@@ -12,7 +12,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor
 
 from mmseg_uda.models.data_preprocessor import UDABatch
-from mmseg_uda.uda.distributed import average_gradients
+from mmseg_uda.uda.components.distributed import average_gradients
 from mmseg_uda.uda.method import UDAMethod
 
 from .steps import Batches, batch_of, optimiser

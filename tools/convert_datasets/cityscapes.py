@@ -13,7 +13,7 @@ from tools.convert_datasets._command import parse
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse(argv, __doc__, 'gtFine', nproc=1)
-    from mmseg_uda.datasets.conversion import convert_cityscapes
+    from mmseg_uda.preparation.conversion import convert_cityscapes
 
     convert_cityscapes(args.root, args.gt_dir, args.out_dir, args.nproc)
 

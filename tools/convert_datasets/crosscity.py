@@ -14,8 +14,8 @@ from tools.convert_datasets._command import parse
 def main(argv: list[str] | None = None) -> None:
     """Run the command: every city's folder below ROOT."""
     args = parse(argv, __doc__, 'Labels/Test')
-    from mmseg_uda.datasets.conversion import convert_label_images
-    from mmseg_uda.datasets.raw_labels import CROSS_CITY
+    from mmseg_uda.preparation.conversion import convert_label_images
+    from mmseg_uda.preparation.raw_labels import CROSS_CITY
 
     cities = sorted(folder.parents[1] for folder in Path(args.root).glob('*/Images/Test'))
     if not cities:

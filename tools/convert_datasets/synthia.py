@@ -13,8 +13,8 @@ from tools.convert_datasets._command import parse
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse(argv, __doc__, 'GT/LABELS')
-    from mmseg_uda.datasets.conversion import convert_label_images
-    from mmseg_uda.datasets.raw_labels import SYNTHIA
+    from mmseg_uda.preparation.conversion import convert_label_images
+    from mmseg_uda.preparation.raw_labels import SYNTHIA
 
     convert_label_images(SYNTHIA, args.root, args.gt_dir, args.out_dir, args.nproc)
 

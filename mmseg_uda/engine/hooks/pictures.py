@@ -12,7 +12,7 @@ from mmseg.registry import HOOKS
 from torch import Tensor
 
 from mmseg_uda.files import atomic_write
-from mmseg_uda.uda.augmentation import denormalise
+from mmseg_uda.uda.components.augmentation import denormalise
 
 IGNORE = 255
 

@@ -16,15 +16,15 @@ from torch import Tensor
 from mmseg_uda.datasets.depth_bank import DepthBank
 from mmseg_uda.models.data_preprocessor import DomainBatch
 from mmseg_uda.models.losses import upscale
-from mmseg_uda.uda.cdda import CDDA
-from mmseg_uda.uda.depth_alignment import guidance_loss
-from mmseg_uda.uda.depth_similarity import (
+from mmseg_uda.uda.addons.cdda import CDDA
+from mmseg_uda.uda.components.depth_alignment import guidance_loss
+from mmseg_uda.uda.components.depth_similarity import (
     class_cosine,
     class_distance,
     class_similarities,
     distribution_tables,
 )
-from mmseg_uda.uda.pseudo_labels import PseudoLabels
+from mmseg_uda.uda.components.pseudo_labels import PseudoLabels
 
 from ..cases import Case, read_cases
 from ..expressions import evaluate

@@ -78,7 +78,7 @@ def run(case: Case, published: bool) -> Results:
         method.draw = partial(GivenDraws, inputs.draws(number))
         boxes = map(tuple, listed['crop_boxes'])
         with (
-            patch('mmseg_uda.uda.self_training.class_mask', return_value=inputs.mask(number)),
+            patch('mmseg_uda.uda.methods.self_training.class_mask', return_value=inputs.mask(number)),
             patch('mmseg_uda.models.hrda.random_detail_box', lambda *_, boxes=boxes: next(boxes)),
         ):
             logs = method.backward_passes(inputs.batch(number), wrapper)

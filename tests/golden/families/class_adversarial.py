@@ -12,7 +12,7 @@ from mmseg_uda.engine.optim import JointOptimWrapper
 from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
 from mmseg_uda.models.discriminator import PixelDiscriminator
 from mmseg_uda.models.losses import upscale
-from mmseg_uda.uda.class_adversarial import SOURCE, TARGET, class_domain_loss
+from mmseg_uda.uda.methods.fada import SOURCE, TARGET, class_domain_loss
 from mmseg_uda.uda.method import UDAMethod
 
 from ..cases import Case

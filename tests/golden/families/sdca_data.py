@@ -22,7 +22,7 @@ from mmseg_uda.datasets.fixed_size import FixedResize, ScaleCrop, adjust_colour,
 from mmseg_uda.datasets.segmentation import SYNTHIADataset
 from mmseg_uda.datasets.statistics import count_classes
 from mmseg_uda.datasets.transforms import PackDomain
-from mmseg_uda.engine.pseudo_labelling import (
+from mmseg_uda.preparation.pseudo_labels import (
     ConfidenceHistogram,
     confidence,
     generate_pseudo_labels,

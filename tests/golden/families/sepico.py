@@ -17,13 +17,13 @@ from mmseg_uda.datasets import dark_zurich
 from mmseg_uda.datasets.transforms import random_crop_box
 from mmseg_uda.models.class_weights import frequency_weights
 from mmseg_uda.models.losses import upscale
-from mmseg_uda.uda.class_balanced_crop import best_corners, crop, crop_scores
-from mmseg_uda.uda.class_mix import LABEL_VALUES, class_mask, mix
-from mmseg_uda.uda.class_statistics import ClassStatistics
-from mmseg_uda.uda.contrast_losses import dist_loss, uniformity
-from mmseg_uda.uda.pixel_contrast import VARIANTS, PixelContrast
-from mmseg_uda.uda.pseudo_labels import ignore_margins, pseudo_labels
-from mmseg_uda.uda.reduce_labels import IGNORE, cell_labels, reduce_labels
+from mmseg_uda.uda.components.class_balanced_crop import best_corners, crop, crop_scores
+from mmseg_uda.uda.components.class_mix import LABEL_VALUES, class_mask, mix
+from mmseg_uda.uda.components.class_statistics import ClassStatistics
+from mmseg_uda.uda.components.contrast_losses import dist_loss, uniformity
+from mmseg_uda.uda.components.pixel_contrast import VARIANTS, PixelContrast
+from mmseg_uda.uda.components.pseudo_labels import ignore_margins, pseudo_labels
+from mmseg_uda.uda.components.reduce_labels import IGNORE, cell_labels, reduce_labels
 
 from ..cases import Case
 from ..expressions import evaluate

@@ -6,7 +6,7 @@ from experiments import EXPERIMENTS
 from mmseg_uda.engine.train import load_config
 from mmseg_uda.models.class_weights import class_weights
 from mmseg_uda.models.data_preprocessor import UDADataPreProcessor
-from mmseg_uda.uda.pixel_contrast import VARIANTS
+from mmseg_uda.uda.components.pixel_contrast import VARIANTS
 
 from ..cases import Case
 from . import Results, family

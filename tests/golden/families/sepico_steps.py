@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 import mmseg_uda.register  # noqa: F401 - registers methods and their parts
 from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
-from mmseg_uda.uda.augmentation import Jitter
-from mmseg_uda.uda.class_mix import LABEL_VALUES
-from mmseg_uda.uda.sepico import MIXED, SOURCE, TARGET, SePiCo
+from mmseg_uda.uda.components.augmentation import Jitter
+from mmseg_uda.uda.components.class_mix import LABEL_VALUES
+from mmseg_uda.uda.methods.sepico import MIXED, SOURCE, TARGET, SePiCo
 
 from ..cases import Case
 from ..fill import fill_state_dict

@@ -1,0 +1,55 @@
+#!/usr/bin/env python
+"""Look into a trained network. `tsne` draws the pixels of test images in the plane."""
+
+import argparse
+import sys
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmseg_uda.experiments.experiment import parse_overrides
+from mmseg_uda.errors import run_cli
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest='command', required=True)
+    tsne = commands.add_parser(
+        'tsne', help='t-SNE of features or logits, coloured by the true class'
+    )
+    tsne.add_argument('config', help='config that the checkpoint was trained with')
+    tsne.add_argument('checkpoint', help='.pth file')
+    tsne.add_argument('--out', required=True, metavar='DIR', help='writes DIR/<image name>.png')
+    tsne.add_argument('--level', choices=['features', 'logits'], default='features')
+    tsne.add_argument('--images', type=int, default=5, metavar='N', help='test images (default 5)')
+    tsne.add_argument(
+        '--pixels', type=int, default=2000, metavar='N', help='points of a picture (default 2000)'
+    )
+    tsne.add_argument('--seed', type=int, default=0, help='of the choice of points')
+    tsne.add_argument('--network', choices=['student', 'teacher'], default='student')
+    tsne.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='change the config')
+    args = parser.parse_args(argv)
+    if args.images < 1 or args.pixels < 3:
+        parser.error('--images must be at least 1, --pixels at least 3')
+    overrides = parse_overrides(args.cfg_options)
+
+    from mmengine.device import get_device
+
+    import mmseg_uda.register  # noqa: F401 - first: it keeps the libraries' remarks off the screen
+    from mmseg_uda.engine.train import load_config
+    from mmseg_uda.evaluation.embedding import draw_embeddings
+    from mmseg_uda.evaluation.inference import build_segmentor, build_test_loader
+
+    config = load_config(args.config, overrides)
+    segmentor = build_segmentor(config, args.checkpoint, args.network, get_device())
+    config.test_dataloader.batch_size = 1
+    loader = build_test_loader(config, labels=True)
+    options = dict(level=args.level, images=args.images, pixels=args.pixels, seed=args.seed)
+    for path in draw_embeddings(segmentor, loader, Path(args.out), **options):
+        print(path)
+
+
+if __name__ == '__main__':
+    run_cli(main)

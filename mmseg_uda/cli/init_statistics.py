@@ -1,0 +1,37 @@
+"""Initialise SDCA's class distributions with a source model, in one pass over the source images.
+
+    python tools/init_statistics.py configs/sdca/src_r101_gta2cs.py CHECKPOINT FOLDER
+
+writes feat_dist.pth and out_dist.pth into FOLDER; give FOLDER to the adaptation as
+model.statistics. After an interruption the same command goes on.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+if __name__ == '__main__':
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmseg_uda.experiments.experiment import parse_overrides
+from mmseg_uda.errors import run_cli
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='of the source training')
+    parser.add_argument('checkpoint', help='of the source training')
+    parser.add_argument('folder', help='the files are written here')
+    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='change the config')
+    args = parser.parse_args(argv)
+    from mmseg_uda.preparation.class_distributions import initialise_statistics
+
+    options = parse_overrides(args.cfg_options)
+    initialise_statistics(args.config, args.checkpoint, args.folder, options)
+
+
+if __name__ == '__main__':
+    run_cli(main)

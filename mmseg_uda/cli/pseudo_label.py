@@ -1,0 +1,46 @@
+#!/usr/bin/env python
+"""Label the unlabelled target images of a config with a checkpoint, as SDCA's third stage needs.
+
+A run that broke off goes on where it stopped.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmseg_uda.experiments.experiment import parse_overrides
+from mmseg_uda.errors import run_cli
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='that the checkpoint was trained with')
+    parser.add_argument('checkpoint', help='.pth file')
+    parser.add_argument(
+        'folder', help='gets soft_labels/ (palette PNGs of train ids, 255 = unsure) and thresholds'
+    )
+    parser.add_argument(
+        '--quantile', type=float, default=0.5, help="of a class's confidences (default 0.5)"
+    )
+    parser.add_argument(
+        '--cap', type=float, default=0.9, help='greatest threshold of a class (default 0.9)'
+    )
+    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='change the config')
+    args = parser.parse_args(argv)
+    for name in ('quantile', 'cap'):
+        if not 0 <= getattr(args, name) <= 1:
+            parser.error(f'--{name} is {getattr(args, name)}, it must be in 0..1')
+    args.cfg_options = parse_overrides(args.cfg_options)
+
+    from mmseg_uda.preparation.pseudo_labels import generate_pseudo_labels
+
+    generate_pseudo_labels(**vars(args))
+    print(f'labels: {Path(args.folder) / "soft_labels"}')
+
+
+if __name__ == '__main__':
+    run_cli(main)

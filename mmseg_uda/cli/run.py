@@ -1,0 +1,151 @@
+#!/usr/bin/env python
+"""Run an experiment of the table, or a config file, from training to the table of results.
+
+The same command run again goes on where it stopped: what is finished is not run again, a training
+that broke off resumes from its newest whole checkpoint, and nothing is overwritten.
+"""
+
+import argparse
+import difflib
+from pathlib import Path
+
+from experiments import EXPERIMENTS, of_config
+from mmseg_uda.experiments.experiment import Experiment, parse_overrides
+from mmseg_uda.engine.launch import torchrun_world
+from mmseg_uda.experiments.plan import Plan
+from mmseg_uda.experiments.stages import StageRunner
+from mmseg_uda.errors import UserError, run_cli
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument('--exp', metavar='ID', help='experiment of the table, by number or name')
+    what.add_argument('--config', metavar='FILE', help='train this config, then test the result')
+    what.add_argument('--list', action='store_true', help='show the table of experiments')
+    parser.add_argument(
+        '--work-dir', metavar='DIR', help='default: work_dirs/<experiment>/seed<seed>'
+    )
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='go on with what is in the work dir; this is what happens without it too',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='default: 0')
+    parser.add_argument(
+        '--gpus', type=int, default=1, metavar='N', help='training processes, one a GPU; default: 1'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', metavar='KEY=VALUE', help='override entries of the configs'
+    )
+    parser.add_argument(
+        '--dry-run', action='store_true', help='show stages, files and what is done; run nothing'
+    )
+    parser.add_argument('--tensorboard', action='store_true', help='write TensorBoard scalars')
+    parser.add_argument(
+        '--select-best',
+        action='store_true',
+        help='hand on the checkpoint that scores best on the target validation labels, where a '
+        'stage tests all of them, instead of the last one',
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.gpus < 1:
+        parser.error(f'--gpus {arguments.gpus}: at least one process is needed')
+    if arguments.seed < 0:
+        parser.error(f'--seed {arguments.seed}: must not be negative')
+    return arguments
+
+
+def find(name: str) -> Experiment:
+    """The experiment of this id or name.
+
+    Raises:
+        UserError: there is none; names close ones.
+    """
+    for experiment in EXPERIMENTS.values():
+        if name in (str(experiment.id), experiment.name):
+            return experiment
+    if name.isdigit():
+        close = [str(id) for id in sorted(EXPERIMENTS, key=lambda id: abs(id - int(name)))[:3]]
+    else:
+        names = [experiment.name for experiment in EXPERIMENTS.values()]
+        close = difflib.get_close_matches(name, names, cutoff=0.4)
+    hint = f'; close: {", ".join(close)}' if close else ''
+    raise UserError(f'there is no experiment {name}{hint}; --list shows all')
+
+
+def table() -> str:
+    """The experiments: id, name, published figure, what it is and the configs that it trains."""
+    width = max(len(experiment.name) for experiment in EXPERIMENTS.values())
+    lines = [f'{"id":>3}  {"name":{width}}  published      what']
+    for experiment in EXPERIMENTS.values():
+        figure = f'{experiment.published:.1f} {experiment.metric}' if experiment.published else '-'
+        lines.append(
+            f'{experiment.id:3}  {experiment.name:{width}}  {figure:13}  {experiment.note}'
+        )
+        configs = [stage.config for stage in experiment.stages if stage.kind == 'train']
+        lines += [f'{"":{width + 22}}{config}' for config in configs]
+    return '\n'.join(lines)
+
+
+def results(plan: Plan) -> str:
+    """What the test stages found, beside the published figure."""
+    experiment, scores = plan.experiment, plan.scores()
+    metrics = [
+        metric
+        for metric in ('mIoU', 'mIoU16', 'mIoU13')
+        if any(metric in found for found in scores.values())
+    ]
+    width = max(map(len, [*scores, 'published']))
+    lines = [f'{"":{width}}  ' + '  '.join(f'{metric:>6}' for metric in metrics)]
+    for name, found in scores.items():
+        cells = (_percent(found.get(metric)) for metric in metrics)
+        best = found.get('best', {}).get('mIoU')
+        lines.append(f'{name:{width}}  ' + '  '.join(cells))
+        if best is not None:
+            lines[-1] += f'  (best checkpoint by target labels: {best:.2f} mIoU)'
+    if experiment.published is not None:
+        cells = (
+            _percent(experiment.published if metric == experiment.metric else None)
+            for metric in metrics
+        )
+        lines.append(f'{"published":{width}}  ' + '  '.join(cells))
+    return '\n'.join([*lines, f'files: {plan.work_dir}'])
+
+
+def _percent(figure: float | None) -> str:
+    return f'{"-":>6}' if figure is None else f'{figure:6.2f}'
+
+
+def main(argv: list[str] | None = None) -> int | None:
+    arguments = parse_arguments(argv)
+    if arguments.list:
+        print(table())
+        return None
+    if arguments.config:
+        experiment = of_config(arguments.config, Path(arguments.config).stem)
+    else:
+        experiment = find(arguments.exp)
+    if arguments.select_best:
+        experiment = experiment.handing_on_the_best()
+    _, processes = torchrun_world() or (0, arguments.gpus)
+    plan = Plan(
+        experiment,
+        arguments.work_dir or Path('work_dirs', experiment.name, f'seed{arguments.seed}'),
+        seed=arguments.seed,
+        processes=processes,
+        overrides=parse_overrides(arguments.cfg_options),
+    )
+    if arguments.dry_run:
+        print(plan.describe())
+        return None
+    runner = StageRunner(plan, tensorboard=arguments.tensorboard)
+    if arguments.resume and not plan.work_dir.exists():
+        runner.say(f'nothing to resume in {plan.work_dir}: starts from the beginning')
+    runner.run()
+    runner.say(results(plan))
+    return None
+
+
+if __name__ == '__main__':
+    run_cli(main)

@@ -1,0 +1,58 @@
+#!/usr/bin/env python
+"""Train one config. Below torchrun, one process of the training.
+
+`run_experiments.py` does the same with stages, tests and a table of results around it.
+"""
+
+import argparse
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+if __name__ == '__main__':
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmseg_uda.experiments.experiment import parse_overrides
+from mmseg_uda.engine.launch import joined_processes, torchrun_world
+from mmseg_uda.experiments.records import exclusive
+from mmseg_uda.errors import run_cli
+
+
+def main(argv: list[str] | None = None) -> int | None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', metavar='DIR', help='default: work_dirs/<config name>')
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='go on from the newest whole checkpoint of the work dir',
+    )
+    parser.add_argument('--seed', type=int, help="default: the config's")
+    parser.add_argument(
+        '--cfg-options', nargs='+', metavar='KEY=VALUE', help='override entries of the config'
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=('none', 'pytorch'),
+        help="default: pytorch where torchrun's variables are set, else none",
+    )
+    parser.add_argument('--tensorboard', action='store_true', help='write TensorBoard scalars')
+    arguments = parser.parse_args(argv)
+    overrides = parse_overrides(arguments.cfg_options)
+    launcher = arguments.launcher or ('pytorch' if torchrun_world() else 'none')
+    joined = joined_processes() if launcher == 'pytorch' else nullcontext()
+
+    from mmseg_uda.engine.train import load_config, train
+
+    config = load_config(
+        arguments.config, overrides, arguments.seed, arguments.work_dir, arguments.tensorboard
+    )
+    with joined:
+        first = launcher == 'none' or torchrun_world()[0] == 0
+        with exclusive(Path(config.work_dir)) if first else nullcontext():
+            train(config, resume=arguments.resume, launcher=launcher)
+    return None
+
+
+if __name__ == '__main__':
+    run_cli(main)

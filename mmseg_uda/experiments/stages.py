@@ -1,0 +1,178 @@
+"""Experiments of several stages: what is finished is not run again, what broke off goes on.
+
+Each stage has a folder with a record of what it was, read and wrote (see ``records.py``). Nothing
+that a stage left is ever overwritten by a stage that means something else.
+"""
+
+import gc
+import importlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from mmseg_uda.experiments import records
+from mmseg_uda.experiments.experiment import ROOT, Stage, locate
+from mmseg_uda.engine.launch import joined_processes, torchrun_world
+from mmseg_uda.experiments.plan import Plan, State
+from mmseg_uda.errors import UserError
+
+
+class StageRunner:
+    """Runs the stages of a plan, in order.
+
+    Below torchrun every process runs it: all of them train and test, rank 0 does the rest.
+
+    Args:
+        plan: the stages and where they stand.
+        tensorboard: write TensorBoard scalars too.
+        say: shows a line of progress.
+    """
+
+    def __init__(
+        self, plan: Plan, *, tensorboard: bool = False, say: Callable[[str], None] = print
+    ) -> None:
+        self.plan = plan
+        self.tensorboard = tensorboard
+        self.rank = (torchrun_world() or (0, 1))[0]
+        self.say = say if self.rank == 0 else lambda _: None
+
+    def run(self) -> None:
+        """Run what is not done.
+
+        Raises:
+            UserError: a stage is refused or failed; the message says what to do.
+        """
+        stages = self.plan.experiment.stages
+        for stage in stages:  # before anything is made, and before hours of training
+            self._check(self.plan.state(stage))
+        joined = joined_processes() if torchrun_world() else nullcontext()
+        with self._alone_in(self.plan.work_dir), joined:
+            for number, stage in enumerate(stages, 1):
+                self._run_stage(stage, f'[{number}/{len(stages)}] {stage.name}')
+
+    def _run_stage(self, stage: Stage, title: str) -> None:
+        state = self._check(self.plan.state(stage))
+        if state.status != 'done' and stage.kind != 'train' and self.rank == 0:
+            # Several experiments may want the same data made: the first makes them, others wait.
+            with records.exclusive(state.folder, self.say if stage.folder else None):
+                state = self._check(self.plan.state(stage))
+                self._carry_out(stage, state, title)
+        else:
+            self._carry_out(stage, state, title)
+
+    def _carry_out(self, stage: Stage, state: State, title: str) -> None:
+        if state.status == 'done':
+            self.say(f'{title}: done already ({state.finished})')
+            return
+        if self.rank > 0:  # rank 0 keeps the records
+            if stage.kind != 'command':
+                self._work(stage, state.folder)
+            self._wait(state.folder)
+            return
+
+        newest = records.last_checkpoint(state.folder) if stage.kind == 'train' else None
+        begins = f'goes on from {newest.name}' if newest else 'starts'
+        again = ' again' if state.status == 'broke off' and not newest else ''
+        self.say(f'{title}: {begins}{again} in {state.folder}')
+        inputs = {name: records.signature(p) for name, p in state.inputs.items() if p.exists()}
+        records.write_record(state.folder, stage.name, state.settings, inputs=inputs, finished=None)
+        start = time.monotonic()
+        self._work(stage, state.folder)
+        for name, path in state.outputs.items():
+            if not path.exists():
+                raise UserError(f'stage {stage.name} ended without its output {name} ({path})')
+        seconds = time.monotonic() - start
+        records.write_record(
+            state.folder,
+            stage.name,
+            state.settings,
+            inputs=inputs,
+            outputs={name: records.signature(path) for name, path in state.outputs.items()},
+            finished=time.strftime('%Y-%m-%d %H:%M:%S'),
+            seconds=round(seconds, 1),
+        )
+        self.say(f'{title}: finished in {_duration(seconds)}')
+
+    def _check(self, state: State) -> State:
+        if state.problem:
+            raise UserError(state.problem)
+        return state
+
+    def _work(self, stage: Stage, folder: Path) -> None:
+        if stage.kind == 'train':
+            self._train(stage, folder)
+        else:
+            self._call(stage, folder)
+
+    def _train(self, stage: Stage, folder: Path) -> None:
+        from mmseg_uda.engine.train import load_config, train
+
+        overrides = self.plan.resolve(stage, dict(stage.options)) | self.plan.overrides
+        config = load_config(
+            locate(stage.config), overrides, self.plan.seed, str(folder), self.tensorboard
+        )
+        resume = records.last_checkpoint(folder) is not None
+        if torchrun_world() is None and self.plan.processes > 1:
+            self._start_torchrun(stage, config, folder, resume)
+            return
+        with self._alone_in(folder):
+            train(config, resume=resume, launcher='pytorch' if torchrun_world() else 'none')
+        gc.collect()  # the runner is full of cycles; its memory belongs to the next stage
+
+    def _start_torchrun(self, stage: Stage, config: Any, folder: Path, resume: bool) -> None:
+        # The overrides may hold any Python value, so the processes get the finished config as a
+        # file, apart from the folder where the training keeps its own copy.
+        launched = folder / 'launch' / Path(config.filename).name
+        launched.parent.mkdir(parents=True, exist_ok=True)
+        config.dump(launched)
+        command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
+        command += ['--nproc_per_node', str(self.plan.processes), str(ROOT / 'tools' / 'train.py')]
+        command += [str(launched), '--launcher', 'pytorch', '--seed', str(self.plan.seed)]
+        command += ['--work-dir', str(folder), *(['--resume'] if resume else [])]
+        status = subprocess.run(command, check=False).returncode
+        if status:
+            raise UserError(
+                f'stage {stage.name} ended with status {status}; its messages stand above. '
+                'The same command goes on where it stopped'
+            )
+
+    def _call(self, stage: Stage, folder: Path) -> None:
+        options = self.plan.resolve(stage, dict(stage.options))
+        if stage.kind == 'command':
+            call = stage.call
+            if stage.config:
+                config = dict(config=str(locate(stage.config)), cfg_options=self.plan.overrides)
+                options = config | options
+        else:
+            call = 'tools.test:main'
+            argv = [str(locate(stage.config)), str(options.pop('checkpoint')), '--eval', 'mIoU']
+            argv += ['--work-dir', str(folder)]
+            for name, value in options.items():
+                argv += [f'--{name.replace("_", "-")}', str(value)]
+            argv += ['--launcher', 'pytorch'] if torchrun_world() else []
+            if self.plan.overrides:
+                argv += ['--cfg-options', *(f'{k}={v}' for k, v in self.plan.overrides.items())]
+            options = {'argv': argv}
+        module, _, function = call.partition(':')
+        status = getattr(importlib.import_module(module), function)(**options)
+        if isinstance(status, int) and status:
+            raise UserError(f'stage {stage.name} ({call}) ended with status {status}')
+
+    def _alone_in(self, folder: Path) -> AbstractContextManager[None]:
+        """Hold the folder against other runs; below torchrun rank 0 does it for all."""
+        return records.exclusive(folder) if self.rank == 0 else nullcontext()
+
+    def _wait(self, folder: Path) -> None:
+        """Until rank 0 has finished the stage (its failure makes torchrun end this process)."""
+        while not (record := records.read_record(folder)) or not record['finished']:
+            time.sleep(1)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f'{hours}h {minutes:02}m {rest:02}s' if hours else f'{minutes}m {rest:02}s'

@@ -1,0 +1,227 @@
+"""Pseudo-labels of a whole data set, kept where the network is surer than the class's threshold.
+
+Threshold of class c: the median confidence of all pixels that are predicted c, at most 0.9 (SDCA,
+after Zou et al., ECCV 2018). The network sees every image once: its logits are kept on the disk
+until all labels are written, so a run that broke off goes on with the image after the last.
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmseg.models import BaseSegmentor
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from mmseg_uda.datasets.image_files import forkable_opencv
+from mmseg_uda.datasets.labels import IGNORE
+from mmseg_uda.errors import UserError
+from mmseg_uda.files import atomic_write, save_json, sha256
+
+LABELS, THRESHOLDS = 'soft_labels', 'thres_const.npy'
+_RECORD = 'pseudo_labels.json'
+_LOGITS = 'logits'
+_DROPPED_BITS = 6  # of the 23 of a float's fraction; a confidence is then known to 2^-17 of itself
+
+
+def generate_pseudo_labels(
+    config: str,
+    checkpoint: str,
+    folder: str,
+    cfg_options: dict[str, Any] | None = None,
+    quantile: float = 0.5,
+    cap: float = 0.9,
+) -> None:
+    """Label the target images of a config, resized as its test images are.
+
+    Writes ``soft_labels/<image file>.png`` below ``folder``, as deep as the image is below its own:
+    palette PNGs of the image's size, train ids of the config's classes, 255 where the confidence
+    is below the threshold; and ``thres_const.npy``, float32 (C,). Target labels are not needed.
+
+    Args:
+        config: of the model; ``train_dataloader.dataset.target`` names the images.
+        checkpoint: the student's weights.
+        cfg_options: dotted config keys and values.
+        quantile, cap: see :class:`ConfidenceHistogram`.
+
+    Raises:
+        UserError: bad config, checkpoint or images; ``folder`` holds labels of another call.
+    """
+    from mmengine.device import get_device
+
+    from mmseg_uda.engine.train import load_config
+    from mmseg_uda.evaluation.export import BackgroundWriter, write_label
+    from mmseg_uda.evaluation.inference import build_segmentor
+
+    loaded = load_config(config, cfg_options)
+    segmentor = build_segmentor(loaded, checkpoint, device=get_device())
+    loader, names = _target_loader(loaded)
+    metainfo = loader.dataset.metainfo
+    if segmentor.num_classes != len(metainfo['classes']):
+        raise UserError(
+            f'config {config}: the network has {segmentor.num_classes} classes, the target '
+            f'{len(metainfo["classes"])}: set metainfo of train_dataloader.dataset.target'
+        )
+    out = Path(folder)
+    settings = dict(
+        checkpoint=sha256(checkpoint),
+        pipeline=loaded.test_dataloader.dataset.pipeline,
+        images=names,
+        quantile=quantile,
+        cap=cap,
+    )
+    _claim(out, settings)
+    labels = [(out / LABELS / name).with_suffix('.png') for name in names]
+    if (out / THRESHOLDS).is_file() and all(path.is_file() for path in labels):
+        return
+
+    caches = [(out / _LOGITS / name).with_suffix('.pth') for name in names]
+    with forkable_opencv():
+        _cache_logits(segmentor, loader, caches)
+    histogram = ConfidenceHistogram(segmentor.num_classes, next(segmentor.parameters()).device)
+    for logits, sizes in _cached(segmentor, caches, 'thresholds'):
+        histogram.add(*confidence(logits, sizes['input'], segmentor.align_corners))
+    thresholds = histogram.thresholds(quantile, cap)
+    with atomic_write(out / THRESHOLDS) as file:
+        np.save(file, thresholds.cpu().numpy())
+
+    palette = full_palette(metainfo['palette'])
+    with BackgroundWriter() as writer:
+        for path, (logits, sizes) in zip(labels, _cached(segmentor, caches, 'labels'), strict=True):
+            if not path.is_file():
+                sure = confidence(logits, sizes['label'], segmentor.align_corners)
+                label = select(*sure, thresholds)[0].byte().cpu().numpy()
+                writer.submit(write_label, path, label, palette)
+    for path in caches:
+        path.unlink()
+
+
+class ConfidenceHistogram:
+    """Counts the confidences of the pixels of each predicted class, in memory that stays the same.
+
+    Args:
+        num_classes: C.
+        device: where the counts, int64 (C, 2^17 ceil(log2 C)), are.
+    """
+
+    def __init__(self, num_classes: int, device: torch.device | str = 'cpu') -> None:
+        # The largest of C probabilities is at least 1 / C: so many powers of two below 1.
+        octaves = max(1, math.ceil(math.log2(num_classes)))
+        self.lowest = int(_key(torch.tensor(2.0**-octaves)))
+        bins = int(_key(torch.tensor(1.0))) - self.lowest + 1
+        self.counts = torch.zeros(num_classes, bins, dtype=torch.int64, device=device)
+
+    def add(self, probability: Tensor, label: Tensor) -> None:
+        """Count pixels by their confidence, float32, and predicted class, of the same shape."""
+        bins = self.counts.shape[1]
+        key = (_key(probability) - self.lowest).clamp(0, bins - 1)
+        index = (label * bins + key).flatten()
+        self.counts.view(-1).scatter_add_(0, index, torch.ones_like(index))
+
+    def thresholds(self, quantile: float, cap: float) -> Tensor:
+        """Threshold of each class, float32 (C,); 0 for a class that is never predicted.
+
+        With v the n ascending confidences of a class it is min(v[round(quantile · n)], cap), where
+        round takes halves to the even number and v is rounded down to a bin's edge: the pixel that
+        sets the threshold is not below it.
+        """
+        total = self.counts.sum(1)
+        rank = (quantile * total.double()).round().long().minimum((total - 1).clamp(min=0))
+        place = (self.counts.cumsum(1) <= rank[:, None]).sum(1)
+        edge = ((place + self.lowest) << _DROPPED_BITS).int().view(torch.float32)
+        return torch.where(total > 0, edge.clamp(max=cap), 0.0)
+
+
+def confidence(logits: Tensor, size: tuple[int, int], align_corners: bool) -> tuple[Tensor, Tensor]:
+    """Logits (B, C, h, w) -> largest probability, float32, and its class, both (B, *size)."""
+    logits = F.interpolate(logits.float(), size, mode='bilinear', align_corners=align_corners)
+    return logits.softmax(1).max(1)
+
+
+def select(probability: Tensor, label: Tensor, thresholds: Tensor) -> Tensor:
+    """``label`` with 255 where its probability is below the threshold of its class."""
+    return torch.where(probability < thresholds[label], IGNORE, label)
+
+
+def full_palette(palette: list[list[int]]) -> np.ndarray:
+    """The colours of the classes as a palette of 256, black for all that is no class."""
+    full = np.zeros((256, 3), np.uint8)
+    full[: len(palette)] = palette
+    return full
+
+
+def _key(probability: Tensor) -> Tensor:
+    """Positive floats sort as their bits do."""
+    return probability.view(torch.int32).long() >> _DROPPED_BITS
+
+
+def _target_loader(config: Config) -> tuple[Any, list[str]]:
+    """The unlabelled target images as test data, and their files below the images' folder."""
+    from mmseg_uda.evaluation.inference import build_test_loader
+
+    target = config.get('train_dataloader', {}).get('dataset', {}).get('target')
+    if not target:
+        raise UserError(f'config {config.filename} has no train_dataloader.dataset.target to label')
+    config.test_dataloader.dataset = {
+        **target,
+        'pipeline': config.test_dataloader.dataset.pipeline,
+        'test_mode': True,
+    }
+    loader = build_test_loader(config, labels=False)
+    root = loader.dataset.dataset.data_prefix['img_path']
+    paths = [Path(info['img_path']) for info in loader.dataset.infos]
+    return loader, [str(path.relative_to(root)) for path in paths]
+
+
+def _claim(folder: Path, settings: dict[str, Any]) -> None:
+    """Write down what the folder is for; refuse one that is for something else."""
+    from mmseg_uda.experiments.records import plain
+
+    path, settings = folder / _RECORD, plain(settings)
+    if not path.exists():
+        save_json(path, settings)
+        return
+    import json
+
+    changed = [key for key, value in json.loads(path.read_text()).items() if settings[key] != value]
+    if changed:
+        raise UserError(
+            f'{folder} holds pseudo-labels of another call ({", ".join(changed)} differ): choose '
+            'another folder, or delete that one'
+        )
+
+
+@torch.no_grad()
+def _cache_logits(segmentor: BaseSegmentor, loader: Any, caches: list[Path]) -> None:
+    missing = [index for index, path in enumerate(caches) if not path.is_file()]
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.Subset(loader.dataset, missing),
+        batch_size=1,
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+    )
+    bar = tqdm(zip(missing, loader, strict=True), 'predictions', len(caches), unit='img')
+    bar.update(len(caches) - len(missing))
+    for index, batch in bar:
+        data = segmentor.data_preprocessor(batch, False)
+        images, sample = data['inputs'], data['data_samples'][0]
+        logits = segmentor.coarse_logits(images)
+        content = dict(
+            logits=logits.cpu(), input=tuple(images.shape[2:]), label=tuple(sample.ori_shape[:2])
+        )
+        with atomic_write(caches[index]) as file:
+            torch.save(content, file)
+
+
+def _cached(
+    segmentor: BaseSegmentor, caches: list[Path], what: str
+) -> Iterator[tuple[Tensor, dict[str, tuple[int, int]]]]:
+    device = next(segmentor.parameters()).device
+    for path in tqdm(caches, what, unit='img'):
+        content = torch.load(path, weights_only=True)
+        yield content.pop('logits').to(device), content

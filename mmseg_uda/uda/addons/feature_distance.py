@@ -1,0 +1,94 @@
+"""Thing-class ImageNet feature distance (DAFormer, Hoyer et al., CVPR 2022)."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+from mmengine.dist import all_reduce, get_world_size
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from mmseg_uda.datasets.labels import THING_CLASSES
+from mmseg_uda.errors import UserError
+from mmseg_uda.models.data_preprocessor import DomainBatch
+from mmseg_uda.models.segmentors import Supervision, View
+from mmseg_uda.models.sliding_window import crop
+from mmseg_uda.uda.parts import Losses, Part, Step
+from mmseg_uda.uda.components.reduce_labels import reduce_labels
+
+
+def feature_distance(features: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean Euclidean distance between two feature maps (B, D, h, w), over the cells of ``mask``.
+
+    The mean is over all masked cells of the global batch; a rank returns its share times the number
+    of ranks, so the average over ranks is that mean. Without any masked cell the result is 0.
+
+    Args:
+        mask: (B, h, w) bool; None for all cells.
+    """
+    distance = (features - reference).norm(dim=1)
+    if mask is None:
+        return distance.mean()
+    count = mask.sum()
+    all_reduce(count, op='sum')
+    total = torch.where(mask, distance, 0.0).sum()
+    return total * get_world_size() / count.clamp(min=1)
+
+
+@MODELS.register_module()
+class FeatureDistance(Part):
+    """Keeps the encoder's features of source images close to those of its ImageNet weights.
+
+    Args:
+        weight: of the loss (lambda_FD).
+        classes: train ids whose cells count; None for all cells.
+        min_ratio: share of a cell that its class must reach.
+    """
+
+    def __init__(
+        self,
+        weight: float = 0.005,
+        classes: Sequence[int] | None = tuple(THING_CLASSES),
+        min_ratio: float = 0.75,
+    ) -> None:
+        super().__init__()
+        self.weight = weight
+        self.min_ratio = min_ratio
+        wanted = None
+        if classes is not None:
+            wanted = torch.zeros(256, dtype=torch.bool)
+            wanted[list(classes)] = True
+        self.register_buffer('wanted', wanted, persistent=False)
+
+    def set_up(self, student: nn.Module) -> None:
+        self.num_classes = student.num_classes
+        self.encoder = deepcopy(student.backbone).requires_grad_(False)
+        self.encoder.eval()
+
+    def after_init(self, student: nn.Module) -> None:
+        if student.pretrained is None:
+            raise UserError(
+                'FeatureDistance compares with ImageNet features: set segmentor.pretrained to the '
+                'backbone weights, or remove the part feature_distance from the config'
+            )
+        self.encoder.load_state_dict(student.backbone.state_dict())
+
+    def train(self, mode: bool = True) -> 'FeatureDistance':
+        return super().train(False)  # the reference never trains
+
+    def source_losses(self, step: Step, supervision: Supervision) -> Losses:
+        distance = sum(self.distance(view, step.batch.source) for view in supervision.views)
+        return {'src.loss_imnet_feat_dist': self.weight * distance}
+
+    def distance(self, view: View, source: DomainBatch) -> Tensor:
+        """The distance of what the student made of a view of ``source``, 0-dimensional."""
+        features = view.features[-1]
+        with torch.no_grad():
+            reference = self.encoder(view.see(source.images))[-1]
+        mask = None
+        if self.wanted is not None:
+            labels = source.labels if view.box is None else crop(source.labels, view.box)
+            factor = labels.shape[-1] // features.shape[-1]
+            cells = reduce_labels(labels, factor, self.num_classes, self.min_ratio)
+            mask = self.wanted[cells]
+        return feature_distance(features, reference, mask)

@@ -1,0 +1,96 @@
+"""What a method needs for pixel contrast: statistics of the classes and the loss against them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmseg_uda.errors import UserError
+from mmseg_uda.models.precision import at_least_float32
+from mmseg_uda.uda.components.class_statistics import ClassStatistics
+from mmseg_uda.uda.components.contrast_losses import bank_loss, dist_loss, proto_loss, uniformity
+from mmseg_uda.uda.components.reduce_labels import cell_labels
+
+VARIANTS = ('dist', 'bank', 'proto')
+
+
+class PixelContrast(nn.Module):
+    """Draws the embedding of a pixel to its class and away from the others.
+
+    SePiCo (Xie et al., TPAMI 2023). One :class:`ClassStatistics` for each of the projection head's
+    maps.
+
+    Args:
+        num_classes: C.
+        channels: A, size of an embedding.
+        variant: what a class is: 'dist' a Gaussian (DistCL), 'bank' a memory bank (BankCL), 'proto'
+            its mean (ProtoCL).
+        temperature: of all similarities (tau).
+        regulariser: weight of the regulariser, relative to the contrast.
+        weight: of the whole loss; with several maps one number for all, or one for each.
+        min_ratio: share of a cell's pixels that its class must reach.
+        bank_size: rows of a class's bank, for 'bank'.
+        num_maps: how many maps of embeddings there are.
+
+    Raises:
+        UserError: unknown variant, or another number of weights than of maps.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        channels: int,
+        variant: str = 'dist',
+        temperature: float = 100.0,
+        regulariser: float = 1.0,
+        weight: float | Sequence[float] = 1.0,
+        min_ratio: float = 0.75,
+        bank_size: int = 200,
+        num_maps: int = 1,
+    ) -> None:
+        super().__init__()
+        if variant not in VARIANTS:
+            raise UserError(f'contrast.variant is {variant!r}, choose one of {VARIANTS}')
+        self.num_classes = num_classes
+        self.variant = variant
+        self.temperature = temperature
+        self.regulariser = regulariser
+        self.weights = [weight] * num_maps if isinstance(weight, int | float) else list(weight)
+        if len(self.weights) != num_maps:
+            raise UserError(f'contrast.weight has {len(self.weights)} numbers for {num_maps} maps')
+        self.min_ratio = min_ratio
+        bank_size = bank_size if variant == 'bank' else 0
+        self.statistics = nn.ModuleList(
+            ClassStatistics(num_classes, channels, bank_size) for _ in self.weights
+        )
+
+    def observe(self, embeddings: list[Tensor], labels: Tensor) -> None:
+        """Take maps of embeddings (B, A, h_i, w_i) with labels (B, H, W) into the statistics."""
+        for statistics, cells in zip(self.statistics, embeddings, strict=True):
+            statistics.update(cells, self._cell_labels(labels, cells))
+
+    def loss(self, embeddings: list[Tensor], labels: Tensor) -> Tensor:
+        """Contrast of maps of embeddings (B, A, h_i, w_i) with labels (B, H, W): 0-dim."""
+        terms = []
+        for weight, statistics, cells in zip(
+            self.weights, self.statistics, embeddings, strict=True
+        ):
+            with torch.autocast(cells.device.type, enabled=False):
+                term = self._loss(
+                    statistics, at_least_float32(cells), self._cell_labels(labels, cells)
+                )
+            terms.append(weight * term)
+        return sum(terms)
+
+    def _cell_labels(self, labels: Tensor, cells: Tensor) -> Tensor:
+        return cell_labels(labels, cells, self.num_classes, self.min_ratio)
+
+    def _loss(self, classes: ClassStatistics, cells: Tensor, labels: Tensor) -> Tensor:
+        mean, temperature = classes.mean, self.temperature
+        if self.variant == 'dist':
+            loss = dist_loss(cells, labels, mean, classes.variance, temperature)
+        elif self.variant == 'bank':
+            loss = bank_loss(cells, labels, classes.bank, classes.bank_length, temperature)
+        else:
+            loss = proto_loss(cells, labels, mean, temperature)
+        return loss + self.regulariser * uniformity(cells, labels, mean, temperature)

@@ -1,0 +1,115 @@
+"""SDCA's semantic distributions: what every class looks like to the backbone and to the classifier.
+
+Li et al., "Semantic Distribution-aware Contrastive Adaptation for Semantic Segmentation", 2021.
+"""
+
+import pickle
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mmseg_uda.errors import UserError
+from mmseg_uda.files import atomic_write
+from mmseg_uda.models.precision import at_least_float32
+from mmseg_uda.uda.components.class_statistics import ClassStatistics
+from mmseg_uda.uda.components.contrast_losses import semantic_loss
+from mmseg_uda.uda.components.reduce_labels import nearest_labels
+
+FILES = {'feat': 'feat_dist.pth', 'out': 'out_dist.pth'}
+# Names in the published files -> ours.
+ENTRIES = {'Mean': 'mean', 'CoVariance': 'variance', 'Amount': 'count'}
+
+
+class SemanticDistributions(nn.Module):
+    """Statistics of each class at the level of features and at that of the classifier's logits.
+
+    Maps are given by level: ``{'feat': (B, A, h, w), 'out': (B, C, h, w)}``, raw. Labels of another
+    size are taken at the nearest pixels.
+
+    Args:
+        num_classes: C.
+        channels: A, of the features.
+        reduce: see :class:`ClassStatistics`.
+    """
+
+    def __init__(self, num_classes: int, channels: int, reduce: bool = True) -> None:
+        super().__init__()
+        self.levels = nn.ModuleDict(
+            dict(
+                feat=ClassStatistics(num_classes, channels, reduce=reduce),
+                out=ClassStatistics(num_classes, num_classes, reduce=reduce),
+            )
+        )
+
+    @classmethod
+    def of(cls, segmentor: nn.Module, reduce: bool = True) -> 'SemanticDistributions':
+        """Empty ones for the classes and the last features of a segmentor."""
+        return cls(segmentor.num_classes, segmentor.feature_channels, reduce)
+
+    def update(self, maps: dict[str, Tensor], labels: Tensor) -> None:
+        """Take maps with labels (B, H, W), 255 = ignore, into the statistics."""
+        for level, cells in maps.items():
+            size = cells.shape[2:]
+            self.levels[level].update(cells.detach(), nearest_labels(labels, size))
+
+    def loss(self, maps: dict[str, Tensor], labels: Tensor, temperature: float) -> dict:
+        """Contrast of maps with labels (B, H, W) at each level: 0-dim, by level."""
+        losses = {}
+        for level, cells in maps.items():
+            classes = self.levels[level]
+            with torch.autocast(cells.device.type, enabled=False):
+                losses[level] = semantic_loss(
+                    at_least_float32(cells),
+                    nearest_labels(labels, cells.shape[2:]),
+                    classes.mean,
+                    classes.variance,
+                    temperature,
+                )
+        return losses
+
+    def save(self, folder: Path) -> None:
+        """Write ``feat_dist.pth`` and ``out_dist.pth``, as published: float32, counts too."""
+        for level, name in FILES.items():
+            classes = self.levels[level]
+            content = {
+                published: getattr(classes, own).float().cpu() for published, own in ENTRIES.items()
+            }
+            with atomic_write(folder / name) as file:
+                torch.save(content, file)
+
+    def load(self, folder: str | Path) -> None:
+        """Read the files of :meth:`save` or published ones.
+
+        Raises:
+            UserError: a file is missing, damaged, or of other classes or features.
+        """
+        for level, name in FILES.items():
+            path, classes = Path(folder) / name, self.levels[level]
+            content = _read(path)
+            for published, own in ENTRIES.items():
+                buffer, value = getattr(classes, own), content.get(published)
+                if not isinstance(value, Tensor) or value.shape != buffer.shape:
+                    found = tuple(value.shape) if isinstance(value, Tensor) else 'missing'
+                    raise UserError(
+                        f'{path}: {published} is {found}, this network needs '
+                        f'{tuple(buffer.shape)}: initialise the statistics with its own source '
+                        'checkpoint'
+                    )
+                buffer.copy_(value)
+
+
+def _read(path: Path) -> dict:
+    if not path.is_file():
+        raise UserError(
+            f'statistics {path} do not exist: make them with tools/init_statistics.py, or set '
+            'model.statistics=None to start from none'
+        )
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        raise UserError(
+            f'statistics {path} are damaged or hold more than tensors ({type(error).__name__}): '
+            'make them again with tools/init_statistics.py'
+        ) from error
+    return content if isinstance(content, dict) else {}

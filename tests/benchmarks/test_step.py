@@ -1,0 +1,88 @@
+import copy
+
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+
+from benchmarks.step import build_method, measure_step, random_batch
+from benchmarks.contrast import (
+    make_problem,
+    make_semantic_problem,
+    run_naive,
+    run_naive_semantic,
+    run_ours,
+    run_semantic,
+)
+from benchmarks.search import search_visits, synthetic_bank, target_tables
+from mmseg_uda.engine.train import load_config
+from mmseg_uda.uda.components.depth_similarity import DepthSimilarity
+from mmseg_uda.uda.components.pixel_contrast import VARIANTS
+from tools.benchmark import main
+
+
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_ours_and_the_naive_formulation_agree(variant):
+    torch.manual_seed(0)
+    ours = make_problem(variant, size=12, channels=16)
+    ours.contrast.temperature = 0.5
+    naive = copy.deepcopy(ours)
+    torch.testing.assert_close(run_ours(ours), run_naive(naive), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(ours.embeddings.grad, naive.embeddings.grad, rtol=1e-4, atol=1e-7)
+    for name, value in ours.contrast.state_dict().items():
+        torch.testing.assert_close(value, naive.contrast.state_dict()[name], rtol=1e-5, atol=1e-7)
+
+
+def test_ours_and_the_naive_form_of_sdca_agree(monkeypatch):
+    monkeypatch.setattr('benchmarks.contrast.SDCA_TEMPERATURE', 0.5)
+    torch.manual_seed(0)
+    ours = make_semantic_problem((9, 12), channels=16)
+    naive = copy.deepcopy(ours)
+    torch.testing.assert_close(run_semantic(ours), run_naive_semantic(naive), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(ours.embeddings.grad, naive.embeddings.grad, rtol=1e-4, atol=1e-7)
+    for name, value in ours.contrast.state_dict().items():
+        torch.testing.assert_close(value, naive.contrast.state_dict()[name], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize('start', [0, 100])
+def test_every_network_pass_of_a_contrast_step_is_replayed(start):
+    options = {'model.start_iteration': start, 'model.crop_size': (64, 64)}
+    config = load_config('configs/toy/sepico_dist_mitb0_toy_game2city.py', options)
+    init_default_scope('mmseg')
+    cost = measure_step(*build_method(config, 'cpu'), random_batch((64, 64), 2), repeats=1)
+    assert cost.calls == {'teacher': 3, 'student': 3 if start == 0 else 2}
+
+
+def test_command(capsys):
+    main(['contrast', '--size', '64', '--strides', '8', '--repeats', '1', '--naive-cells', '64'])
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split()[2:5] for line in lines] == [
+        [variant, name, cells]
+        for variant in VARIANTS
+        for name, cells in (('ours', '128'), ('naive', '64'))
+    ]
+
+
+def test_the_search_finds_what_the_plain_formula_finds(capsys):
+    main(['search', '--rows', '40', '130', '--images', '2', '--repeats', '1', '--in-memory', '60'])
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert [line.split()[0] for line in lines] == ['40', '130']
+    for line in lines:
+        assert 'other best rows: 0' in line
+        mean, of_class = (float(word.strip(',')) for word in line.split() if 'e-' in word)
+        assert mean < 1e-6 and of_class < 1e-6
+
+
+def test_banks_that_follow_each_other_are_one_bank():
+    generator = torch.Generator().manual_seed(0)
+    counts, tables = synthetic_bank(90, generator), target_tables(3, generator, size=64)
+    whole = DepthSimilarity(counts).search(tables)
+    parts = [DepthSimilarity(part.contiguous()) for part in counts.split(40, dim=1)]
+    rows, similarity = search_visits(parts, tables)
+    assert torch.equal(rows, whole.rows)
+    torch.testing.assert_close(similarity, whole.similarity)
+
+
+def test_command_of_the_distributions(capsys):
+    main(['distributions', '--size', '8', '8', '--channels', '4', '--repeats', '1'])
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split()[2:4] for line in lines] == [['ours', '128'], ['naive', '128']]

@@ -1,0 +1,127 @@
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import run_experiments
+from experiments import EXPERIMENTS, TABLE, by_id, of_config
+from mmseg_uda.experiments.plan import Plan
+from mmseg_uda.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+TRAINED = sorted({s.config for e in EXPERIMENTS.values() for s in e.stages if s.config})
+
+
+def test_list_shows_every_experiment(capsys):
+    run_experiments.main(['--list'])
+    lines = capsys.readouterr().out.splitlines()
+    for experiment in EXPERIMENTS.values():
+        (line,) = [line for line in lines if line.startswith(f'{experiment.id:3} ')]
+        assert experiment.name in line
+        assert experiment.published is None or f'{experiment.published:.1f}' in line
+
+
+def test_ids_and_names_are_unique():
+    names = [experiment.name for experiment in EXPERIMENTS.values()]
+    assert len(set(names)) == len(names) and names[0] == 'demo'
+    assert all(id == experiment.id for id, experiment in EXPERIMENTS.items())
+    assert list(EXPERIMENTS.values()) == list(TABLE)
+
+
+def test_two_experiments_with_one_id_are_refused():
+    with pytest.raises(ValueError, match='hrda_gta2cs and other have the same id 20'):
+        by_id([*TABLE, replace(EXPERIMENTS[20], name='other')])
+
+
+@pytest.mark.parametrize('config', TRAINED)
+def test_every_config_of_the_table_loads(config):
+    from mmengine.config import Config
+
+    loaded = Config.fromfile(ROOT / config, import_custom_modules=False)
+    assert loaded.train_cfg.max_iters > 0
+    assert {'model', 'train_dataloader', 'test_dataloader', 'optim_wrapper'} <= loaded.keys()
+
+
+def test_every_config_that_trains_is_in_the_table():
+    files = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / 'configs').rglob('*.py')
+        if '_base_' not in path.parts
+    }
+    assert files == set(TRAINED)
+
+
+@pytest.mark.parametrize('id', EXPERIMENTS)
+def test_every_experiment_can_be_planned(id, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = Plan(EXPERIMENTS[id], 'out').describe()
+    assert text.count('status: to do') == len(EXPERIMENTS[id].stages)
+    assert not list(tmp_path.iterdir())
+
+
+def test_dry_run_of_the_demo(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_experiments.main(['--exp', '0', '--dry-run', '--seed', '2'])
+    text = capsys.readouterr().out
+    assert 'self_training.checkpoint: work_dirs/demo/seed2/self_training/iter_' in text
+    assert not list(tmp_path.iterdir())
+
+
+def test_cdda_tests_the_last_and_the_best_weights(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_experiments.main(['--exp', '30', '--dry-run'])
+    _, last, best = capsys.readouterr().out.split(' test configs/cdda/')
+    assert 'input train.checkpoint' in last and 'iter_40000.pth' in last
+    assert 'input train.best' in best and 'train/best_mIoU.pth' in best
+
+
+def test_experiments_have_names_too():
+    assert run_experiments.find('demo') is run_experiments.find('0')
+
+
+@pytest.mark.parametrize('name, close', [('9', '10'), ('daformr_gta2cs', 'daformer_gta2cs')])
+def test_unknown_experiment_names_close_ones(name, close):
+    with pytest.raises(UserError, match=f'no experiment {name}; close: .*{close}'):
+        run_experiments.main(['--exp', name])
+
+
+@pytest.mark.parametrize(
+    'arguments', [['--exp', '0', '--gpus', '0'], ['--exp', '0', '--seed', '-1'], [], ['--exp']]
+)
+def test_bad_arguments_end_with_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as error:
+        run_experiments.main(arguments)
+    assert error.value.code == 2 and capsys.readouterr().err
+
+
+def test_bad_input_is_one_clear_message():
+    done = subprocess.run(
+        [sys.executable, 'run_experiments.py', '--config', 'no/such.py'],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == 'error: config no/such.py does not exist\n'
+    assert not (ROOT / 'work_dirs' / 'such').exists()
+
+
+def test_results_stand_beside_the_published_figure(tmp_path):
+    experiment = EXPERIMENTS[11]
+    plan = Plan(experiment, tmp_path)
+    folder = tmp_path / 'test'
+    folder.mkdir()
+    (folder / 'scores.json').write_text('{"mIoU": 51.25, "mIoU16": 60.859, "classes": {}}')
+    lines = run_experiments.results(plan).splitlines()
+    assert lines[0].split() == ['mIoU', 'mIoU16']
+    assert lines[1].split() == ['test', '51.25', '60.86']
+    assert lines[2].split() == ['published', '-', '60.90']
+
+
+def test_a_config_alone_is_trained_and_tested():
+    train, test = of_config('a/b.py', 'b').stages
+    assert (train.kind, test.kind) == ('train', 'test')
+    assert test.options['checkpoint'] == '{train.checkpoint}'

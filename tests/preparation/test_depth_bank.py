@@ -1,0 +1,285 @@
+"""Making a bank, breaking off and going on, opening it, and its published form."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mmseg_uda.preparation import depth_bank as make_depth_bank
+from mmseg_uda.datasets.depth import depth_counts
+from mmseg_uda.datasets.depth_bank import DepthBank
+from mmseg_uda.preparation.depth_bank import fingerprint, make_bank, write_matrix
+from mmseg_uda.datasets.source_target import SourceTargetDataset
+from mmseg_uda.errors import UserError
+
+ROWS = 40  # two parts
+
+
+@pytest.fixture
+def config(world) -> dict:
+    return dict(
+        source=dict(
+            type='GTADataset',
+            data_root=str(world / 'gta'),
+            data_prefix=dict(img_path='images', seg_map_path='labels'),
+            depth_dir='depth_any',
+            pipeline=[
+                dict(
+                    type='LabelFirstCrop', scale=(160, 80), crop_size=(64, 96), cat_max_ratio=0.75
+                ),
+                dict(type='RandomFlip', prob=0.5),
+                dict(type='PackDomain'),
+            ],
+        ),
+        rare_class_sampling=dict(class_temp=0.1, min_pixels=0),
+        seed=5,
+    )
+
+
+@pytest.fixture
+def bank(config, tmp_path) -> DepthBank:
+    return make_bank(config, tmp_path / 'bank', ROWS, nproc=1)
+
+
+def same_counts(one: Path, two: Path) -> bool:
+    return (one / 'counts.npy').read_bytes() == (two / 'counts.npy').read_bytes()
+
+
+def test_rows_are_the_training_samples(config, bank):
+    dataset = SourceTargetDataset(**config, source_depth=True)
+    assert len(bank) == ROWS and bank.crop_size == (64, 96) and bank.num_classes == 19
+    assert bank.counts.shape == (19, ROWS, 256) and bank.counts.dtype == np.float32
+    assert isinstance(bank.counts, np.memmap) and bank.counts.flags.c_contiguous
+    flips = np.load(bank.path / 'rows.npz')['flip']
+    assert 0 < flips.sum() < ROWS
+    for row in range(0, ROWS, 3):
+        sample = dataset[row]['source']
+        image, label = bank.crop(row)
+        assert torch.equal(image, sample['image']) and torch.equal(label, sample['label'])
+        counts = depth_counts(label.numpy(), sample['depth'].numpy(), 19)
+        assert np.array_equal(bank.counts[:, row], counts)
+
+
+def test_padded_crops_are_cut_alike(config, tmp_path):
+    config['source']['pipeline'][0]['crop_size'] = (96, 176)  # images are 80 x 160
+    bank = make_bank(config, tmp_path / 'bank', 6, nproc=1)
+    dataset = SourceTargetDataset(**config)
+    for row in range(6):
+        sample = dataset[row]['source']
+        image, label = bank.crop(row)
+        assert torch.equal(image, sample['image']) and torch.equal(label, sample['label'])
+
+
+def test_processes_change_nothing(config, bank, tmp_path):
+    make_bank(config, tmp_path / 'two', ROWS, nproc=2)
+    assert same_counts(bank.path, tmp_path / 'two')
+
+
+def test_processes_do_not_wait_for_the_threads_of_their_parent(config, tmp_path):
+    script = f"""
+import cv2, numpy as np
+from mmengine.registry import init_default_scope
+import mmseg_uda.register
+from mmseg_uda.preparation.depth_bank import make_bank
+init_default_scope('mmseg')
+cv2.setNumThreads(4)
+cv2.resize(np.zeros((4000, 4000, 3), np.uint8), (2000, 2000))  # wakes the threads
+make_bank({config!r}, {str(tmp_path / 'two')!r}, {ROWS}, nproc=2)
+assert cv2.getNumThreads() == 4
+"""
+    subprocess.run([sys.executable, '-c', script], capture_output=True, check=True, timeout=120)
+
+
+def test_default_rows_and_opening_again(config, bank, tmp_path):
+    assert len(make_bank(config, tmp_path / 'all', nproc=1)) == 8  # images of the source
+    changed = (bank.path / 'counts.npy').stat().st_mtime_ns
+    again = make_bank(config, bank.path, ROWS, nproc=1)
+    assert (bank.path / 'counts.npy').stat().st_mtime_ns == changed and len(again) == ROWS
+    assert sorted(os.listdir(bank.path)) == ['bank.json', 'counts.npy', 'rows.npz']
+
+
+def test_a_killed_run_goes_on(config, bank, tmp_path):
+    """The process dies, as by a kill, when it begins the second part."""
+    out = tmp_path / 'killed'
+    script = f"""
+import os
+from mmengine.registry import init_default_scope
+import mmseg_uda.register
+from mmseg_uda.preparation import depth_bank as make_depth_bank
+init_default_scope('mmseg')
+whole = make_depth_bank._Parts._row
+def row(self, number):
+    if number == 35:
+        os.kill(os.getpid(), 9)
+    return whole(self, number)
+make_depth_bank._Parts._row = row
+make_depth_bank.make_bank({config!r}, {str(out)!r}, {ROWS}, nproc=1)
+"""
+    died = subprocess.run([sys.executable, '-c', script], capture_output=True, check=False)
+    assert died.returncode == -9
+    assert [path.name for path in (out / 'parts').glob('*.npz')] == ['000000.npz']
+    with pytest.raises(UserError, match='unfinished'):
+        DepthBank.open(out)
+    kept = (out / 'parts/000000.npz').stat().st_mtime_ns
+    rows = []
+    original = make_depth_bank._Parts._row
+
+    def counted(self, row):
+        rows.append(row)
+        assert (out / 'parts/000000.npz').stat().st_mtime_ns == kept
+        return original(self, row)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(make_depth_bank._Parts, '_row', counted)
+        make_bank(config, out, ROWS, nproc=1)
+    assert rows == list(range(32, ROWS))
+    assert same_counts(bank.path, out)
+    assert not (out / 'parts').exists()
+
+
+def test_a_killed_worker_is_said(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(make_depth_bank._Parts, '_row', lambda *_: os.kill(os.getpid(), 9))
+    with pytest.raises(UserError, match='a process was killed.*--nproc'):
+        make_bank(config, tmp_path / 'bank', ROWS, nproc=2)
+
+
+@pytest.mark.parametrize(
+    ('change', 'said'),
+    [
+        (lambda c: c['source']['pipeline'][0].update(crop_size=(64, 64)), 'crop_size'),
+        (lambda c: c['source']['pipeline'][0].update(scale=(128, 64)), 'scale'),
+        (lambda c: c['source']['pipeline'][1].update(prob=0.1), r'flip 0\.5 -> 0\.1'),
+        (lambda c: c['rare_class_sampling'].update(class_temp=1.0), 'class_temp'),
+        (lambda c: c.update(seed=6), 'seed 5 -> 6'),
+    ],
+)
+def test_other_settings_are_refused(config, bank, change, said):
+    before = (bank.path / 'bank.json').read_bytes()
+    change(config)
+    with pytest.raises(UserError, match=f'made with other settings: .*{said}'):
+        make_bank(config, bank.path, ROWS, nproc=1)
+    assert (bank.path / 'bank.json').read_bytes() == before
+
+
+def test_more_rows_are_refused(config, bank):
+    with pytest.raises(UserError, match='rows 40 -> 41'):
+        make_bank(config, bank.path, ROWS + 1, nproc=1)
+
+
+def test_check(config, bank):
+    bank.check((64, 96), 19)
+    bank.check((64, 96), 19, fingerprint({**config, 'seed': 9}, rows=3))
+    with pytest.raises(UserError, match=r'crop_size \[64, 96\] -> \[512, 512\]'):
+        bank.check((512, 512), 19)
+    with pytest.raises(UserError, match='num_classes 19 -> 16'):
+        bank.check((64, 96), 16)
+    config['source']['pipeline'][0]['cat_max_ratio'] = 0.5
+    with pytest.raises(UserError, match=r'cat_max_ratio 0\.75 -> 0\.5'):
+        bank.check((64, 96), 19, fingerprint(config))
+
+
+def test_sources_that_make_no_bank(config, tmp_path):
+    steps = config['source']['pipeline']
+    config['source']['pipeline'] = [steps[0], dict(type='PhotoMetricDistortion'), steps[-1]]
+    with pytest.raises(UserError, match='PhotoMetricDistortion'):
+        make_bank(config, tmp_path / 'bank')
+    config['source']['pipeline'] = steps
+    with pytest.raises(UserError, match='0 rows'):
+        make_bank(config, tmp_path / 'bank', rows=0)
+    del config['source']['depth_dir']
+    with pytest.raises(UserError, match='depth_dir'):
+        make_bank(config, tmp_path / 'bank')
+    assert not (tmp_path / 'bank').exists()
+
+
+def test_no_flip(config, tmp_path):
+    del config['source']['pipeline'][1]
+    bank = make_bank(config, tmp_path / 'bank', 2, nproc=1)
+    assert not np.load(bank.path / 'rows.npz')['flip'].any()
+
+
+def test_damaged_banks(config, bank, tmp_path):
+    with pytest.raises(UserError, match='no bank'):
+        DepthBank.open(tmp_path)
+    record = json.loads((bank.path / 'bank.json').read_text())
+    (bank.path / 'bank.json').write_text(json.dumps({**record, 'data_root': '/moved'}))
+    with pytest.raises(UserError, match=r'cut from /moved/images/.*not there'):
+        DepthBank.open(bank.path)
+    (bank.path / 'bank.json').write_text(json.dumps({**record, 'format': 9}))
+    with pytest.raises(UserError, match='format 9'):
+        DepthBank.open(bank.path)
+    (bank.path / 'bank.json').write_text('{')
+    with pytest.raises(UserError, match=r'bank\.json: damaged'):
+        DepthBank.open(bank.path)
+    (bank.path / 'bank.json').write_text(json.dumps(record))
+    (bank.path / 'rows.npz').write_bytes(b'PK')
+    with pytest.raises(UserError, match=r'rows\.npz: damaged'):
+        DepthBank.open(bank.path)
+
+
+@pytest.fixture
+def published(config, tmp_path):
+    """A bank with the published form beside it: (bank, matrix, images, labels)."""
+    bank = make_bank(config, tmp_path / 'published', ROWS, nproc=1, crops=True)
+    matrix = tmp_path / 'published/gta_40_distribution.pth'
+    write_matrix(bank, matrix)
+    return bank, matrix, tmp_path / 'published/images', tmp_path / 'published/labels'
+
+
+def test_published_form(published, bank):
+    made, matrix, images, labels = published
+    assert same_counts(bank.path, made.path)
+    stored = torch.load(matrix, weights_only=True)
+    assert stored.shape == (ROWS, 19, 256) and stored.dtype == torch.float32
+    for row in (0, 17, 39):
+        label, depth = (
+            cv2.imread(str(made.path / name / f'{row}.png'), cv2.IMREAD_UNCHANGED)
+            for name in ('labels', 'depth')
+        )
+        assert label.dtype == depth.dtype == np.uint8 and label.ndim == depth.ndim == 2
+        assert np.array_equal(stored[row].numpy(), depth_counts(label, depth, 19))
+    assert len(os.listdir(images)) == len(os.listdir(labels)) == ROWS
+
+
+def test_published_form_is_read(published):
+    made, *files = published
+    read = DepthBank.from_published(*files)
+    assert np.array_equal(read.counts, made.counts) and isinstance(read.counts, np.memmap)
+    assert read.crop_size == (64, 96) and len(read) == ROWS
+    read.check((64, 96), 19)
+    for row in (0, 17, 39):
+        assert all(torch.equal(a, b) for a, b in zip(read.crop(row), made.crop(row), strict=True))
+    converted = files[0].with_suffix('.counts.npy')
+    written = converted.stat().st_mtime_ns
+    DepthBank.from_published(*files)
+    assert converted.stat().st_mtime_ns == written
+
+
+def test_published_forms_that_do_not_fit(published, tmp_path):
+    _, matrix, images, labels = published
+    with pytest.raises(UserError, match=r'gta\.pth: not found'):
+        DepthBank.from_published(tmp_path / 'gta.pth', images, labels)
+    stored = torch.load(matrix, weights_only=True)
+    torch.save(stored[..., :100], tmp_path / 'narrow.pth')
+    with pytest.raises(UserError, match=r'narrow\.pth: .*256'):
+        DepthBank.from_published(tmp_path / 'narrow.pth', images, labels)
+    torch.save(stored.flip(0), tmp_path / 'other.pth')
+    with pytest.raises(UserError, match='row 0 does not count'):
+        DepthBank.from_published(tmp_path / 'other.pth', images, labels)
+    (images / '7.png').unlink()
+    with pytest.raises(UserError, match=r'7\.png is missing'):
+        DepthBank.from_published(matrix, images, labels)
+    (tmp_path / 'text.pth').write_text('no tensor')
+    with pytest.raises(UserError, match=r'text\.pth: not a file of one tensor'):
+        DepthBank.from_published(tmp_path / 'text.pth', images, labels)
+
+
+def test_crops_are_added_to_a_bank_without_them(config, bank):
+    make_bank(config, bank.path, ROWS, nproc=1, crops=True)
+    assert len(os.listdir(bank.path / 'images')) == ROWS

@@ -1,0 +1,381 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmseg_uda.datasets.depth_bank import DepthBank
+from mmseg_uda.errors import UserError
+from mmseg_uda.random import seed_all
+from mmseg_uda.uda.addons.cdda import CDDA
+from mmseg_uda.uda.components.depth_alignment import (
+    any_pair,
+    class_given_depth,
+    class_weights,
+    guidance_loss,
+    last_pair,
+    reweight,
+    reweight_by_first_row,
+)
+from mmseg_uda.uda.components.depth_similarity import DepthSimilarity, distribution_tables
+
+from .conftest import build, hrda, segmentor, sepico, uda_batch
+from .depth_banks import CLASSES, EVERYTHING, ROWS, SIZE, Bank, depths, label_maps
+from .steps import continue_exactly, no_host_round_trips, optimiser
+from .steps import steps as steps_with
+
+NOTHING = dict(reweight_threshold=2.0, relabel_threshold=2.0)
+
+
+@pytest.fixture
+def bank(monkeypatch):
+    bank = Bank()
+    monkeypatch.setattr(DepthBank, 'open', lambda path: bank)
+    return bank
+
+
+def batch(seed=0, **options):
+    data = uda_batch(SIZE, seed=seed, **options)
+    data.target.depth = depths(len(data.target.images), seed=seed)
+    return data
+
+
+def method(options=EVERYTHING, margins=True, **others):
+    parts = dict(cdda=dict(type='CDDA', bank='bank', **options))
+    if margins:
+        parts['margins'] = dict(type='IgnoreMargins', top=4, bottom=8)
+    return build(
+        dict(type='SelfTraining', segmentor=segmentor(), parts=parts, threshold=0.06, **others)
+    )
+
+
+def seeded_batch(iteration):
+    """An iteration's batch, behind the seeds that the engine sets before a step."""
+    seed_all(0, iteration, rank=0)
+    return batch(iteration)
+
+
+def steps(model, number, wrapper=None):
+    return steps_with(model, number, wrapper, seeded_batch)
+
+
+def part(**options):
+    part = CDDA('bank', **EVERYTHING | options)
+    part.set_up(SimpleNamespace(num_classes=CLASSES))
+    return part
+
+
+# What a class's similarity does to its weight
+
+
+def weights_by_loops(labels, weight, confident, similarity, chosen, first_row):
+    """As the published code goes: class after class, image after image."""
+    weight = weight.clone()
+    for image in range(len(labels)):
+        for c in range(CLASSES):
+            if not chosen[image, c] or c not in labels[image]:
+                continue
+            s = float(similarity[image, c].clamp(min=0))
+            columns = (labels[image, 0] == c) if first_row else None
+            pixels = columns.expand_as(labels[image]) if first_row else labels[image] == c
+            if s > 0.75:
+                weight[image][pixels & confident[image]] = 1
+            else:
+                value = 0 if s < 0.1 else (s - 0.1) / 0.65
+                weight[image][columns if first_row else pixels] = value
+    return weight
+
+
+@pytest.mark.parametrize('first_row', [False, True])
+@pytest.mark.parametrize('seed', range(3))
+def test_weights_by_class_similarity(first_row, seed):
+    rng = torch.Generator().manual_seed(seed)
+    labels = label_maps(2, 32, seed, CLASSES)
+    labels[0, :4, 8:20] = 255
+    weight = torch.full(labels.shape, 0.3)
+    confident = torch.rand(labels.shape, generator=rng) > 0.5
+    similarity = torch.rand(2, CLASSES, generator=rng)
+    similarity[:, ::5] = -1e-8
+    chosen = torch.rand(2, CLASSES, generator=rng) > 0.2
+    classes = class_weights(similarity, chosen, 0.75, 0.1)
+    found = (reweight_by_first_row if first_row else reweight)(labels, weight, confident, classes)
+    expected = weights_by_loops(labels, weight, confident, similarity, chosen, first_row)
+    torch.testing.assert_close(found, expected)
+
+
+# Which classes are missing, and the guidance
+
+
+def test_class_given_depth_sums_to_one_where_there_are_pixels():
+    rows = distribution_tables(label_maps(2), depths(2), CLASSES)
+    probability = class_given_depth(rows, 0.99999)
+    total, filled = probability.sum(1), rows.sum(1) > 0
+    torch.testing.assert_close(total[filled], torch.ones(int(filled.sum())), atol=2e-5, rtol=0)
+    assert not total[~filled].any() and probability.max() <= 0.99999
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_the_last_pair_decides_as_published(seed):
+    rng = torch.Generator().manual_seed(seed)
+    candidates = torch.rand(2, CLASSES, generator=rng) > 0.8
+    pairs = candidates & (torch.rand(2, CLASSES, generator=rng) > 0.5)
+    switch = False
+    for image, c in candidates.nonzero().tolist():
+        switch = bool(pairs[image, c])
+    assert last_pair(candidates, pairs) == switch
+    assert any_pair(pairs) == pairs.any()
+    assert last_pair(torch.zeros_like(candidates), torch.zeros_like(pairs)) == 0
+
+
+def test_guidance_is_cross_entropy_with_soft_labels():
+    labels, depth = label_maps(2, 300)[:, :, :48], depths(2, 300)[:, :, :48]
+    labels[1, 100:120] = 255
+    rows = distribution_tables(label_maps(2, 300, 7, CLASSES), depths(2, 300), CLASSES)
+    soft = class_given_depth(rows, 0.99999)
+    soft[:, :6] = 0  # classes of the pseudo-labels are not missing
+    weight = torch.rand(labels.shape)
+    logits = torch.randn(2, CLASSES, *labels.shape[1:], dtype=torch.float64, requires_grad=True)
+
+    target = F.one_hot(labels.clamp(max=CLASSES), CLASSES + 1)[..., :CLASSES].double()
+    for image in range(2):
+        extra = soft[image].T[depth[image].long()].double()
+        target[image] = target[image] * (1 - extra.sum(-1, keepdim=True)) + extra
+    dense = -(target.movedim(-1, 1) * logits.log_softmax(1)).sum(1) * weight
+    (expected,) = torch.autograd.grad(dense.mean(), logits)
+
+    loss = guidance_loss(logits, labels, depth, soft, weight)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    torch.testing.assert_close(loss, dense.mean())
+    torch.testing.assert_close(gradient, expected)
+
+
+# The thresholds over time
+
+
+@pytest.mark.parametrize(
+    ('begin', 'end', 'interval'), [(10000, 40000, 1000), (10250, 39750, 1000), (0, 3001, 500)]
+)
+def test_thresholds_fall_as_if_lowered_at_each_multiple_of_the_interval(bank, begin, end, interval):
+    options = dict(reweight_threshold=0.56, relabel_threshold=0.54, threshold_decay=0.003)
+    decay = dict(decay_begin=begin, decay_end=end, decay_interval=interval)
+    found, level = part(**options, **decay), 0.56
+    for iteration in range(0, 45000, 250):
+        if begin <= iteration < end and iteration % interval == 0:
+            level -= 0.003
+        assert found.thresholds(iteration) == pytest.approx((level, level - 0.02))
+
+
+# The part in a step
+
+
+def test_below_the_thresholds_a_step_is_the_hosts(bank):
+    host = build(
+        dict(
+            type='SelfTraining',
+            segmentor=segmentor(),
+            threshold=0.06,
+            parts=dict(margins=dict(type='IgnoreMargins', top=4, bottom=8)),
+        )
+    )
+    ours = method(NOTHING)
+    assert [*steps(ours, 2)[1].items()] == [*steps(host, 2)[1].items()]
+    assert ours.state_dict().keys() == host.state_dict().keys()
+    for name, value in host.state_dict().items():
+        assert torch.equal(value, ours.state_dict()[name]), name
+
+
+def test_above_the_thresholds_the_crop_is_pasted_and_the_target_guided(bank):
+    ours = method()
+    ours.keep_pictures = True
+    (logs,) = steps(ours, 1)
+    assert logs['tgt.loss'] > 0
+    step = ours.pictures
+    rows = step.parts[0].replacements.tolist()
+    for image, row in enumerate(rows):
+        rgb, labels = bank.crop(row)
+        assert torch.equal(step.pasted.labels[image], labels.long())
+        expected = (rgb - step.mean) / step.std
+        torch.testing.assert_close(step.pasted.images[image], expected)
+    assert step.pasted is not step.batch.source
+    assert set(step.mixed.labels.unique().tolist()) - set(step.pseudo.labels.unique().tolist())
+    assert (step.pseudo.weight[:, :4] == 0).all() and (step.pseudo.weight[:, -8:] == 0).all()
+
+
+def test_only_similar_images_are_changed(bank):
+    ours = part(reweight_threshold=0.5, relabel_threshold=2.0)
+    labels = torch.stack([bank.labels[3].long(), torch.full((SIZE, SIZE), 255)])
+    data = batch()
+    data.target.depth = torch.stack([depths(ROWS)[3], depths(2)[1]])
+    found = refine(ours, data, labels)
+    assert ours.replacements.tolist() == [3, -1]
+    assert ours.guidance.due == 0
+    assert torch.equal(found.weight[1], torch.full((SIZE, SIZE), 0.4))
+    assert (found.weight[0] == 1).all()  # all are confident, the crop is its own best match
+
+
+def test_skipped_classes_keep_their_weight(bank):
+    data = batch()
+    data.target.depth = depths(ROWS)[:2]
+    labels = bank.labels[:2].long()
+    weight = refine(part(skip_classes=(3, 5)), data, labels).weight
+    skipped = (labels == 3) | (labels == 5)
+    assert (weight[skipped] == 0.4).all() and (weight[~skipped] == 1).all()
+
+
+def refine(part, data, labels, confidence=1.0):
+    from mmseg_uda.uda.components.pseudo_labels import PseudoLabels
+
+    step = SimpleNamespace(
+        batch=data, iteration=0, parts=(part,), teacher=SimpleNamespace(threshold=0.9)
+    )
+    maps = (torch.full(labels.shape, value) for value in (0.4, confidence))
+    return part.refine(step, PseudoLabels(labels, *maps))
+
+
+def test_one_host_round_trip_a_step(bank, monkeypatch):
+    """Which crop to read, and whether to guide: one list; nothing else may read a tensor."""
+    ours = method()
+    wrapper, data, trips = optimiser(ours), batch(), []
+    # The CPU skips absent classes, which it knows without a round trip; a GPU takes all.
+    monkeypatch.setattr(DepthSimilarity, '_present', lambda self, areas: range(CLASSES))
+    tolist = torch.Tensor.tolist
+    monkeypatch.setattr(torch.Tensor, 'tolist', lambda self: trips.append(self) or tolist(self))
+    with no_host_round_trips(but='tolist'):
+        ours.backward_passes(data, wrapper)
+    assert len(trips) == 1
+
+
+DECAY = dict(threshold_decay=0.1, decay_begin=1, decay_end=5, decay_interval=1)
+
+
+def with_masked_consistency_on_hrda():
+    parts = dict(
+        cdda=dict(type='CDDA', bank='bank', **EVERYTHING, **DECAY),
+        mic=dict(type='MaskedConsistency', block_size=16),
+    )
+    return build(dict(type='SelfTraining', segmentor=hrda(), threshold=0.06, parts=parts))
+
+
+@pytest.mark.parametrize(
+    'make', [lambda: method(EVERYTHING | DECAY), with_masked_consistency_on_hrda]
+)
+def test_a_resumed_run_goes_on_exactly(bank, make):
+    logs = continue_exactly(make, seeded_batch)
+    assert all('tgt.loss' in step for step in logs)
+
+
+def guided(options, labels=None):
+    """The guidance loss of one step with these options, its weights made visible."""
+    ours, seen = method(EVERYTHING | options), []
+    import mmseg_uda.uda.addons.cdda as module
+
+    original = module.guidance_loss
+    module.guidance_loss = lambda *args: seen.append(args) or original(*args)
+    try:
+        steps(ours, 1)
+    finally:
+        module.guidance_loss = original
+    return seen[0]
+
+
+def test_guidance_weighs_a_share_of_the_uniform_weight_margins_included(bank):
+    *_, weight = guided({})
+    assert weight.unique().numel() == 1 and 0 < weight.max() <= 0.1
+    *_, twice = guided(dict(guidance_weight=0.2))
+    torch.testing.assert_close(twice, 2 * weight)
+
+
+def test_guidance_can_leave_out_the_margins(bank):
+    *_, weight = guided(dict(guidance_mask_margins=True))
+    assert not weight[:, :4].any() and not weight[:, -8:].any() and weight[:, 4:-8].all()
+
+
+def test_guidance_can_leave_out_images_without_new_labels(bank):
+    ours = part(guidance_per_image=True)
+    data = batch()
+    labels = torch.stack([bank.labels[0].long(), label_maps(1)[0]])
+    data.target.depth = depths(ROWS)[[0, 1]]
+    refine(ours, data, labels)  # the first has all classes of its best match
+    assert ours.guidance.due == 1 and ours.guidance.relabelled.tolist() == [False, True]
+    student = SimpleNamespace(training_logits=lambda images: torch.zeros(2, CLASSES, 16, 16))
+    step = SimpleNamespace(batch=data, pseudo=SimpleNamespace(labels=labels), student=student)
+    alone = ours._guidance_loss(step)
+    ours.guidance_per_image = False
+    both = ours._guidance_loss(step)
+    torch.testing.assert_close(2 * alone, both)  # all classes are as likely
+
+
+def test_it_joins_sepico_whose_crop_takes_the_depth_along(bank):
+    ours = sepico(
+        crop_size=(SIZE, SIZE),
+        start_iteration=0,
+        threshold=0.06,
+        parts=dict(cdda=dict(type='CDDA', bank='bank', **EVERYTHING)),
+    )
+    data = batch()
+    large = uda_batch(2 * SIZE).target.images
+    data.target.images, data.target.depth = large, large[:, 0].abs().mul(50).clamp(max=255)
+    ours.keep_pictures = True
+    logs = ours.backward_passes(data, optimiser(ours))
+    assert logs['tgt.loss'].isfinite() and logs['mix.decode.loss_seg'] > 0
+    target = ours.pictures.batch.target
+    assert torch.equal(target.depth, target.images[:, 0].abs().mul(50).clamp(max=255))
+
+
+def test_it_joins_masked_consistency(bank):
+    parts = dict(
+        cdda=dict(type='CDDA', bank='bank', **EVERYTHING),
+        mic=dict(type='MaskedConsistency', block_size=16),
+    )
+    ours = build(dict(type='SelfTraining', segmentor=segmentor(), threshold=0.06, parts=parts))
+    logs = ours.backward_passes(batch(), optimiser(ours))
+    assert {'tgt.loss', 'masked.decode.loss_seg'} < logs.keys()
+
+
+# Setup errors stop the run
+
+
+def test_unknown_modes_are_refused(bank):
+    with pytest.raises(UserError, match=r"reweight_mask is 'row', it must be one of .*first_row"):
+        part(reweight_mask='row')
+    with pytest.raises(UserError, match='guidance_switch'):
+        part(guidance_switch='first')
+
+
+def test_a_bank_of_another_number_of_classes_is_refused(bank):
+    bank.num_classes = 16
+    with pytest.raises(UserError, match='16 classes'):
+        method()
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda data: setattr(data.target, 'depth', None), 'set depth_dir'),
+        (lambda data: setattr(data.target, 'images', data.target.images[..., :32]), r'\(64, 64\)'),
+    ],
+)
+def test_a_batch_that_does_not_fit_stops_the_run(bank, change, message):
+    ours, data = method(), batch()
+    change(data)
+    with pytest.raises(UserError, match=message):
+        ours.backward_passes(data, optimiser(ours))
+
+
+def test_margins_before_the_part_are_refused(bank):
+    parts = dict(
+        margins=dict(type='IgnoreMargins', top=4, bottom=8),
+        cdda=dict(type='CDDA', bank='bank', **EVERYTHING),
+    )
+    ours = build(dict(type='SelfTraining', segmentor=segmentor(), parts=parts))
+    with pytest.raises(UserError, match='margins must come after'):
+        steps(ours, 1)
+
+
+def test_the_first_row_needs_square_crops(bank):
+    bank.crop_size = (SIZE, 32)
+    ours, data = method(EVERYTHING | dict(reweight_mask='first_row')), batch()
+    for name in ('images', 'depth'):
+        setattr(data.target, name, getattr(data.target, name)[..., :32])
+    with pytest.raises(UserError, match='square'):
+        ours.backward_passes(data, optimiser(ours))

@@ -1,0 +1,42 @@
+import math
+
+import torch
+
+from mmseg_uda.models.data_preprocessor import DomainBatch
+from mmseg_uda.uda.components.class_balanced_crop import best_corners, crop, crop_domain, crop_scores
+
+
+def test_scores_count_classes_and_pixels():
+    labels = torch.zeros(1, 4, 8, dtype=torch.int64)
+    labels[0, :2, :4] = 3
+    labels[0, 0, 7] = 255
+    corners = torch.tensor([[[0, 0], [0, 2], [0, 4]]])
+    scores = crop_scores(labels, corners, (4, 4), 0.75)[0]
+    assert torch.allclose(scores, torch.tensor([2 * math.log(8), 0.0, 0.0]))
+    # two columns of class 3 in the second crop: 12 of 16 pixels are the other class
+    assert crop_scores(labels, corners, (4, 4), 0.8)[0, 1] > 0
+
+
+def test_of_equal_scores_the_first_wins():
+    labels = torch.zeros(2, 4, 8, dtype=torch.int64)
+    corners = torch.tensor([[[0, 2], [0, 4]], [[0, 1], [0, 0]]])
+    assert best_corners(labels, corners, (4, 4), 0.75).tolist() == [[0, 2], [0, 1]]
+
+
+def test_everything_of_an_image_is_cut_alike():
+    images = torch.arange(2 * 3 * 6 * 9.0).view(2, 3, 6, 9)
+    corners = torch.tensor([[1, 2], [0, 5]])
+    domain = DomainBatch(images, images[:, 0].long(), images[:, 1], ['a', 'b'], -images)
+    cut = crop_domain(domain, corners, (4, 3))
+    for image, (y, x) in enumerate(corners.tolist()):
+        window = images[image, :, y : y + 4, x : x + 3]
+        assert torch.equal(cut.images[image], window) and torch.equal(cut.day[image], -window)
+        assert torch.equal(cut.labels[image], window[0].long())
+        assert torch.equal(cut.valid[image], window[1])
+    assert cut.paths == ['a', 'b']
+
+
+def test_crops_of_a_stack_are_cut_each_at_its_own_corner():
+    labels = torch.arange(20).view(1, 1, 4, 5).expand(1, 2, 4, 5)
+    cut = crop(labels, torch.tensor([[[0, 0], [2, 3]]]), (2, 2))
+    assert cut[0, 0].tolist() == [[0, 1], [5, 6]] and cut[0, 1].tolist() == [[13, 14], [18, 19]]

@@ -1,0 +1,115 @@
+import pytest
+import torch
+
+from mmseg_uda.errors import UserError
+from mmseg_uda.uda.methods.advseg import SOURCE, TARGET, domain_loss
+
+from .conftest import MIC, build, hrda, segmentor, uda_batch
+from .steps import (
+    bfloat16_optimiser,
+    continue_exactly,
+    learn,
+    no_host_round_trips,
+    optimiser,
+    steps,
+)
+
+
+def advseg(**options):
+    return build(dict(type='AdvSeg', segmentor=segmentor(), **options))
+
+
+def test_losses_of_a_domain():
+    scores = torch.tensor([[[[0.0, 2.0]]]])
+    assert domain_loss(scores, SOURCE, 'mse').item() == pytest.approx(2)
+    assert domain_loss(scores, TARGET, 'mse').item() == pytest.approx(1)
+    certain = torch.tensor([[[[50.0]]]])
+    assert domain_loss(certain, TARGET, 'bce') < 1e-6 < 40 < domain_loss(certain, SOURCE, 'bce')
+
+
+def test_an_unknown_loss_is_refused():
+    with pytest.raises(UserError, match="'wgan' must be one of mse, bce"):
+        advseg(discriminator_loss='wgan')
+
+
+@pytest.mark.parametrize('kind', ['mse', 'bce'])
+def test_student_and_discriminator_learn_from_their_losses(kind):
+    changed, logs = learn(advseg(discriminator_loss=kind))
+    assert changed == {'student', 'discriminator'}
+    names = {'decode.loss_seg', 'G_trg.loss.main', 'D_src.loss.main', 'D_trg.loss.main'}
+    assert names < logs.keys()
+    assert logs['loss'].item() == pytest.approx(sum(logs[name].item() for name in names), rel=1e-5)
+
+
+def gradients(method, number):
+    """Of both networks after the first ``number`` passes of a step."""
+    passes = method.passes(uda_batch())
+    for _ in range(number):
+        method.parse_losses(next(passes))[0].backward()
+    found = [[p.grad for p in m.parameters()] for m in (method.student, method.discriminator)]
+    next(passes, None)
+    return found
+
+
+def test_each_loss_reaches_the_network_that_it_is_for():
+    source, target, both = (gradients(advseg(weight=10.0), number) for number in (1, 2, 3))
+    assert all(g is None for g in source[1] + target[1])
+    assert any(not torch.equal(a, b) for a, b in zip(source[0], target[0], strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(target[0], both[0], strict=True))
+    assert all(g is not None for g in both[1])
+
+
+def test_the_student_fools_and_the_discriminator_tells_apart():
+    """A step of each alone lowers what it wants low."""
+    method, batch = advseg(weight=1.0), uda_batch()
+    method.student.eval()
+
+    def judged(label):
+        prediction = method.prediction(
+            method.student.training_logits(batch.target.images), batch.target.images
+        )
+        return method.judge(prediction, label)
+
+    for network, label in ((method.student, SOURCE), (method.discriminator, TARGET)):
+        optimizer = torch.optim.SGD(network.parameters(), lr=1e-2)
+        loss = judged(label)
+        loss.backward()
+        optimizer.step()
+        method.zero_grad()
+        assert judged(label) < loss
+
+
+def test_the_input_of_the_discriminator_has_its_scale():
+    method, images = advseg(scale=0.5), torch.zeros(2, 3, 64, 96)
+    prediction = method.prediction(torch.randn(2, 19, 16, 24), images)
+    assert prediction.shape == (2, 19, 32, 48)
+    assert torch.allclose(prediction.sum(1), torch.ones(2, 32, 48), atol=1e-5)
+
+
+def test_the_discriminator_sees_hrdas_fused_prediction_at_half_size():
+    method = build(dict(type='AdvSeg', segmentor=hrda(), scale=0.5, parts=dict(mic=MIC)))
+    sizes = []
+    method.discriminator.register_forward_pre_hook(lambda _, args: sizes.append(args[0].shape))
+    (logs,) = steps(method, 1)
+    assert sizes == [(2, 19, 32, 32)] * 3
+    assert {'decode.hr.loss_seg', 'masked.decode.hr.loss_seg'} < logs.keys()
+    assert all(p.grad is None for p in method.parts['mic'].parameters())
+    assert all(value.isfinite() for value in logs.values())
+
+
+@pytest.mark.parametrize('parts', [{}, dict(mic=MIC)])
+def test_state_dicts_continue_a_run_exactly(parts):
+    continue_exactly(lambda: advseg(parts=parts))
+
+
+def test_the_step_asks_the_device_for_nothing():
+    method = advseg(parts=dict(mic=MIC))
+    wrapper, batch = optimiser(method), uda_batch()
+    with no_host_round_trips():
+        method.backward_passes(batch, wrapper)
+
+
+def test_steps_run_in_bfloat16():
+    method = advseg()
+    logs = steps(method, 2, bfloat16_optimiser(method))
+    assert all(value.isfinite() for value in logs[1].values())

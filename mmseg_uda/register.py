@@ -1,11 +1,13 @@
-"""Import every room, so that mmseg's registries know our parts.
+"""Import every module that registers a class, so that mmseg's registries know our classes.
 
-Configs say ``custom_imports = dict(imports=['mmseg_uda.register'])``.
+Configs say ``custom_imports = dict(imports=['mmseg_uda.register'])``. A new file in one of these
+rooms is found by itself.
 """
 
 import contextlib
 import importlib
 import io
+import pkgutil
 import warnings
 
 # On import, mmcv and mmseg tell of optional packages and compiled operators that nothing here uses.
@@ -14,18 +16,7 @@ with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
     for _library in ('mmcv', 'mmseg.datasets', 'mmseg.models'):
         importlib.import_module(_library)
 
-for _room in (
-    'datasets.dark_zurich',
-    'datasets.fixed_size',
-    'datasets.segmentation',
-    'datasets.source_target',
-    'datasets.transforms',
-    'evaluation.metrics',
-    'models',
-    'engine.hooks',
-    'engine.optim',
-    'engine.runner',
-    'engine.schedules',
-    'uda',
-):
-    importlib.import_module(f'mmseg_uda.{_room}')
+for _room in ('datasets', 'models', 'uda', 'evaluation', 'engine'):
+    _package = importlib.import_module(f'mmseg_uda.{_room}')
+    for _module in pkgutil.walk_packages(_package.__path__, f'{_package.__name__}.'):
+        importlib.import_module(_module.name)

@@ -10,11 +10,11 @@ import difflib
 from pathlib import Path
 
 from experiments import EXPERIMENTS, of_config
-from mmseg_uda.experiments.experiment import Experiment, parse_overrides
 from mmseg_uda.engine.launch import torchrun_world
+from mmseg_uda.errors import UserError, run_cli
+from mmseg_uda.experiments.experiment import Experiment, parse_overrides
 from mmseg_uda.experiments.plan import Plan
 from mmseg_uda.experiments.stages import StageRunner
-from mmseg_uda.errors import UserError, run_cli
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:

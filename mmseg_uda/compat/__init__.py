@@ -1,0 +1,1 @@
+"""Configs and checkpoints as other code bases published them."""

@@ -1,0 +1,1 @@
+"""Training: mmengine's Runner with exact resume, optimisers, schedules, hooks."""

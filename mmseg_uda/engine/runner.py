@@ -17,8 +17,8 @@ from torch import nn
 
 from mmseg_uda import __version__
 from mmseg_uda.engine.optim import uses_autocast
-from mmseg_uda.experiments.records import checkpoints
 from mmseg_uda.errors import UserError
+from mmseg_uda.experiments.records import checkpoints
 from mmseg_uda.models.checkpoint import (
     load_checkpoint,
     load_segmentor_weights,

@@ -1,0 +1,1 @@
+"""How an experiment becomes stages on the disk. Imports nothing heavy."""

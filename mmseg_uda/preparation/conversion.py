@@ -19,6 +19,9 @@ from tqdm import tqdm
 
 from mmseg_uda.datasets import labels
 from mmseg_uda.datasets.image_files import forkable_opencv
+from mmseg_uda.datasets.statistics import count_classes, write_statistics
+from mmseg_uda.errors import UserError
+from mmseg_uda.files import atomic_write
 from mmseg_uda.preparation.raw_labels import (
     LabelImages,
     canvas_size,
@@ -27,9 +30,6 @@ from mmseg_uda.preparation.raw_labels import (
     read_ids,
     read_label_image,
 )
-from mmseg_uda.datasets.statistics import count_classes, write_statistics
-from mmseg_uda.errors import UserError
-from mmseg_uda.files import atomic_write
 
 CONVERTED = '_labelTrainIds.png'
 POLYGONS = '_polygons.json'

@@ -11,7 +11,7 @@ from mmengine.optim import OptimWrapper
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_uda.models.data_preprocessor import UDABatch
+from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.models.segmentors import Supervision
 from mmseg_uda.random import seed_all
 from mmseg_uda.uda.components.distributed import average_gradients

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
+from mmseg_uda.datasets.batch import DomainBatch, UDABatch
 from mmseg_uda.models.segmentors import Supervision
 from mmseg_uda.uda.components.draws import StepDraws
 from mmseg_uda.uda.components.pseudo_labels import PseudoLabels, pseudo_labels

@@ -4,7 +4,6 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 
-from benchmarks.step import build_method, measure_step, random_batch
 from benchmarks.contrast import (
     make_problem,
     make_semantic_problem,
@@ -14,6 +13,7 @@ from benchmarks.contrast import (
     run_semantic,
 )
 from benchmarks.search import search_visits, synthetic_bank, target_tables
+from benchmarks.step import build_method, measure_step, random_batch
 from mmseg_uda.engine.train import load_config
 from mmseg_uda.uda.components.depth_similarity import DepthSimilarity
 from mmseg_uda.uda.components.pixel_contrast import VARIANTS

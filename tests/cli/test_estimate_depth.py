@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mmseg_uda.preparation.estimate_depth import fitted_size, stretch
 from mmseg_uda.errors import UserError
+from mmseg_uda.preparation.estimate_depth import fitted_size, stretch
 from tests.datasets.conftest import write_image
 from tools.estimate_depth import main
 

@@ -7,8 +7,8 @@ import pytest
 
 import run_experiments
 from experiments import EXPERIMENTS, TABLE, by_id, of_config
-from mmseg_uda.experiments.plan import Plan
 from mmseg_uda.errors import UserError
+from mmseg_uda.experiments.plan import Plan
 
 ROOT = Path(__file__).parents[1]
 TRAINED = sorted({s.config for e in EXPERIMENTS.values() for s in e.stages if s.config})

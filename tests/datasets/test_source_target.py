@@ -8,14 +8,14 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmseg_uda.datasets import source_target, transforms
-from mmseg_uda.preparation.conversion import convert_label_images
-from mmseg_uda.preparation.raw_labels import GTA
 from mmseg_uda.datasets.source_target import (
     PositionSampler,
     SourceTargetDataset,
     collate_domains,
 )
 from mmseg_uda.errors import UserError
+from mmseg_uda.preparation.conversion import convert_label_images
+from mmseg_uda.preparation.raw_labels import GTA
 from tests.datasets.conftest import (
     stripes,
     write_image,

@@ -3,9 +3,9 @@ import logging
 import pytest
 import torch
 
-from mmseg_uda.experiments.records import checkpoints
 from mmseg_uda.engine.runner import newest_checkpoint
 from mmseg_uda.errors import UserError
+from mmseg_uda.experiments.records import checkpoints
 from mmseg_uda.models.checkpoint import save_checkpoint
 from tests.models.test_checkpoint import DAMAGES, damage
 

@@ -10,10 +10,10 @@ from PIL import Image
 
 import run_experiments
 from experiments import EXPERIMENTS
+from mmseg_uda.errors import UserError
 from mmseg_uda.experiments.experiment import Stage
 from mmseg_uda.experiments.plan import Plan
 from mmseg_uda.experiments.stages import StageRunner
-from mmseg_uda.errors import UserError
 from tests.engine.test_resume import assert_same, kill, wait_for
 from tests.tiny_sdca import MAX_ITERS, experiment, write_configs
 from tests.tiny_training import start

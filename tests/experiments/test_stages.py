@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from mmseg_uda.errors import UserError
 from mmseg_uda.experiments.experiment import Experiment, Stage, parse_overrides
 from mmseg_uda.experiments.plan import Plan
 from mmseg_uda.experiments.records import exclusive
 from mmseg_uda.experiments.stages import StageRunner
-from mmseg_uda.errors import UserError
 
 CONFIG = """
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=4, val_interval=2)

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from mmseg_uda.datasets import labels
+from mmseg_uda.errors import UserError
 from mmseg_uda.preparation.conversion import convert_cityscapes, convert_label_images
 from mmseg_uda.preparation.raw_labels import GTA, MAPILLARY, SYNTHIA
-from mmseg_uda.errors import UserError
 from tests.datasets.conftest import raw_ids, write_image, write_palette_label
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_uda.preparation import depth_bank as make_depth_bank
 from mmseg_uda.datasets.depth import depth_counts
 from mmseg_uda.datasets.depth_bank import DepthBank
-from mmseg_uda.preparation.depth_bank import fingerprint, make_bank, write_matrix
 from mmseg_uda.datasets.source_target import SourceTargetDataset
 from mmseg_uda.errors import UserError
+from mmseg_uda.preparation import depth_bank as make_depth_bank
+from mmseg_uda.preparation.depth_bank import fingerprint, make_bank, write_matrix
 
 ROWS = 40  # two parts
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmseg_uda.errors import UserError
 from mmseg_uda.preparation.pseudo_labels import (
     ConfidenceHistogram,
     confidence,
@@ -9,7 +10,6 @@ from mmseg_uda.preparation.pseudo_labels import (
     generate_pseudo_labels,
     select,
 )
-from mmseg_uda.errors import UserError
 from tests.evaluation.tiny import make_tiny
 
 

@@ -4,7 +4,7 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 
 import mmseg_uda.register  # noqa: F401
-from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
+from mmseg_uda.datasets.batch import DomainBatch, UDABatch
 
 # The asserts of these helpers, too, are to show their values.
 pytest.register_assert_rewrite('tests.uda.steps', 'tests.uda.ranks')

@@ -11,7 +11,7 @@ import torch.multiprocessing as mp
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
-from mmseg_uda.models.data_preprocessor import UDABatch
+from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.uda.components.distributed import average_gradients
 from mmseg_uda.uda.method import UDAMethod
 

@@ -8,7 +8,7 @@ import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
 from torch import Tensor
 
-from mmseg_uda.models.data_preprocessor import UDABatch
+from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.uda.method import UDAMethod
 
 from .conftest import uda_batch

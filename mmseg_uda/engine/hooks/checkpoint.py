@@ -10,9 +10,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from mmseg_uda.experiments.records import best_checkpoint, checkpoints
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation import SegmentationMetric
+from mmseg_uda.experiments.records import best_checkpoint, checkpoints
 from mmseg_uda.models.checkpoint import load_checkpoint
 
 

@@ -8,13 +8,13 @@ from mmengine.dist import all_reduce, get_world_size
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.datasets.batch import DomainBatch
 from mmseg_uda.datasets.labels import THING_CLASSES
 from mmseg_uda.errors import UserError
-from mmseg_uda.models.data_preprocessor import DomainBatch
 from mmseg_uda.models.segmentors import Supervision, View
 from mmseg_uda.models.sliding_window import crop
-from mmseg_uda.uda.parts import Losses, Part, Step
 from mmseg_uda.uda.components.reduce_labels import reduce_labels
+from mmseg_uda.uda.parts import Losses, Part, Step
 
 
 def feature_distance(features: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:

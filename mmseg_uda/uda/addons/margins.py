@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from mmseg.registry import MODELS
 
-from mmseg_uda.uda.parts import Part, Step
 from mmseg_uda.uda.components.pseudo_labels import PseudoLabels, ignore_margins
+from mmseg_uda.uda.parts import Part, Step
 
 
 @MODELS.register_module()

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from mmseg_uda.errors import UserError
 from mmseg_uda.uda.components.augmentation import gaussian_blur, jitter_normalised
-from mmseg_uda.uda.method import prefixed
-from mmseg_uda.uda.parts import Losses, Mixed, Part, Step
 from mmseg_uda.uda.components.pseudo_labels import PseudoLabels
 from mmseg_uda.uda.components.teacher import Teacher
+from mmseg_uda.uda.method import prefixed
+from mmseg_uda.uda.parts import Losses, Mixed, Part, Step
 
 MODES = ('separate', 'separatesrc', 'separatetrg')
 STREAM = 3  # of random draws; those below are SePiCo's

@@ -1,0 +1,1 @@
+"""What methods and add-ons are made of: teacher, pseudo-labels, mixing, statistics, losses."""

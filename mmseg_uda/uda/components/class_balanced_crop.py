@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from mmseg_uda.models.data_preprocessor import DomainBatch
+from mmseg_uda.datasets.batch import DomainBatch
 
 IGNORE = 255
 LABEL_VALUES = 256

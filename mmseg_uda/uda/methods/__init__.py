@@ -1,0 +1,1 @@
+"""Methods: each file is one paper's training step."""

@@ -7,7 +7,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_uda.models.data_preprocessor import UDABatch
+from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.models.discriminator import PixelDiscriminator
 from mmseg_uda.models.losses import upscale
 from mmseg_uda.models.precision import at_least_float32

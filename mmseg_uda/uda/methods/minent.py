@@ -6,7 +6,7 @@ from math import log2
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_uda.models.data_preprocessor import UDABatch
+from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.models.losses import upscale
 from mmseg_uda.uda.method import Losses, UDAMethod
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_uda.models.data_preprocessor import UDABatch
-from mmseg_uda.uda.method import Losses, UDAMethod, prefixed
+from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.uda.components.pseudo_labels import confident_labels
 from mmseg_uda.uda.components.semantic_distributions import SemanticDistributions
+from mmseg_uda.uda.method import Losses, UDAMethod, prefixed
 
 
 @MODELS.register_module()

@@ -6,12 +6,12 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_uda.models.data_preprocessor import UDABatch
+from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.uda.components.augmentation import gaussian_blur, jitter_normalised
 from mmseg_uda.uda.components.class_mix import choose_classes, class_mask, label_presence, mix
+from mmseg_uda.uda.components.teacher import Teacher
 from mmseg_uda.uda.method import Losses, UDAMethod, prefixed
 from mmseg_uda.uda.parts import Mixed, Step
-from mmseg_uda.uda.components.teacher import Teacher
 
 
 @MODELS.register_module()

@@ -6,12 +6,12 @@ from dataclasses import replace
 import torch
 from mmseg.registry import MODELS
 
+from mmseg_uda.datasets.batch import DomainBatch, UDABatch
 from mmseg_uda.errors import UserError
-from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
 from mmseg_uda.uda.components.class_balanced_crop import best_corners, crop_domain
-from mmseg_uda.uda.parts import Losses, Step
 from mmseg_uda.uda.components.pixel_contrast import PixelContrast
 from mmseg_uda.uda.methods.self_training import SelfTraining
+from mmseg_uda.uda.parts import Losses, Step
 
 IGNORE = 255
 CANDIDATES = 10  # crops from which the most balanced one is chosen

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from mmseg.registry import MODELS
 
-from mmseg_uda.models.data_preprocessor import UDABatch
+from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.uda.method import Losses, UDAMethod
 
 

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from torch import Tensor
 
+from mmseg_uda.datasets.batch import DomainBatch
 from mmseg_uda.datasets.depth_bank import DepthBank
-from mmseg_uda.models.data_preprocessor import DomainBatch
 from mmseg_uda.models.losses import upscale
 from mmseg_uda.uda.addons.cdda import CDDA
 from mmseg_uda.uda.components.depth_alignment import guidance_loss

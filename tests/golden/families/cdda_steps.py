@@ -12,8 +12,8 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 import mmseg_uda.register  # noqa: F401 - registers methods and their parts
+from mmseg_uda.datasets.batch import DomainBatch, UDABatch
 from mmseg_uda.datasets.depth_bank import DepthBank
-from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
 from mmseg_uda.uda.method import UDAMethod
 
 from ..cases import Case
@@ -78,7 +78,9 @@ def run(case: Case, published: bool) -> Results:
         method.draw = partial(GivenDraws, inputs.draws(number))
         boxes = map(tuple, listed['crop_boxes'])
         with (
-            patch('mmseg_uda.uda.methods.self_training.class_mask', return_value=inputs.mask(number)),
+            patch(
+                'mmseg_uda.uda.methods.self_training.class_mask', return_value=inputs.mask(number)
+            ),
             patch('mmseg_uda.models.hrda.random_detail_box', lambda *_, boxes=boxes: next(boxes)),
         ):
             logs = method.backward_passes(inputs.batch(number), wrapper)

@@ -8,12 +8,12 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmseg.registry import MODELS
 
+from mmseg_uda.datasets.batch import DomainBatch, UDABatch
 from mmseg_uda.engine.optim import JointOptimWrapper
-from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
 from mmseg_uda.models.discriminator import PixelDiscriminator
 from mmseg_uda.models.losses import upscale
-from mmseg_uda.uda.methods.fada import SOURCE, TARGET, class_domain_loss
 from mmseg_uda.uda.method import UDAMethod
+from mmseg_uda.uda.methods.fada import SOURCE, TARGET, class_domain_loss
 
 from ..cases import Case
 from ..expressions import evaluate

@@ -7,9 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from mmseg_uda.models.losses import segmentation_loss
-from mmseg_uda.uda.components import augmentation
-from mmseg_uda.uda.components.class_mix import LABEL_VALUES, choose_classes, class_mask, label_presence, mix
 from mmseg_uda.uda.addons.feature_distance import feature_distance, reduce_labels
+from mmseg_uda.uda.components import augmentation
+from mmseg_uda.uda.components.class_mix import (
+    LABEL_VALUES,
+    choose_classes,
+    class_mask,
+    label_presence,
+    mix,
+)
 from mmseg_uda.uda.components.pseudo_labels import ignore_margins, pseudo_labels
 from mmseg_uda.uda.components.teacher import Teacher
 

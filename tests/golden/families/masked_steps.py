@@ -9,11 +9,11 @@ from torch import Tensor
 
 from mmseg_uda.engine.optim import JointOptimWrapper
 from mmseg_uda.models.discriminator import Discriminator
-from mmseg_uda.uda.methods.advseg import SOURCE, TARGET, domain_loss
+from mmseg_uda.uda.addons.mic import block_grid, block_mask
 from mmseg_uda.uda.components.augmentation import Jitter
 from mmseg_uda.uda.components.class_mix import LABEL_VALUES
-from mmseg_uda.uda.addons.mic import block_grid, block_mask
 from mmseg_uda.uda.method import UDAMethod
+from mmseg_uda.uda.methods.advseg import SOURCE, TARGET, domain_loss
 from mmseg_uda.uda.methods.minent import entropy
 
 from ..cases import Case, UnknownCase

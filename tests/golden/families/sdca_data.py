@@ -22,16 +22,16 @@ from mmseg_uda.datasets.fixed_size import FixedResize, ScaleCrop, adjust_colour,
 from mmseg_uda.datasets.segmentation import SYNTHIADataset
 from mmseg_uda.datasets.statistics import count_classes
 from mmseg_uda.datasets.transforms import PackDomain
+from mmseg_uda.evaluation.inference import Views, mean_probabilities
+from mmseg_uda.evaluation.metrics import confusion_matrix
+from mmseg_uda.evaluation.scores import scores
+from mmseg_uda.models.data_preprocessor import UDADataPreProcessor
 from mmseg_uda.preparation.pseudo_labels import (
     ConfidenceHistogram,
     confidence,
     generate_pseudo_labels,
     select,
 )
-from mmseg_uda.evaluation.inference import Views, mean_probabilities
-from mmseg_uda.evaluation.metrics import confusion_matrix
-from mmseg_uda.evaluation.scores import scores
-from mmseg_uda.models.data_preprocessor import UDADataPreProcessor
 from tools import test
 
 from ..cases import Case

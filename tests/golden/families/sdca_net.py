@@ -13,15 +13,15 @@ from mmengine.optim import OptimWrapper
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
+from mmseg_uda.datasets.batch import DomainBatch, UDABatch
 from mmseg_uda.models.discriminator import Discriminator
 from mmseg_uda.models.losses import lovasz_softmax, segmentation_loss, upscale
 from mmseg_uda.uda.components.class_statistics import ClassStatistics
 from mmseg_uda.uda.components.contrast_losses import semantic_loss
-from mmseg_uda.uda.method import UDAMethod
 from mmseg_uda.uda.components.pseudo_labels import confident_labels
 from mmseg_uda.uda.components.reduce_labels import nearest_labels
 from mmseg_uda.uda.components.semantic_distributions import ENTRIES, FILES, SemanticDistributions
+from mmseg_uda.uda.method import UDAMethod
 
 from ..cases import Case, UnknownCase
 from ..expressions import evaluate

@@ -15,8 +15,6 @@ from PIL import Image
 from torch import nn
 
 from mmseg_uda.datasets import transforms
-from mmseg_uda.preparation import conversion
-from mmseg_uda.preparation import raw_labels
 from mmseg_uda.datasets.labels import PALETTE
 from mmseg_uda.datasets.rare_class_sampling import RareClassSampling, class_probabilities
 from mmseg_uda.datasets.statistics import CLASS_STATS, SAMPLES_WITH_CLASS
@@ -24,6 +22,7 @@ from mmseg_uda.evaluation.export import output_names, write_label
 from mmseg_uda.evaluation.metrics import confusion_matrix
 from mmseg_uda.evaluation.scores import scores
 from mmseg_uda.models.data_preprocessor import UDADataPreProcessor
+from mmseg_uda.preparation import conversion, raw_labels
 from mmseg_uda.uda.components import augmentation
 from mmseg_uda.uda.components.teacher import Teacher
 

@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 import mmseg_uda.register  # noqa: F401 - registers methods and their parts
-from mmseg_uda.models.data_preprocessor import DomainBatch, UDABatch
+from mmseg_uda.datasets.batch import DomainBatch, UDABatch
 from mmseg_uda.uda.components.augmentation import Jitter
 from mmseg_uda.uda.components.class_mix import LABEL_VALUES
 from mmseg_uda.uda.methods.sepico import MIXED, SOURCE, TARGET, SePiCo

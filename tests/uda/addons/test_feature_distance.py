@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.errors import UserError
-from mmseg_uda.models.data_preprocessor import UDABatch
 from mmseg_uda.uda.addons.feature_distance import FeatureDistance, feature_distance, reduce_labels
 
 from .conftest import build, hrda, segmentor, uda_batch

@@ -5,8 +5,8 @@ import torch
 import torch.multiprocessing as mp
 
 from mmseg_uda.errors import UserError
-from mmseg_uda.uda.components.draws import StepDraws
 from mmseg_uda.uda.addons.mic import MODES, block_grid, block_mask
+from mmseg_uda.uda.components.draws import StepDraws
 
 from .conftest import build, segmentor, sepico, sepico_batch, uda_batch
 from .ranks import own_share, process_group

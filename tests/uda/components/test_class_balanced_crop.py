@@ -2,8 +2,13 @@ import math
 
 import torch
 
-from mmseg_uda.models.data_preprocessor import DomainBatch
-from mmseg_uda.uda.components.class_balanced_crop import best_corners, crop, crop_domain, crop_scores
+from mmseg_uda.datasets.batch import DomainBatch
+from mmseg_uda.uda.components.class_balanced_crop import (
+    best_corners,
+    crop,
+    crop_domain,
+    crop_scores,
+)
 
 
 def test_scores_count_classes_and_pixels():

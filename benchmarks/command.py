@@ -224,8 +224,8 @@ def _print_costs(what: str, costs: tuple) -> None:
 def _config(args: argparse.Namespace):
     from mmengine.registry import init_default_scope
 
+    from mmseg_uda.config import parse_overrides
     from mmseg_uda.engine.train import load_config
-    from mmseg_uda.experiments.experiment import parse_overrides
 
     config = load_config(args.config, parse_overrides(args.cfg_options))
     init_default_scope('mmseg')

@@ -25,7 +25,7 @@ train_cfg = dict(max_iters={MAX_ITERS}, val_interval=9)
 default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=1))
 """
 SOURCE = f"""
-_base_ = {str(ROOT / 'configs/toy/sdca_src_r18_toy_game2city.py')!r}
+_base_ = {str(ROOT / 'configs/toy/src_r18_toy_game2city.py')!r}
 pipeline = [dict(type='FixedResize', size={SIZE[::-1]}), dict(type='PackDomain')]
 train_dataloader = dict(
     batch_size=2, dataset=dict(source=dict(data_root={{world!r}} + '/gta', pipeline=pipeline))
@@ -49,7 +49,7 @@ train_dataloader = dict(
 )
 """
 SELF_SUPERVISION = f"""
-_base_ = {str(ROOT / 'configs/toy/sdca_ssl_r18_toy_game2city.py')!r}
+_base_ = {str(ROOT / 'configs/toy/ssl_r18_toy_game2city.py')!r}
 pipeline = [
     dict(type='ScaleCrop', scales=(0.8, 1.5), crop_size={SIZE}),
     dict(type='RandomFlip', prob=0.5),

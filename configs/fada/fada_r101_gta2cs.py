@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/datasets/gta_to_cityscapes_whole.py',
     '../_base_/models/fada_r101.py',
-    '../_base_/uda/class_adversarial.py',
+    '../_base_/uda/fada.py',
     '../_base_/schedules/sgd_poly_40k.py',
 ]
 model = dict(segmentor={{_base_.segmentor}}, data_preprocessor={{_base_.data_preprocessor}})

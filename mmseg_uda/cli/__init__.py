@@ -1,0 +1,1 @@
+"""The command ``mmseg-uda VERB``: a module a verb. Importing one imports nothing heavy."""

@@ -8,8 +8,8 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg_uda.config import parse_overrides
 from mmseg_uda.errors import run_cli
-from mmseg_uda.experiments.experiment import parse_overrides
 
 
 def main(argv: list[str] | None = None) -> None:

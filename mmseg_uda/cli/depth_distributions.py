@@ -16,8 +16,8 @@ from pathlib import Path
 if __name__ == '__main__':
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg_uda.config import locate, parse_overrides
 from mmseg_uda.errors import UserError, run_cli
-from mmseg_uda.experiments.experiment import locate, parse_overrides
 from mmseg_uda.experiments.records import exclusive
 
 

@@ -66,12 +66,12 @@ def draw(config_path: str, runs: dict[str, Path], count: int) -> Any:
     from mmengine.registry import init_default_scope
     from PIL import Image
 
+    from mmseg_uda.config import locate
     from mmseg_uda.datasets.image_files import read_image
     from mmseg_uda.datasets.segmentation import build_dataset
     from mmseg_uda.engine.train import load_config
     from mmseg_uda.evaluation.comparison import coloured, comparison_picture
     from mmseg_uda.evaluation.export import output_names
-    from mmseg_uda.experiments.experiment import locate
 
     config = load_config(locate(config_path))
     init_default_scope(config.get('default_scope', 'mmseg'))

@@ -10,9 +10,10 @@ import difflib
 from pathlib import Path
 
 from experiments import EXPERIMENTS, of_config
+from mmseg_uda.config import parse_overrides
 from mmseg_uda.engine.launch import torchrun_world
 from mmseg_uda.errors import UserError, run_cli
-from mmseg_uda.experiments.experiment import Experiment, parse_overrides
+from mmseg_uda.experiments.experiment import Experiment
 from mmseg_uda.experiments.plan import Plan
 from mmseg_uda.experiments.stages import StageRunner
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg_uda.config import parse_overrides
 from mmseg_uda.engine.launch import joined_processes
 from mmseg_uda.errors import UserError, run_cli
-from mmseg_uda.experiments.experiment import parse_overrides
 
 if TYPE_CHECKING:
     from mmengine.config import Config

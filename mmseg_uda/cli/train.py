@@ -12,9 +12,9 @@ from pathlib import Path
 if __name__ == '__main__':
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg_uda.config import parse_overrides
 from mmseg_uda.engine.launch import joined_processes, torchrun_world
 from mmseg_uda.errors import run_cli
-from mmseg_uda.experiments.experiment import parse_overrides
 from mmseg_uda.experiments.records import exclusive
 
 

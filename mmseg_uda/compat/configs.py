@@ -11,9 +11,9 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmseg_uda.config import read_config
 from mmseg_uda.datasets.labels import CLASSES, PALETTE, SYNTHIA_13, SYNTHIA_16
 from mmseg_uda.errors import UserError
-from mmseg_uda.experiments.experiment import read_config
 
 SEGMENTORS = ('EncoderDecoder', 'EncoderDecoderProjector')
 HRDA_SEGMENTORS = ('HRDAEncoderDecoder', 'MultiResEncoderDecoder')

@@ -12,10 +12,10 @@ from mmengine.config import Config
 
 import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
 from mmseg_uda.compat.configs import from_legacy, is_legacy
+from mmseg_uda.config import read_config
 from mmseg_uda.engine.launch import torchrun_world
 from mmseg_uda.engine.runner import UDARunner
 from mmseg_uda.errors import BUILD_ERRORS, UserError
-from mmseg_uda.experiments.experiment import read_config
 from mmseg_uda.experiments.records import checkpoints
 
 # Top-level keys of a config that are read besides the runner's own arguments.

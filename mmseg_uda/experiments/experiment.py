@@ -3,15 +3,11 @@
 Imports nothing heavy: the front door lists and plans without torch.
 """
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from mmseg_uda.errors import UserError
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -41,6 +37,9 @@ class Stage:
     outputs: Mapping[str, str] = field(default_factory=dict)
     folder: str | None = None
     """Where the record goes if several experiments share the stage; else ``<work dir>/<name>``."""
+    published: Mapping[str, float] = field(default_factory=dict)
+    """Figures in percent that the paper or its code states for the result, by name as in
+    ``scores.json``."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +47,24 @@ class Experiment:
     """A row of the experiment table.
 
     Attributes:
-        published: mIoU in percent that the paper or its code base states.
-        metric: the figure that ``published`` is, a key of ``scores.json``.
+        id: ``None`` for a config that is not in the table.
+        name: of the experiment and its work dir.
+        method, network, domains, note: as they are listed.
     """
 
     id: int | None
     name: str
     stages: tuple[Stage, ...]
-    published: float | None = None
-    metric: str = 'mIoU'
+    method: str = ''
+    network: str = ''
+    domains: str = ''
     note: str = ''
+
+    @property
+    def published(self) -> Mapping[str, float]:
+        """The published figures of the last stage that has any."""
+        found = (stage.published for stage in reversed(self.stages) if stage.published)
+        return next(found, {})
 
     def handing_on_the_best(self) -> 'Experiment':
         """This experiment, with stages that read the best checkpoint of a training, not the last.
@@ -81,68 +88,3 @@ class Experiment:
 
 def _in(table: Mapping[str, str], value: Any) -> Any:
     return table.get(value, value) if isinstance(value, str) else value
-
-
-def read_config(path: str) -> Any:
-    """The mmengine config at ``path`` (from the working directory, else beside the package).
-
-    Imports nothing that the config asks for.
-
-    Raises:
-        UserError: missing or broken file.
-    """
-    from mmengine.config import Config
-
-    try:
-        return Config.fromfile(locate(path), import_custom_modules=False)
-    except UserError:
-        raise
-    except Exception as error:  # a config is Python: anything can go wrong in it
-        raise UserError(f'config {path} cannot be read: {error}') from error
-
-
-def overridden(config: Any, overrides: Mapping[str, Any]) -> Any:
-    """A copy of ``config`` with dotted keys set to other values.
-
-    Raises:
-        UserError: an override that does not fit it.
-    """
-    changed = copy.deepcopy(config)
-    try:
-        changed.merge_from_dict(dict(overrides))
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
-        names = ', '.join(overrides)
-        raise UserError(f'{names} cannot be set in config {config.filename}: {error}') from error
-    return changed
-
-
-def locate(config: str) -> Path:
-    """The file of a config, from the working directory or beside the package."""
-    for path in (Path(config), ROOT / config):
-        if path.is_file():
-            return path
-    raise UserError(f'config {config} does not exist')
-
-
-def parse_overrides(arguments: list[str] | None) -> dict[str, Any]:
-    """``['a.b=1', 'c=x,y']`` as ``{'a.b': 1, 'c': ['x', 'y']}``, by mmengine's rules.
-
-    Raises:
-        UserError: an argument without ``=`` or with brackets that do not match.
-    """
-    if not arguments:
-        return {}
-    from mmengine.config import DictAction
-
-    overrides = {}
-    for argument in arguments:
-        key, equals, value = argument.partition('=')
-        if not equals or not key:
-            raise UserError(f'--cfg-options {argument}: write KEY=VALUE')
-        try:
-            overrides[key] = DictAction._parse_iterable(value)
-        except (AssertionError, RecursionError) as error:  # it knows lists, tuples and plain values
-            raise UserError(
-                f'--cfg-options {argument}: cannot be read as a value ({error})'
-            ) from error
-    return overrides

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mmseg_uda.config import overridden, read_config
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments import records
-from mmseg_uda.experiments.experiment import Experiment, Stage, overridden, read_config
+from mmseg_uda.experiments.experiment import Experiment, Stage
 
 REFERENCE = re.compile(r'\{(\w+)\.(\w+)\}')
 MAX_DIFFERENCES = 20

@@ -14,10 +14,11 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from mmseg_uda.config import locate
 from mmseg_uda.engine.launch import joined_processes, torchrun_world
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments import records
-from mmseg_uda.experiments.experiment import ROOT, Stage, locate
+from mmseg_uda.experiments.experiment import Stage
 from mmseg_uda.experiments.plan import Plan, State
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,10 @@ from mmseg_uda.datasets.statistics import count_classes, write_statistics
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import atomic_write
 from mmseg_uda.preparation.raw_labels import (
+    CROSS_CITY,
+    GTA,
+    MAPILLARY,
+    SYNTHIA,
     LabelImages,
     canvas_size,
     draw_polygons,
@@ -33,6 +38,27 @@ from mmseg_uda.preparation.raw_labels import (
 
 CONVERTED = '_labelTrainIds.png'
 POLYGONS = '_polygons.json'
+LABEL_IMAGES = {'gta': GTA, 'mapillary': MAPILLARY, 'synthia': SYNTHIA}
+DATASETS = ('cityscapes', 'crosscity', *LABEL_IMAGES)
+
+
+def convert(
+    dataset: str,
+    root: str,
+    label_dir: str | None = None,
+    out_dir: str | None = None,
+    nproc: int = 4,
+) -> None:
+    """Convert a public data set, one of :data:`DATASETS`, by name.
+
+    Arguments and errors as in :func:`convert_label_images`.
+    """
+    if dataset == 'cityscapes':
+        convert_cityscapes(root, label_dir or 'gtFine', out_dir, nproc)
+    elif dataset == 'crosscity':
+        convert_cities(root, label_dir, out_dir, nproc)
+    else:
+        convert_label_images(LABEL_IMAGES[dataset], root, label_dir, out_dir, nproc)
 
 
 def convert_label_images(
@@ -122,6 +148,24 @@ def convert_cityscapes(
     for split in ('train', 'val', 'test'):
         with atomic_write(Path(out_dir or root, f'{split}.txt'), 'w') as file:
             file.writelines(f'{stem}\n' for stem in splits[split])
+
+
+def convert_cities(
+    root: str, label_dir: str | None = None, out_dir: str | None = None, nproc: int = 4
+) -> None:
+    """Convert the test labels of every city of Cross-City below ``root``.
+
+    Statistics of a city go to its folder below ``out_dir``. Arguments and errors as in
+    :func:`convert_label_images`.
+    """
+    cities = sorted(folder.parents[1] for folder in Path(root).glob('*/Images/Test'))
+    if not cities:
+        raise UserError(f'{root}: no <City>/Images/Test in it; see data/README.md')
+    for city in cities:
+        jpg = any((city / 'Images/Test').glob('*.jpg'))
+        dataset = CROSS_CITY if jpg else replace(CROSS_CITY, image_suffix='.png')
+        out = str(Path(out_dir, city.name)) if out_dir else None
+        convert_label_images(dataset, str(city), label_dir, out, nproc)
 
 
 def _files_below(folder: str, suffix: str) -> list[str]:

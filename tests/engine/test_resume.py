@@ -180,7 +180,7 @@ model['parts']['mic'] = dict(
 )
 train_dataloader['dataset']['rare_class_sampling'].update(class_temp=0.1, min_crop_ratio=0.5)
 """
-    base = 'adversarial_mitb0_toy_game2city.py'
+    base = 'advseg_mitb0_toy_game2city.py'
     last = killed_and_resumed(write_config(tmp_path / 'adv.py', world, more, base), tmp_path)
     for start_of_name in (
         'state_dict.discriminator.conv1.weight',

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mmseg_uda.config import parse_overrides
 from mmseg_uda.errors import UserError
-from mmseg_uda.experiments.experiment import Experiment, Stage, parse_overrides
+from mmseg_uda.experiments.experiment import Experiment, Stage
 from mmseg_uda.experiments.plan import Plan
 from mmseg_uda.experiments.records import exclusive
 from mmseg_uda.experiments.stages import StageRunner

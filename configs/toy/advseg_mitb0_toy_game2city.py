@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/toy_runtime.py',
     '../_base_/datasets/toy_game_to_city.py',
     '../_base_/models/daformer_mitb0.py',
-    '../_base_/uda/adversarial.py',
+    '../_base_/uda/advseg.py',
     '../_base_/schedules/toy_500.py',
 ]
 model = dict(segmentor={{_base_.segmentor}})

@@ -1,0 +1,118 @@
+"""The experiment table: `python run_experiments.py --exp ID` (or `mmseg-uda run --exp ID`).
+
+A row: id, config below configs/, method, published figures (mIoU in percent on the target's
+evaluation set, as the paper or its code states it), and the recipe that makes stages of the
+config. An experiment is named as its config. Ids: 100 + N is the toy version of N's method.
+"""
+
+from mmseg_uda.experiments.recipes import (
+    cdda,
+    cdda_best,
+    demo,
+    fada,
+    row,
+    sdca,
+    toy,
+    toy_cdda,
+    toy_hr,
+    toy_sdca,
+    train,
+)
+
+SERVER = 'published on the test server'
+DERIVED = 'derived config'
+NEW = 'a combination not published'
+DEMO = 'source only beside self-training'
+
+TABLE = (
+    row(0, 'toy/daformer_mitb0_toy_game2city', DEMO, recipe=demo, name='demo'),
+    # SePiCo (Xie et al., TPAMI 2023)
+    row(1, 'sepico/sepico_dist_dlv2_gta2cs', 'SePiCo DistCL', 61.0),
+    row(2, 'sepico/sepico_bank_dlv2_gta2cs', 'SePiCo BankCL', 59.8),
+    row(3, 'sepico/sepico_proto_dlv2_gta2cs', 'SePiCo ProtoCL', 58.8),
+    row(4, 'sepico/sepico_dist_mitb5_gta2cs', 'SePiCo DistCL', 70.3),
+    row(5, 'sepico/sepico_bank_mitb5_gta2cs', 'SePiCo BankCL', 68.7),
+    row(6, 'sepico/sepico_proto_mitb5_gta2cs', 'SePiCo ProtoCL', 68.5),
+    row(7, 'sepico/sepico_dist_dlv2_cs2dzur', 'SePiCo DistCL', 45.4, train, note=SERVER),
+    row(8, 'sepico/sepico_dist_mitb5_cs2dzur', 'SePiCo DistCL', 54.2, train, note=SERVER),
+    # DAFormer (Hoyer et al., CVPR 2022), and what it is compared with
+    row(10, 'daformer/daformer_mitb5_gta2cs', 'DAFormer', 68.3),
+    row(11, 'daformer/daformer_mitb5_synthia2cs', 'DAFormer', mIoU16=60.9),
+    row(12, 'daformer/daformer_mitb5_cs2dzur', 'DAFormer', 53.8, note=SERVER),
+    row(13, 'daformer/daformer_mitb5_cs2acdc', 'DAFormer', 55.4, note=SERVER),
+    row(14, 'daformer/daformer_dlv2_gta2cs', "DAFormer's training"),
+    row(15, 'dacs/dacs_dlv2_gta2cs', "DACS, with DAFormer's schedule"),
+    row(16, 'dacs/dacs_dlv2_synthia2cs', "DACS, with DAFormer's schedule"),
+    row(17, 'source_only/source_only_mitb5_gta2cs', 'source only'),
+    row(18, 'oracle/oracle_mitb5_cs', 'supervised on the target'),
+    row(19, 'source_only/source_only_dlv2_gta2cs', 'source only'),
+    # HRDA (Hoyer et al., ECCV 2022)
+    row(20, 'hrda/hrda_mitb5_gta2cs', 'HRDA', 73.8),
+    row(21, 'hrda/hrda_mitb5_synthia2cs', 'HRDA', mIoU16=65.8),
+    row(22, 'hrda/hrda_mitb5_cs2acdc', 'HRDA', 68.0, note=SERVER),
+    row(23, 'hrda/hrda_mitb5_cs2dzur', 'HRDA', 55.9, note=SERVER),
+    row(24, 'hrda/hrda_dlv2_gta2cs', 'HRDA'),
+    # MIC (Hoyer et al., CVPR 2023)
+    row(25, 'mic/mic_hrda_mitb5_gta2cs', 'MIC(HRDA)', 75.9),
+    row(26, 'mic/mic_hrda_mitb5_synthia2cs', 'MIC(HRDA)', mIoU13=74.0),
+    row(27, 'mic/mic_hrda_mitb5_cs2acdc', 'MIC(HRDA)', 70.4, note=SERVER),
+    row(28, 'mic/mic_hrda_mitb5_cs2dzur', 'MIC(HRDA)'),
+    row(29, 'mic/mic_daformer_mitb5_gta2cs', 'MIC(DAFormer)'),
+    row(36, 'mic/mic_sepico_dist_mitb5_gta2cs', 'MIC(SePiCo DistCL)', note=NEW),
+    # AdvSeg and MinEnt, baselines of MIC
+    row(37, 'advseg/advseg_dlv2_gta2cs', 'AdvSeg'),
+    row(38, 'minent/minent_dlv2_gta2cs', 'MinEnt'),
+    # CDDA: 30-35 in its documented form, 90-95 as the published code computes it
+    row(30, 'cdda/cdda_daformer_mitb5_gta2cs', 'CDDA(DAFormer)', recipe=cdda_best),
+    row(31, 'cdda/cdda_daformer_mitb5_synthia2cs', 'CDDA(DAFormer)', recipe=cdda_best),
+    row(32, 'cdda/cdda_hrda_mitb5_gta2cs', 'CDDA(HRDA)', recipe=cdda_best),
+    row(33, 'cdda/cdda_hrda_mitb5_synthia2cs', 'CDDA(HRDA)', recipe=cdda_best),
+    row(34, 'cdda/cdda_mic_mitb5_gta2cs', 'CDDA(MIC(HRDA))', recipe=cdda_best),
+    row(35, 'cdda/cdda_mic_mitb5_synthia2cs', 'CDDA(MIC(HRDA))', recipe=cdda_best),
+    row(
+        39, 'cdda/cdda_sepico_dist_mitb5_gta2cs', 'CDDA(SePiCo DistCL)', recipe=cdda, note=NEW
+    ),
+    # SDCA (Li et al., 2021), and FADA (Wang et al., ECCV 2020), from which it comes
+    row(40, 'sdca/sdca_r101_gta2cs', 'SDCA', 52.9, sdca),
+    row(41, 'sdca/sdca_r101_synthia2cs', 'SDCA', 50.2, sdca, mIoU13=56.8),
+    row(42, 'sdca/sdca_vgg16_gta2cs', 'SDCA', 47.3, sdca),
+    row(43, 'sdca/sdca_vgg16_synthia2cs', 'SDCA', 43.5, sdca, mIoU13=50.3),
+    row(44, 'sdca/sdca_r101_cs2rio', 'SDCA', recipe=sdca),
+    row(45, 'sdca/sdca_r101_cs2rome', 'SDCA', recipe=sdca),
+    row(46, 'sdca/sdca_r101_cs2taipei', 'SDCA', recipe=sdca),
+    row(47, 'sdca/sdca_r101_cs2tokyo', 'SDCA', recipe=sdca),
+    row(48, 'fada/fada_r101_gta2cs', 'FADA without self-distillation', recipe=fada),
+    # SePiCo's other published rows
+    row(70, 'sepico/sepico_dist_dlv2_synthia2cs', 'SePiCo DistCL', mIoU16=58.1, note=DERIVED),
+    row(71, 'sepico/sepico_bank_dlv2_synthia2cs', 'SePiCo BankCL', mIoU16=57.4, note=DERIVED),
+    row(
+        72, 'sepico/sepico_proto_dlv2_synthia2cs', 'SePiCo ProtoCL', mIoU16=56.8, note=DERIVED
+    ),
+    row(73, 'sepico/sepico_dist_mitb5_synthia2cs', 'SePiCo DistCL', mIoU16=64.3, note=DERIVED),
+    row(74, 'sepico/sepico_bank_mitb5_synthia2cs', 'SePiCo BankCL', mIoU16=63.3, note=DERIVED),
+    row(
+        75, 'sepico/sepico_proto_mitb5_synthia2cs', 'SePiCo ProtoCL', mIoU16=62.9, note=DERIVED
+    ),
+    row(76, 'sepico/sepico_bank_dlv2_cs2dzur', 'SePiCo BankCL', 44.1, train, note=SERVER),
+    row(77, 'sepico/sepico_proto_dlv2_cs2dzur', 'SePiCo ProtoCL', 42.6, train, note=SERVER),
+    row(78, 'sepico/sepico_bank_mitb5_cs2dzur', 'SePiCo BankCL', 53.3, train, note=SERVER),
+    row(79, 'sepico/sepico_proto_mitb5_cs2dzur', 'SePiCo ProtoCL', 52.7, train, note=SERVER),
+    # Small networks from scratch in the toy world
+    row(101, 'toy/sepico_dist_mitb0_toy_game2city', 'SePiCo DistCL', recipe=toy),
+    row(102, 'toy/sepico_bank_mitb0_toy_game2city', 'SePiCo BankCL', recipe=toy),
+    row(103, 'toy/sepico_proto_mitb0_toy_game2city', 'SePiCo ProtoCL', recipe=toy),
+    row(110, 'toy/daformer_mitb0_toy_game2city', 'self-training', recipe=toy),
+    row(115, 'toy/dacs_mitb0_toy_game2city', 'DACS', recipe=toy),
+    row(117, 'toy/source_only_mitb0_toy_game2city', 'source only', recipe=toy),
+    row(118, 'toy/oracle_mitb0_toy_city', 'supervised on the target', recipe=toy),
+    row(120, 'toy/hrda_r18_toyhr_game2city', 'HRDA', recipe=toy_hr),
+    row(121, 'toy/daformer_r18_toyhr_game2city', 'self-training, half size', recipe=toy_hr),
+    row(
+        122, 'toy/source_only_r18_toyhr_game2city', 'source only, half size', recipe=toy_hr
+    ),
+    row(125, 'toy/mic_mitb0_toy_game2city', 'MIC on self-training', recipe=toy),
+    row(130, 'toy/cdda_mitb0_toy_game2city', 'CDDA on self-training', recipe=toy_cdda),
+    row(137, 'toy/advseg_mitb0_toy_game2city', 'AdvSeg', recipe=toy),
+    row(138, 'toy/minent_mitb0_toy_game2city', 'MinEnt', recipe=toy),
+    row(140, 'toy/sdca_r18_toy_game2city', 'SDCA', recipe=toy_sdca),
+)

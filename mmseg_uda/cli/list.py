@@ -1,0 +1,13 @@
+"""Show the experiment table."""
+
+from mmseg_uda.cli.run import main as run
+from mmseg_uda.errors import run_cli
+
+
+def main(argv: list[str] | None = None) -> int | None:
+    """Run the command: ``run --list``, and options of that."""
+    return run(['--list', *(argv or [])])
+
+
+if __name__ == '__main__':
+    run_cli(main)

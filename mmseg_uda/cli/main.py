@@ -1,0 +1,58 @@
+"""The command ``mmseg-uda VERB ...``: finds the module of the verb and runs its ``main``."""
+
+import argparse
+import ast
+import difflib
+import importlib
+import pkgutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from mmseg_uda import __version__
+from mmseg_uda.errors import UserError, run_cli
+
+PACKAGE = 'mmseg_uda.cli'
+
+
+def verbs() -> dict[str, str]:
+    """Verb -> module: each module of this package, with - for _ in its name."""
+    folder = str(Path(__file__).parent)
+    names = (module.name for module in pkgutil.iter_modules([folder]))
+    return {n.replace('_', '-'): f'{PACKAGE}.{n}' for n in names if n not in ('main', '__main__')}
+
+
+def main(argv: list[str] | None = None) -> int | None:
+    """Run a verb with its own arguments."""
+    argv = sys.argv[1:] if argv is None else argv
+    known = verbs()
+    if argv and not argv[0].startswith('-'):
+        verb, *rest = argv
+        if verb not in known:
+            close = difflib.get_close_matches(verb, known)
+            hint = f'; close: {", ".join(close)}' if close else ''
+            raise UserError(f'there is no command {verb}{hint}; mmseg-uda --help lists all')
+        sys.argv[0] = f'mmseg-uda {verb}'  # what a verb's usage line shows
+        return importlib.import_module(known[verb]).main(rest)
+    lines = [f'  {verb:20} {_summary(module)}' for verb, module in known.items()]
+    parser = argparse.ArgumentParser(
+        prog='mmseg-uda',
+        description='Unsupervised domain adaptation for semantic segmentation.',
+        epilog='\n'.join(['commands (mmseg-uda COMMAND --help tells more):', *lines]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--version', action='version', version=f'mmseg-uda {__version__}')
+    parser.add_argument('command', help='one of the commands below')
+    parser.parse_args(argv)
+    return None
+
+
+def run() -> None:
+    """Entry point of the console command."""
+    run_cli(main)
+
+
+def _summary(module: str) -> str:
+    """First line of a module's docstring, without importing it."""
+    source = Path(find_spec(module).origin).read_text()
+    return ast.get_docstring(ast.parse(source)).split('\n')[0]

@@ -1,0 +1,263 @@
+"""Recipes: how a config becomes the stages of an experiment, and the rows of the table.
+
+A recipe takes the path of a config and returns stages. Functions that stages call are named as
+strings, so that the table is listed without importing torch.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from mmseg_uda.experiments.experiment import Experiment, Stage
+
+Recipe = Callable[[str], tuple[Stage, ...]]
+
+NETWORKS = {
+    'dlv2': 'DeepLabV2, ResNet-101',
+    'r101': 'DeepLabV2, ResNet-101',
+    'vgg16': 'DeepLabV2, VGG-16',
+    'mitb5': 'MiT-B5',
+    'mitb0': 'MiT-B0',
+    'r18': 'ResNet-18, half width',
+}
+DOMAINS = {
+    'gta2cs': 'GTA → Cityscapes',
+    'synthia2cs': 'SYNTHIA → Cityscapes',
+    'cs2dzur': 'Cityscapes → Dark Zurich',
+    'cs2acdc': 'Cityscapes → ACDC',
+    'cs2rio': 'Cityscapes → Rio',
+    'cs2rome': 'Cityscapes → Rome',
+    'cs2taipei': 'Cityscapes → Taipei',
+    'cs2tokyo': 'Cityscapes → Tokyo',
+    'cs': 'Cityscapes',
+    'game2city': 'toy game → toy city',
+    'city': 'toy city',
+}
+TOY_WORLDS = ('toy', 'toyhr')
+"""Parts of config names that stand between network and domains."""
+
+
+def train(config: str) -> tuple[Stage, ...]:
+    """Train only: the labels of the target are on a test server."""
+    return (Stage('train', config),)
+
+
+def train_test(config: str, name: str = 'train', **test_options) -> tuple[Stage, ...]:
+    """Train, then test the last checkpoint on the target domain."""
+    test = 'test' if name == 'train' else f'test_{name}'
+    options = {'checkpoint': f'{{{name}.checkpoint}}', **test_options}
+    return Stage(name, config), Stage(test, config, kind='test', options=options)
+
+
+def cdda(config: str, bank: str | None = None) -> tuple[Stage, ...]:
+    """Make CDDA's bank of source crops, once for all seeds, then train and test.
+
+    Args:
+        bank: folder of the bank; default ``preprocessed/<source>_<host>``, from the config's name.
+    """
+    if bank is None:
+        _, host, *_, domains = Path(config).stem.split('_')
+        bank = f'preprocessed/{domains.split("2")[0]}_{host}'
+    distributions = Stage(
+        'depth_distributions',
+        kind='command',
+        call='mmseg_uda.preparation.depth_bank:make_bank_of_config',
+        options={'config': config, 'folder': bank},
+        outputs={'bank': bank},
+        folder=f'{bank}/stage',
+    )
+    training, test = train_test(config)
+    options = {'model.parts.cdda.bank': '{depth_distributions.bank}'}
+    return distributions, replace(training, options=options), test
+
+
+def cdda_best(config: str) -> tuple[Stage, ...]:
+    """As :func:`cdda`; also test the best checkpoint of all validations.
+
+    Published figures of CDDA are of that one, the best of 40 validations on target labels.
+    """
+    *stages, test = cdda(config)
+    best = replace(test, name='test_best', options={'checkpoint': '{train.best}'})
+    return (*stages, test, best)
+
+
+def sdca(config: str, *, toy: bool = False) -> tuple[Stage, ...]:
+    """SDCA: source training, class distributions, adaptation, pseudo-labels, self-supervision.
+
+    Every stage hands on its last checkpoint; all that it kept are tested. In the toy world the last
+    alone is, and the self-supervised network begins with the adapted one's weights, as there are
+    none of ImageNet.
+
+    Args:
+        config: of the adaptation, ``sdca_<setting>.py``; beside it are ``src_`` and ``ssl_``.
+    """
+    source, self_supervision = (_beside(config, stage) for stage in ('src', 'ssl'))
+    which = 'checkpoint' if toy else 'folder'
+    labels = {
+        'train_dataloader.dataset.source.data_prefix.seg_map_path': '{pseudo_labels.labels}',
+        **({'load_from': '{sdca.checkpoint}'} if toy else {}),
+    }
+    return (
+        Stage('source', source),
+        Stage('test_source', source, kind='test', options={'checkpoint': f'{{source.{which}}}'}),
+        Stage(
+            'distributions',
+            source,
+            kind='command',
+            call='mmseg_uda.preparation.class_distributions:initialise_statistics',
+            options={'checkpoint': '{source.checkpoint}', 'folder': '{folder}'},
+            outputs={'features': '{folder}/feat_dist.pth', 'logits': '{folder}/out_dist.pth'},
+        ),
+        Stage(
+            'sdca',
+            config,
+            options={
+                'load_from': '{source.checkpoint}',
+                'model.statistics': '{distributions.features}',
+            },
+        ),
+        Stage('test_sdca', config, kind='test', options={'checkpoint': f'{{sdca.{which}}}'}),
+        Stage(
+            'pseudo_labels',
+            config,
+            kind='command',
+            call='mmseg_uda.preparation.pseudo_labels:generate_pseudo_labels',
+            options={'checkpoint': '{sdca.checkpoint}', 'folder': '{folder}'},
+            outputs={
+                'labels': '{folder}/soft_labels',
+                'thresholds': '{folder}/thres_const.npy',
+            },
+        ),
+        Stage('ssl', self_supervision, options=labels),
+        Stage(
+            'test_ssl', self_supervision, kind='test', options={'checkpoint': f'{{ssl.{which}}}'}
+        ),
+    )
+
+
+def fada(config: str) -> tuple[Stage, ...]:
+    """FADA: training on the source as SDCA's, without its Lovász loss, then adaptation."""
+    setting = Path(config).stem.removeprefix('fada_')
+    source = f'configs/sdca/src_{setting}.py'
+    training, test = train_test(config)
+    return (
+        Stage('source', source, options={'model.segmentor.lovasz_weight': 0.0}),
+        replace(training, options={'load_from': '{source.checkpoint}'}),
+        test,
+    )
+
+
+def toy_world(folder: str, **options) -> tuple[Stage, ...]:
+    """Make and convert a toy world in ``folder``; experiments share it."""
+
+    def convert(name: str, data: str, dataset: str) -> Stage:
+        return Stage(
+            f'convert_{name}',
+            kind='command',
+            call='mmseg_uda.preparation.conversion:convert',
+            options={'dataset': dataset, 'root': f'{{make_toy_world.{name}}}', 'nproc': 2},
+            outputs={'statistics': f'{folder}/{data}/sample_class_stats.json'},
+            folder=f'{folder}/stages/convert_{name}',
+        )
+
+    make = Stage(
+        'make_toy_world',
+        kind='command',
+        call='mmseg_uda.toy:make_world',
+        options={
+            'out': folder,
+            'looks': ['game', 'city'],
+            'nproc': 2,
+            'progress': True,
+            **options,
+        },
+        outputs={'source': f'{folder}/gta', 'target': f'{folder}/cityscapes'},
+        folder=f'{folder}/stages/make_toy_world',
+    )
+    return make, convert('source', 'gta', 'gta'), convert('target', 'cityscapes', 'cityscapes')
+
+
+def toy(config: str) -> tuple[Stage, ...]:
+    """In the toy world: train and test."""
+    return (*toy_world('data/toy'), *train_test(config))
+
+
+def toy_hr(config: str) -> tuple[Stage, ...]:
+    """In a toy world of twice the resolution: train and test."""
+    return (*toy_world('data/toy_hr', size=[256, 512]), *train_test(config))
+
+
+def toy_cdda(config: str) -> tuple[Stage, ...]:
+    return (*toy_world('data/toy'), *cdda(config, bank='data/toy/depth_distributions'))
+
+
+def toy_sdca(config: str) -> tuple[Stage, ...]:
+    return (*toy_world('data/toy'), *sdca(config, toy=True))
+
+
+def demo(self_training: str) -> tuple[Stage, ...]:
+    """Source-only training and self-training in the toy world, side by side."""
+    source_only = self_training.replace('daformer', 'source_only')
+    predictions = {'show_dir': '{folder}/predictions', 'opacity': 1}
+    report = Stage(
+        'report',
+        kind='command',
+        call='mmseg_uda.evaluation.comparison:compare',
+        options={
+            'config': self_training,
+            'runs': {
+                'source-only': '{test_source_only.scores}',
+                'self-training': '{test_self_training.scores}',
+            },
+            'out': '{folder}',
+        },
+        outputs={'table': '{folder}/report.md', 'picture': '{folder}/comparison.png'},
+    )
+    return (
+        *toy_world('data/toy'),
+        *train_test(source_only, 'source_only', **predictions),
+        *train_test(self_training, 'self_training', **predictions),
+        report,
+    )
+
+
+def row(
+    id: int,
+    config: str,
+    method: str,
+    published: float | None = None,
+    recipe: Recipe = train_test,
+    *,
+    name: str | None = None,
+    note: str = '',
+    **figures: float,
+) -> Experiment:
+    """A row of the table.
+
+    Args:
+        config: below ``configs/``, without ``.py``. The end of its name tells network and domains,
+            as in ``hrda_mitb5_gta2cs``.
+        method: as it is listed.
+        published: mIoU in percent that the paper or its code states for the last stage.
+        recipe: makes the stages of the config.
+        name: of the experiment and its work dir; default the config's.
+        note: a remark that is listed too.
+        figures: published figures that are not the mIoU of all classes (``mIoU16=60.9``).
+    """
+    *_, network, domains = (p for p in Path(config).name.split('_') if p not in TOY_WORLDS)
+    *stages, last = recipe(f'configs/{config}.py')
+    last = replace(last, published=({} if published is None else {'mIoU': published}) | figures)
+    name = name or Path(config).name
+    what = dict(method=method, network=NETWORKS[network], domains=DOMAINS[domains], note=note)
+    return Experiment(id, name, (*stages, last), **what)
+
+
+def of_config(config: str) -> Experiment:
+    """The experiment of a config file alone: train and test it."""
+    return Experiment(None, Path(config).stem, train_test(config))
+
+
+def _beside(config: str, stage: str) -> str:
+    """The config of another stage of SDCA: ``.../src_x.py`` for ``.../sdca_x.py``."""
+    path = Path(config)
+    return str(path.with_name(path.name.replace('sdca_', f'{stage}_', 1)))

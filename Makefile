@@ -19,10 +19,10 @@ help:
 
 install: $(READY)
 
-$(READY): requirements.txt pyproject.toml setup.py
+$(READY): requirements.txt constraints.txt pyproject.toml setup.py
 	@test -n '$(PYTHON)' || { echo 'error: Python 3.11 or newer was not found; make PYTHON=... names one' >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --editable '.[dev]'
+	$(BIN)/pip install --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 demo: $(READY)

@@ -69,9 +69,7 @@ TABLE = (
     row(33, 'cdda/cdda_hrda_mitb5_synthia2cs', 'CDDA(HRDA)', recipe=cdda_best),
     row(34, 'cdda/cdda_mic_mitb5_gta2cs', 'CDDA(MIC(HRDA))', recipe=cdda_best),
     row(35, 'cdda/cdda_mic_mitb5_synthia2cs', 'CDDA(MIC(HRDA))', recipe=cdda_best),
-    row(
-        39, 'cdda/cdda_sepico_dist_mitb5_gta2cs', 'CDDA(SePiCo DistCL)', recipe=cdda, note=NEW
-    ),
+    row(39, 'cdda/cdda_sepico_dist_mitb5_gta2cs', 'CDDA(SePiCo DistCL)', recipe=cdda, note=NEW),
     # SDCA (Li et al., 2021), and FADA (Wang et al., ECCV 2020), from which it comes
     row(40, 'sdca/sdca_r101_gta2cs', 'SDCA', 52.9, sdca),
     row(41, 'sdca/sdca_r101_synthia2cs', 'SDCA', 50.2, sdca, mIoU13=56.8),
@@ -85,14 +83,10 @@ TABLE = (
     # SePiCo's other published rows
     row(70, 'sepico/sepico_dist_dlv2_synthia2cs', 'SePiCo DistCL', mIoU16=58.1, note=DERIVED),
     row(71, 'sepico/sepico_bank_dlv2_synthia2cs', 'SePiCo BankCL', mIoU16=57.4, note=DERIVED),
-    row(
-        72, 'sepico/sepico_proto_dlv2_synthia2cs', 'SePiCo ProtoCL', mIoU16=56.8, note=DERIVED
-    ),
+    row(72, 'sepico/sepico_proto_dlv2_synthia2cs', 'SePiCo ProtoCL', mIoU16=56.8, note=DERIVED),
     row(73, 'sepico/sepico_dist_mitb5_synthia2cs', 'SePiCo DistCL', mIoU16=64.3, note=DERIVED),
     row(74, 'sepico/sepico_bank_mitb5_synthia2cs', 'SePiCo BankCL', mIoU16=63.3, note=DERIVED),
-    row(
-        75, 'sepico/sepico_proto_mitb5_synthia2cs', 'SePiCo ProtoCL', mIoU16=62.9, note=DERIVED
-    ),
+    row(75, 'sepico/sepico_proto_mitb5_synthia2cs', 'SePiCo ProtoCL', mIoU16=62.9, note=DERIVED),
     row(76, 'sepico/sepico_bank_dlv2_cs2dzur', 'SePiCo BankCL', 44.1, train, note=SERVER),
     row(77, 'sepico/sepico_proto_dlv2_cs2dzur', 'SePiCo ProtoCL', 42.6, train, note=SERVER),
     row(78, 'sepico/sepico_bank_mitb5_cs2dzur', 'SePiCo BankCL', 53.3, train, note=SERVER),
@@ -107,9 +101,7 @@ TABLE = (
     row(118, 'toy/oracle_mitb0_toy_city', 'supervised on the target', recipe=toy),
     row(120, 'toy/hrda_r18_toyhr_game2city', 'HRDA', recipe=toy_hr),
     row(121, 'toy/daformer_r18_toyhr_game2city', 'self-training, half size', recipe=toy_hr),
-    row(
-        122, 'toy/source_only_r18_toyhr_game2city', 'source only, half size', recipe=toy_hr
-    ),
+    row(122, 'toy/source_only_r18_toyhr_game2city', 'source only, half size', recipe=toy_hr),
     row(125, 'toy/mic_mitb0_toy_game2city', 'MIC on self-training', recipe=toy),
     row(130, 'toy/cdda_mitb0_toy_game2city', 'CDDA on self-training', recipe=toy_cdda),
     row(137, 'toy/advseg_mitb0_toy_game2city', 'AdvSeg', recipe=toy),

@@ -16,15 +16,11 @@ from mmseg.registry import RUNNERS
 from torch import nn
 
 from mmseg_uda import __version__
+from mmseg_uda.compat.checkpoints import load_segmentor_weights
 from mmseg_uda.engine.optim import uses_autocast
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments.records import checkpoints
-from mmseg_uda.models.checkpoint import (
-    load_checkpoint,
-    load_segmentor_weights,
-    load_weights,
-    save_checkpoint,
-)
+from mmseg_uda.models.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from mmseg_uda.uda.components.teacher import Teacher
 
 

@@ -23,10 +23,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from mmseg_uda.compat.checkpoints import load_segmentor_weights
 from mmseg_uda.datasets.image_files import read_image
 from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset
 from mmseg_uda.errors import BUILD_ERRORS, UserError
-from mmseg_uda.models.checkpoint import load_segmentor_weights
 from mmseg_uda.models.losses import upscale
 
 

@@ -24,17 +24,6 @@ SAFE_GLOBALS = [
     *(type(np.dtype(name)) for name in ('float32', 'float64', 'int32', 'int64', 'uint8', 'bool')),
 ]
 
-# Where each network's weights stand in a checkpoint: ours, and those of the published code bases.
-PREFIXES = {
-    'student': ('student.', 'model.'),
-    'teacher': ('teacher.network.', 'ema_model.'),
-    'mic_teacher': ('parts.mic.teacher.network.', 'mic.teacher.ema_model.'),
-}
-
-# Counts training steps; FADA's frozen networks lack it.
-COUNTER = 'num_batches_tracked'
-BRANCH = r'^conv2d_list\.(\d+)\.'  # of the published classifier
-
 
 def save_checkpoint(checkpoint: dict, path: str | Path) -> None:
     """Write ``checkpoint`` so that ``path`` holds either all of it or what it held before.
@@ -113,62 +102,3 @@ def load_weights(module: nn.Module, state_dict: dict[str, Tensor], origin: str |
             'use the config that it was trained with'
         )
     module.load_state_dict(state_dict)
-
-
-def load_segmentor_weights(
-    segmentor: nn.Module, path: str | Path, network: str = 'student'
-) -> None:
-    """Load one network of a training checkpoint, ours or a published one, into ``segmentor``.
-
-    Accepts a bare state dict of the segmentor too, and the two dictionaries of FADA and SDCA
-    (``feature_extractor`` and ``classifier``). Heads that only training uses
-    (``auxiliary_head.*``) and batch norms' counters of steps may be absent from either side.
-
-    Args:
-        network: ``student``, ``teacher``, or ``mic_teacher``, which MIC has in methods without
-            the other.
-
-    Raises:
-        UserError: unreadable file, no such network in it, or another architecture.
-    """
-    checkpoint = load_checkpoint(path)
-    if 'feature_extractor' in checkpoint:
-        checkpoint = _joined(checkpoint, path)
-    state_dict = checkpoint.get('state_dict', checkpoint)
-    state_dict = {name.removeprefix('module.'): value for name, value in state_dict.items()}
-    weights = _select_network(state_dict, network, path)
-    own = segmentor.state_dict()
-    counters = {name: value for name, value in own.items() if name.endswith(COUNTER)}
-    weights = {n: v for n, v in weights.items() if n in counters or not n.endswith(COUNTER)}
-    weights = counters | weights
-    if not any(name.startswith('auxiliary_head.') for name in own):
-        weights = {n: v for n, v in weights.items() if not n.startswith('auxiliary_head.')}
-    load_weights(segmentor, weights, path)
-
-
-def _joined(checkpoint: dict, path: str | Path) -> dict[str, Tensor]:
-    """The one state dict of a backbone and a classifier that were saved apart (FADA, SDCA)."""
-    classifier = checkpoint.get('classifier')
-    if not isinstance(classifier, dict) or not isinstance(checkpoint['feature_extractor'], dict):
-        raise UserError(f'checkpoint {path} lacks weights in feature_extractor or classifier')
-    weights = dict(checkpoint['feature_extractor'])
-    for name, value in classifier.items():
-        name = name.removeprefix('module.')
-        weights[re.sub(BRANCH, r'decode_head.aspp_modules.\1.conv.', name)] = value
-    return weights
-
-
-def _select_network(state_dict: dict, network: str, path: str | Path) -> dict:
-    for prefix in PREFIXES[network]:
-        selected = {
-            n.removeprefix(prefix): v for n, v in state_dict.items() if n.startswith(prefix)
-        }
-        if selected:
-            return selected
-    if network == 'student' and any(name.startswith('backbone.') for name in state_dict):
-        return state_dict
-    present = sorted({name.split('.')[0] for name in state_dict if isinstance(name, str)})
-    raise UserError(
-        f'checkpoint {path} holds no {network}: none of its entries starts with '
-        f'{" or ".join(PREFIXES[network])} (found: {", ".join(present[:8])})'
-    )

@@ -7,14 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from mmseg_uda.compat.checkpoints import load_segmentor_weights
 from mmseg_uda.errors import UserError
 from mmseg_uda.models import FrozenBatchNorm
-from mmseg_uda.models.checkpoint import (
-    load_checkpoint,
-    load_segmentor_weights,
-    load_weights,
-    save_checkpoint,
-)
+from mmseg_uda.models.checkpoint import load_checkpoint, load_weights, save_checkpoint
 
 
 class Segmentor(nn.Module):

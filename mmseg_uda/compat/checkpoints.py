@@ -1,0 +1,134 @@
+"""Layouts of checkpoints, ours and published ones, in one table; a new one is a new entry."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from mmseg_uda.errors import UserError
+from mmseg_uda.models.checkpoint import load_checkpoint, load_weights
+
+NETWORKS = ('student', 'teacher', 'mic_teacher')
+# Counts training steps; FADA's frozen networks lack it.
+COUNTER = 'num_batches_tracked'
+
+Weights = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the networks stand in the checkpoints of a code base.
+
+    Attributes:
+        origin: the code base.
+        prefixes: network -> what the names of its entries begin with.
+        read: from the content of a file to one flat state dict; None if it is of another layout.
+    """
+
+    origin: str
+    prefixes: Mapping[str, str]
+    read: Callable[[Mapping[str, Any]], Weights | None]
+
+    def select(self, content: Mapping[str, Any], network: str) -> dict[str, Tensor]:
+        """The entries of ``network`` by the names that a segmentor has for them; maybe none."""
+        weights, prefix = self.read(content), self.prefixes.get(network)
+        if weights is None or prefix is None:
+            return {}
+        return {n.removeprefix(prefix): v for n, v in weights.items() if n.startswith(prefix)}
+
+
+def _state_dict(content: Mapping[str, Any]) -> Weights:
+    """The state dict of mmengine's and mmcv's checkpoints, or a bare one."""
+    weights = content.get('state_dict', content)
+    return {name.removeprefix('module.'): value for name, value in weights.items()}
+
+
+def _segmentor(content: Mapping[str, Any]) -> Weights | None:
+    """A state dict of one segmentor, without prefix."""
+    weights = _state_dict(content)
+    return weights if any(name.startswith('backbone.') for name in weights) else None
+
+
+def _extractor_and_classifier(content: Mapping[str, Any]) -> Weights | None:
+    """The state dicts of a backbone and a classifier that were saved apart."""
+    parts = content.get('feature_extractor'), content.get('classifier')
+    if not all(isinstance(part, Mapping) for part in parts):
+        return None
+    extractor, classifier = ({n.removeprefix('module.'): v for n, v in p.items()} for p in parts)
+    branch = r'^conv2d_list\.(\d+)\.'
+    head = {
+        re.sub(branch, r'decode_head.aspp_modules.\1.conv.', n): v for n, v in classifier.items()
+    }
+    return extractor | head
+
+
+LAYOUTS = (
+    Layout(
+        'mmseg-uda',
+        {
+            'student': 'student.',
+            'teacher': 'teacher.network.',
+            'mic_teacher': 'parts.mic.teacher.network.',
+        },
+        _state_dict,
+    ),
+    Layout(
+        'DAFormer, HRDA, MIC, CDDA, SePiCo',
+        {'student': 'model.', 'teacher': 'ema_model.', 'mic_teacher': 'mic.teacher.ema_model.'},
+        _state_dict,
+    ),
+    Layout('FADA, SDCA', {'student': ''}, _extractor_and_classifier),
+    Layout('mmseg', {'student': ''}, _segmentor),
+)
+
+
+def segmentor_weights(
+    content: Mapping[str, Any], network: str, path: str | Path
+) -> dict[str, Tensor]:
+    """The weights of one network of a checkpoint's content, by the names of a segmentor's entries.
+
+    Args:
+        network: ``student``, ``teacher``, or ``mic_teacher``, which MIC has in methods without
+            the other.
+        path: of the file, for messages.
+
+    Raises:
+        UserError: the checkpoint holds no such network in any known layout.
+    """
+    for layout in LAYOUTS:
+        if weights := layout.select(content, network):
+            return weights
+    entries = content.get('state_dict', content)
+    present = sorted({name.split('.')[0] for name in entries if isinstance(name, str)})
+    known = ' or '.join(filter(None, (layout.prefixes.get(network) for layout in LAYOUTS)))
+    raise UserError(
+        f'checkpoint {path} holds no {network}: none of its entries starts with {known} '
+        f'(found: {", ".join(present[:8])})'
+    )
+
+
+def load_segmentor_weights(
+    segmentor: nn.Module, path: str | Path, network: str = 'student'
+) -> None:
+    """Load one network of a checkpoint, in any of :data:`LAYOUTS`, into ``segmentor``.
+
+    Heads that only training uses (``auxiliary_head.*``) and batch norms' counters of steps may be
+    absent from either side.
+
+    Args:
+        network: see :func:`segmentor_weights`.
+
+    Raises:
+        UserError: unreadable file, no such network in it, or another architecture.
+    """
+    weights = segmentor_weights(load_checkpoint(path), network, path)
+    own = segmentor.state_dict()
+    counters = {name: value for name, value in own.items() if name.endswith(COUNTER)}
+    weights = {n: v for n, v in weights.items() if n in counters or not n.endswith(COUNTER)}
+    weights = counters | weights
+    if not any(name.startswith('auxiliary_head.') for name in own):
+        weights = {n: v for n, v in weights.items() if not n.startswith('auxiliary_head.')}
+    load_weights(segmentor, weights, path)

@@ -1,4 +1,4 @@
-# make demo | test | lint | format | clean. The first of them makes .venv and installs into it.
+# make demo | test | test-slow | lint | format | docs-tables | clean. The first of them makes .venv and installs into it.
 # Needs Python 3.11 or newer, make and git; PYTHON=/path/to/python chooses another one.
 
 PYTHON ?= $(shell for python in python3.11 python3; do \
@@ -8,14 +8,16 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format clean
+.PHONY: help install demo test test-slow lint format docs-tables clean
 
 help:
-	@echo 'make demo    adapt a small network in a toy world, from data to a table and a picture'
-	@echo 'make test    run the tests'
-	@echo 'make lint    check style and formatting'
-	@echo 'make format  apply both'
-	@echo 'make clean   remove .venv and caches; data/, pretrained/ and work_dirs/ stay'
+	@echo 'make demo         adapt a small network in a toy world, from data to a table and a picture'
+	@echo 'make test         run the tests'
+	@echo 'make test-slow    run the slow ones: the wheel in an empty environment, longer trainings'
+	@echo 'make lint         check style, formatting and generated tables'
+	@echo 'make format       apply style and formatting'
+	@echo 'make docs-tables  write the tables of experiments into the pages'
+	@echo 'make clean        remove .venv and caches; data/, pretrained/ and work_dirs/ stay'
 
 install: $(READY)
 
@@ -29,16 +31,25 @@ demo: $(READY)
 	$(BIN)/python run_experiments.py --exp 0
 
 # Files of tests go to a process each; a process has one thread, or they would crowd each other out.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(PYTEST) -m 'not slow'
+
+test-slow: $(READY)
+	$(PYTEST) -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m docs.tables --check
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs-tables: $(READY)
+	$(BIN)/python -m docs.tables
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache build *.egg-info

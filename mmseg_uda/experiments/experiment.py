@@ -49,11 +49,13 @@ class Experiment:
     Attributes:
         id: ``None`` for a config that is not in the table.
         name: of the experiment and its work dir.
+        config: the one that gives the experiment its name.
         method, network, domains, note: as they are listed.
     """
 
     id: int | None
     name: str
+    config: str
     stages: tuple[Stage, ...]
     method: str = ''
     network: str = ''

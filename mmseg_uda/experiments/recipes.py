@@ -50,19 +50,22 @@ def train_test(config: str, name: str = 'train', **test_options) -> tuple[Stage,
 
 
 def cdda(config: str, bank: str | None = None) -> tuple[Stage, ...]:
-    """Make CDDA's bank of source crops, once for all seeds, then train and test.
+    """Make CDDA's bank of source crops with the config's seed, once, then train and test.
+
+    The published form (``cdda_published_*``) uses the bank of the documented one.
 
     Args:
         bank: folder of the bank; default ``preprocessed/<source>_<host>``, from the config's name.
     """
+    documented = config.replace('published_', '')
     if bank is None:
-        _, host, *_, domains = Path(config).stem.split('_')
+        _, host, *_, domains = Path(documented).stem.split('_')
         bank = f'preprocessed/{domains.split("2")[0]}_{host}'
     distributions = Stage(
         'depth_distributions',
         kind='command',
         call='mmseg_uda.preparation.depth_bank:make_bank_of_config',
-        options={'config': config, 'folder': bank},
+        options={'config': documented, 'folder': bank},
         outputs={'bank': bank},
         folder=f'{bank}/stage',
     )
@@ -245,16 +248,17 @@ def row(
         figures: published figures that are not the mIoU of all classes (``mIoU16=60.9``).
     """
     *_, network, domains = (p for p in Path(config).name.split('_') if p not in TOY_WORLDS)
-    *stages, last = recipe(f'configs/{config}.py')
+    file = f'configs/{config}.py'
+    *stages, last = recipe(file)
     last = replace(last, published=({} if published is None else {'mIoU': published}) | figures)
     name = name or Path(config).name
     what = dict(method=method, network=NETWORKS[network], domains=DOMAINS[domains], note=note)
-    return Experiment(id, name, (*stages, last), **what)
+    return Experiment(id, name, file, (*stages, last), **what)
 
 
 def of_config(config: str) -> Experiment:
     """The experiment of a config file alone: train and test it."""
-    return Experiment(None, Path(config).stem, train_test(config))
+    return Experiment(None, Path(config).stem, config, train_test(config))
 
 
 def _beside(config: str, stage: str) -> str:

@@ -7,14 +7,9 @@ report.json and comparison.png.
 """
 
 import argparse
-import sys
 from pathlib import Path
-from typing import Any
 
-if __name__ == '__main__':
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from mmseg_uda.errors import UserError, run_cli
+from mmseg_uda.errors import run_cli
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -35,62 +30,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def main(argv: list[str] | None = None) -> int | None:
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
     arguments = parse_arguments(argv)
 
-    from mmseg_uda.evaluation.comparison import comparison_rows, markdown, read_scores
-    from mmseg_uda.files import atomic_write, save_json
+    from mmseg_uda.experiments.comparison import compare
 
-    scores = {name: read_scores(path) for name, path in arguments.runs.items()}
-    table = markdown(comparison_rows(scores))
-    picture = draw(arguments.config, arguments.runs, arguments.images)
-    out = Path(arguments.out)
-    with atomic_write(out / 'comparison.png') as file:
-        picture.save(file, format='png')
-    with atomic_write(out / 'report.md', 'w') as file:
-        file.write(f'IoU in percent\n\n{table}\n![comparison](comparison.png)\n')
-    save_json(out / 'report.json', {'runs': scores})
-    print(table)
-    print(f'table:   {out / "report.md"} (and report.json)')
-    print(f'picture: {out / "comparison.png"}')
-    return None
-
-
-def draw(config_path: str, runs: dict[str, Path], count: int) -> Any:
-    """Images spread evenly over the test set: image, truth and each run's prediction.
-
-    Raises:
-        UserError: a prediction is missing.
-    """
-    import numpy as np
-    from mmengine.registry import init_default_scope
-    from PIL import Image
-
-    from mmseg_uda.config import locate
-    from mmseg_uda.datasets.image_files import read_image
-    from mmseg_uda.datasets.segmentation import build_dataset
-    from mmseg_uda.engine.train import load_config
-    from mmseg_uda.evaluation.comparison import coloured, comparison_picture
-    from mmseg_uda.evaluation.export import output_names
-
-    config = load_config(locate(config_path))
-    init_default_scope(config.get('default_scope', 'mmseg'))
-    dataset = build_dataset(config.test_dataloader.dataset)
-    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
-    names = output_names([info['img_path'] for info in infos])
-    palette = dataset.metainfo['palette']
-    rows = []
-    for index in np.linspace(0, len(infos) - 1, min(count, len(infos))).round().astype(int):
-        files = [path.parent / 'predictions' / f'{names[index]}.png' for path in runs.values()]
-        if missing := [file for file in files if not file.is_file()]:
-            raise UserError(
-                f'{missing[0]} does not exist; test again with '
-                f'--show-dir {missing[0].parent} --opacity 1'
-            )
-        labels = [np.asarray(Image.open(f)) for f in (infos[index]['seg_map_path'], *files)]
-        image = read_image(infos[index]['img_path'])[..., ::-1]
-        rows.append([image, *(coloured(label, palette) for label in labels)])
-    return comparison_picture(['image', 'truth', *runs], rows)
+    compare(arguments.config, arguments.runs, arguments.out, arguments.images)
 
 
 if __name__ == '__main__':

@@ -205,7 +205,7 @@ def demo(self_training: str) -> tuple[Stage, ...]:
     report = Stage(
         'report',
         kind='command',
-        call='mmseg_uda.evaluation.comparison:compare',
+        call='mmseg_uda.experiments.comparison:compare',
         options={
             'config': self_training,
             'runs': {

@@ -3,8 +3,8 @@
     mmseg-uda convert gta data/gta --nproc 8
 
 Labels of GTA, SYNTHIA and Mapillary Vistas v1.2 are images; those of Cityscapes are polygons, and
-its splits are listed too; of Cross-City the test labels of every city below ROOT are converted. What
-is converted already is kept.
+its splits are listed too; of Cross-City the test labels of every city below ROOT are converted.
+What is converted already is kept.
 """
 
 from mmseg_uda.cli import parser

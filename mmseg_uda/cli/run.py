@@ -6,16 +6,15 @@ that broke off resumes from its newest whole checkpoint, and nothing is overwrit
 """
 
 import argparse
-import difflib
 from pathlib import Path
 
-from experiments import EXPERIMENTS, of_config
 from mmseg_uda.config import parse_overrides
 from mmseg_uda.engine.launch import torchrun_world
-from mmseg_uda.errors import UserError, run_cli
-from mmseg_uda.experiments.experiment import Experiment
+from mmseg_uda.errors import run_cli
 from mmseg_uda.experiments.plan import Plan
+from mmseg_uda.experiments.recipes import of_config
 from mmseg_uda.experiments.stages import StageRunner
+from mmseg_uda.experiments.table import find_experiment, load_table
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -57,32 +56,17 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def find(name: str) -> Experiment:
-    """The experiment of this id or name.
-
-    Raises:
-        UserError: there is none; names close ones.
-    """
-    for experiment in EXPERIMENTS.values():
-        if name in (str(experiment.id), experiment.name):
-            return experiment
-    if name.isdigit():
-        close = [str(id) for id in sorted(EXPERIMENTS, key=lambda id: abs(id - int(name)))[:3]]
-    else:
-        names = [experiment.name for experiment in EXPERIMENTS.values()]
-        close = difflib.get_close_matches(name, names, cutoff=0.4)
-    hint = f'; close: {", ".join(close)}' if close else ''
-    raise UserError(f'there is no experiment {name}{hint}; --list shows all')
-
-
 def table() -> str:
     """The experiments: id, name, published figure, what it is and the configs that it trains."""
-    width = max(len(experiment.name) for experiment in EXPERIMENTS.values())
+    experiments = load_table().values()
+    width = max(len(experiment.name) for experiment in experiments)
     lines = [f'{"id":>3}  {"name":{width}}  published      what']
-    for experiment in EXPERIMENTS.values():
-        figure = f'{experiment.published:.1f} {experiment.metric}' if experiment.published else '-'
+    for experiment in experiments:
+        figures = [f'{value:.1f} {name}' for name, value in experiment.published.items()]
+        what = [experiment.method, experiment.network, experiment.domains, experiment.note]
         lines.append(
-            f'{experiment.id:3}  {experiment.name:{width}}  {figure:13}  {experiment.note}'
+            f'{experiment.id:3}  {experiment.name:{width}}  {", ".join(figures) or "-":13}  '
+            + ', '.join(filter(None, what))
         )
         configs = [stage.config for stage in experiment.stages if stage.kind == 'train']
         lines += [f'{"":{width + 22}}{config}' for config in configs]
@@ -105,11 +89,8 @@ def results(plan: Plan) -> str:
         lines.append(f'{name:{width}}  ' + '  '.join(cells))
         if best is not None:
             lines[-1] += f'  (best checkpoint by target labels: {best:.2f} mIoU)'
-    if experiment.published is not None:
-        cells = (
-            _percent(experiment.published if metric == experiment.metric else None)
-            for metric in metrics
-        )
+    if experiment.published:
+        cells = (_percent(experiment.published.get(metric)) for metric in metrics)
         lines.append(f'{"published":{width}}  ' + '  '.join(cells))
     return '\n'.join([*lines, f'files: {plan.work_dir}'])
 
@@ -124,9 +105,9 @@ def main(argv: list[str] | None = None) -> int | None:
         print(table())
         return None
     if arguments.config:
-        experiment = of_config(arguments.config, Path(arguments.config).stem)
+        experiment = of_config(arguments.config)
     else:
-        experiment = find(arguments.exp)
+        experiment = find_experiment(arguments.exp)
     if arguments.select_best:
         experiment = experiment.handing_on_the_best()
     _, processes = torchrun_world() or (0, arguments.gpus)

@@ -42,8 +42,6 @@ def build_segmentor(
         UserError: no segmentor in the config, a checkpoint that is unreadable or does not fit, or
             an unknown device.
     """
-    import mmseg_uda.register  # noqa: F401
-
     if 'segmentor' not in config.get('model', {}):
         raise UserError(f'config {config.filename} has no model.segmentor')
     init_default_scope(config.get('default_scope', 'mmseg'))

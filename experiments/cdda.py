@@ -10,7 +10,7 @@ from mmseg_uda.engine.experiment import Experiment, Stage
 
 
 def aligned(config: str, bank: str) -> tuple[Stage, ...]:
-    """Make CDDA's bank of source crops, once for all seeds, then train and test."""
+    """Make CDDA's bank of source crops with the config's seed, once, then train and test."""
     distributions = Stage(
         'depth_distributions',
         kind='command',

@@ -69,6 +69,26 @@ def test_dry_run_of_the_demo(capsys, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    'ids, seed',
+    [
+        ((1, 2, 3, 4, 5, 6), 76),  # SePiCo
+        ((7, 8, 76, 77, 78, 79), 42),
+        ((10, 30, 31), 0),  # DAFormer, CDDA on it
+        ((20, 32, 33), 1),  # HRDA
+        ((25, 34, 35), 2),  # MIC
+    ],
+)
+def test_trainings_have_the_published_seeds(ids, seed, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for id in ids:
+        run_experiments.main(['--exp', str(id), '--dry-run'])
+        text = capsys.readouterr().out
+        assert f' stages in work_dirs/{EXPERIMENTS[id].name}/seed{seed}\n' in text
+        run_experiments.main(['--exp', str(id), '--dry-run', '--seed', '0'])
+        assert f' stages in work_dirs/{EXPERIMENTS[id].name}/seed0\n' in capsys.readouterr().out
+
+
 def test_cdda_tests_the_last_and_the_best_weights(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_experiments.main(['--exp', '30', '--dry-run'])

@@ -116,6 +116,18 @@ def overridden(config: Any, overrides: Mapping[str, Any]) -> Any:
     return changed
 
 
+def seed_of(config: Mapping[str, Any]) -> int:
+    """The ``randomness.seed`` of a config, 0 where it has none.
+
+    Raises:
+        UserError: it is no whole number of 0 or more.
+    """
+    seed = config.get('randomness', {}).get('seed') or 0
+    if not isinstance(seed, int) or seed < 0:
+        raise UserError(f'randomness.seed is {seed!r}: a seed is a whole number of 0 or more')
+    return seed
+
+
 def locate(config: str) -> Path:
     """The file of a config, from the working directory or beside the package."""
     for path in (Path(config), ROOT / config):

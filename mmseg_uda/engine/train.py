@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 
 import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
-from mmseg_uda.engine.experiment import read_config
+from mmseg_uda.engine.experiment import read_config, seed_of
 from mmseg_uda.engine.launch import torchrun_world
 from mmseg_uda.engine.legacy_config import from_legacy, is_legacy
 from mmseg_uda.engine.records import checkpoints
@@ -73,9 +73,9 @@ def load_config(
         raise UserError(f'config {path}: set total_batch_size, the images of all processes')
 
     randomness = config.setdefault('randomness', {})
-    randomness['seed'] = randomness.get('seed') or 0 if seed is None else seed
-    if randomness['seed'] < 0:
-        raise UserError(f'seed {randomness["seed"]}: a seed is 0 or more')
+    if seed is not None:
+        randomness['seed'] = seed
+    randomness['seed'] = seed_of(config)
     if 'train_dataloader' in config:
         _share_batch(config, path)
         try:

@@ -2,7 +2,7 @@
 
 Ids: 0 the demo, 1-8 SePiCo, 10-19 DAFormer and its baselines, 20-24 HRDA, 25-29 and 36 MIC, 30-35
 and 39 CDDA, 37-38 AdvSeg and MinEnt, 40-47 SDCA, 48 FADA, 70-79 further SePiCo (configs derived
-from 1-8), 100 + N the toy version of experiment N's method.
+from 1-8), 90-95 CDDA as published, 100 + N the toy version of experiment N's method.
 Published figures are mIoU in percent on the target's evaluation set, as the paper or its code base
 states them: 19 classes, 16 or 13 where the source is SYNTHIA. ``None``: no figure to compare with.
 

@@ -7,6 +7,7 @@ import pytest
 
 import run_experiments
 from experiments import EXPERIMENTS, TABLE, by_id, of_config
+from mmseg_uda.engine.experiment import read_config
 from mmseg_uda.engine.plan import Plan
 from mmseg_uda.errors import UserError
 
@@ -74,9 +75,9 @@ def test_dry_run_of_the_demo(capsys, tmp_path, monkeypatch):
     [
         ((1, 2, 3, 4, 5, 6), 76),  # SePiCo
         ((7, 8, 76, 77, 78, 79), 42),
-        ((10, 30, 31), 0),  # DAFormer, CDDA on it
-        ((20, 32, 33), 1),  # HRDA
-        ((25, 34, 35), 2),  # MIC
+        ((10, 30, 31, 90, 91), 0),  # DAFormer, CDDA on it
+        ((20, 32, 33, 92, 93), 1),  # HRDA
+        ((25, 34, 35, 94, 95), 2),  # MIC
     ],
 )
 def test_trainings_have_the_published_seeds(ids, seed, capsys, tmp_path, monkeypatch):
@@ -87,6 +88,22 @@ def test_trainings_have_the_published_seeds(ids, seed, capsys, tmp_path, monkeyp
         assert f' stages in work_dirs/{EXPERIMENTS[id].name}/seed{seed}\n' in text
         run_experiments.main(['--exp', str(id), '--dry-run', '--seed', '0'])
         assert f' stages in work_dirs/{EXPERIMENTS[id].name}/seed0\n' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('id', range(30, 36))
+def test_cdda_has_rows_of_both_forms(id):
+    documented, published = EXPERIMENTS[id], EXPERIMENTS[id + 60]
+    assert documented.published is None and documented.note.endswith('; documented form')
+    assert published.published > 60 and published.note.endswith('; published form')
+    assert published.note.split(';')[0] == documented.note.split(';')[0]
+    # one bank for both, made with the same seed
+    assert published.stages[0] == documented.stages[0]
+    ours, theirs = (read_config(e.stages[1].config) for e in (documented, published))
+    assert ours.randomness == theirs.randomness
+    assert list(ours.model.parts) == list(theirs.model.parts)
+    cdda = theirs.model.parts.cdda
+    assert (cdda.pop('reweight_mask'), cdda.pop('guidance_switch')) == ('first_row', 'last')
+    assert theirs.to_dict() == ours.to_dict()
 
 
 def test_cdda_tests_the_last_and_the_best_weights(capsys, tmp_path, monkeypatch):

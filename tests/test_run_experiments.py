@@ -90,6 +90,14 @@ def test_trainings_have_the_published_seeds(ids, seed, capsys, tmp_path, monkeyp
         assert f' stages in work_dirs/{EXPERIMENTS[id].name}/seed0\n' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize('id', [15, 16])
+def test_figures_of_dacs_own_code_are_not_those_of_daformers_dacs(id, capsys):
+    run_experiments.main(['--list'])
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith(f'{id:3} ')]
+    assert line.split()[2:4] == ['-', "DAFormer's"]
+    assert EXPERIMENTS[id].published is None
+
+
 @pytest.mark.parametrize('id', range(30, 36))
 def test_cdda_has_rows_of_both_forms(id):
     documented, published = EXPERIMENTS[id], EXPERIMENTS[id + 60]

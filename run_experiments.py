@@ -7,10 +7,9 @@ that broke off resumes from its newest whole checkpoint, and nothing is overwrit
 
 import argparse
 import difflib
-from pathlib import Path
 
 from experiments import EXPERIMENTS, of_config
-from mmseg_uda.engine.experiment import Experiment, parse_overrides
+from mmseg_uda.engine.experiment import Experiment, locate, parse_overrides
 from mmseg_uda.engine.launch import torchrun_world
 from mmseg_uda.engine.plan import Plan
 from mmseg_uda.engine.stages import StageRunner
@@ -21,7 +20,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument('--exp', metavar='ID', help='experiment of the table, by number or name')
-    what.add_argument('--config', metavar='FILE', help='train this config, then test the result')
+    what.add_argument(
+        '--config',
+        metavar='FILE',
+        help='train this config, then test the result; .py may be left out',
+    )
     what.add_argument('--list', action='store_true', help='show the table of experiments')
     parser.add_argument(
         '--work-dir', metavar='DIR', help='default: work_dirs/<experiment>/seed<seed>'
@@ -123,7 +126,7 @@ def main(argv: list[str] | None = None) -> int | None:
         print(table())
         return None
     if arguments.config:
-        experiment = of_config(arguments.config, Path(arguments.config).stem)
+        experiment = of_config(arguments.config, locate(arguments.config).stem)
     else:
         experiment = find(arguments.exp)
     if arguments.select_best:

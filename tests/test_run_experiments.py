@@ -150,8 +150,18 @@ def test_bad_input_is_one_clear_message():
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr == 'error: config no/such.py does not exist\n'
+    assert done.stderr == f'error: config no/such.py does not exist (looked for in {ROOT})\n'
     assert not (ROOT / 'work_dirs' / 'such').exists()
+
+
+def test_a_config_may_be_named_without_its_ending(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown = []
+    for name in ('own.v2', 'own.v2.py'):
+        Path('own.v2.py').write_text(f'_base_ = {str(ROOT / TRAINED[0])!r}\n')
+        run_experiments.main(['--config', name, '--dry-run'])
+        shown.append(capsys.readouterr().out.replace(f' {name}\n', '\n'))
+    assert shown[0] == shown[1] and 'work_dirs/own.v2/seed0' in shown[0]
 
 
 def test_results_stand_beside_the_published_figure(tmp_path):

@@ -4,12 +4,14 @@ Imports nothing heavy: the front door lists and plans without torch.
 """
 
 import copy
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mmseg_uda.errors import UserError
+from mmseg_uda.files import looked_in
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -128,12 +130,17 @@ def seed_of(config: Mapping[str, Any]) -> int:
     return seed
 
 
-def locate(config: str) -> Path:
-    """The file of a config, from the working directory or beside the package."""
-    for path in (Path(config), ROOT / config):
-        if path.is_file():
-            return path
-    raise UserError(f'config {config} does not exist')
+def locate(config: str | os.PathLike) -> Path:
+    """The file of a config, from the current folder or beside the package; ``.py`` may be left out.
+
+    Raises:
+        UserError: there is none.
+    """
+    for folder in ('', ROOT):
+        for name in (config, f'{config}.py'):
+            if (path := Path(folder, name)).is_file():
+                return path
+    raise UserError(f'config {config} does not exist{looked_in(config, ROOT)}')
 
 
 def parse_overrides(arguments: list[str] | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 
 import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
-from mmseg_uda.engine.experiment import read_config, seed_of
+from mmseg_uda.engine.experiment import locate, read_config, seed_of
 from mmseg_uda.engine.launch import torchrun_world
 from mmseg_uda.engine.legacy_config import from_legacy, is_legacy
 from mmseg_uda.engine.records import checkpoints
@@ -39,8 +39,9 @@ def load_config(
     """Read a config file and put the command line's choices into it.
 
     Args:
-        path: the config file. One of mmseg 0.x, as DAFormer and SePiCo published theirs (JSON),
-            gives a config for tests, see :func:`mmseg_uda.engine.legacy_config.from_legacy`.
+        path: the config file, see :func:`mmseg_uda.engine.experiment.locate`. One of mmseg 0.x, as
+            DAFormer and SePiCo published theirs (JSON), gives a config for tests, see
+            :func:`mmseg_uda.engine.legacy_config.from_legacy`.
         cfg_options: dotted key -> value; a key must exist, or be a new entry of an existing dict
             below the top level.
         seed: of the run; default the config's ``randomness.seed``. Governs weights, data and draws.
@@ -52,9 +53,7 @@ def load_config(
     Raises:
         UserError: missing or broken file, unknown key.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f'config {path} does not exist')
+    path = locate(path)
     try:
         config = Config.fromfile(path)
     except Exception as error:

@@ -4,11 +4,13 @@ Imports nothing heavy, and nothing that a config asks for.
 """
 
 import copy
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmseg_uda.errors import UserError
+from mmseg_uda.files import looked_in
 
 PACKAGE = Path(__file__).resolve().parent
 FOLDERS = (Path(), PACKAGE.parent, PACKAGE / 'repository')
@@ -16,7 +18,7 @@ FOLDERS = (Path(), PACKAGE.parent, PACKAGE / 'repository')
 the copy in an installed package."""
 
 
-def find_file(name: str | Path) -> Path:
+def find_file(name: str | os.PathLike) -> Path:
     """The file ``name`` in the first of :data:`FOLDERS` that has it.
 
     Raises:
@@ -25,9 +27,7 @@ def find_file(name: str | Path) -> Path:
     for folder in FOLDERS:
         if (path := folder / name).is_file():
             return path
-    raise UserError(
-        f'{name} does not exist in {Path.cwd()}, nor is it one of those that come along'
-    )
+    raise UserError(f'{name} does not exist{looked_in(name, PACKAGE.parent)}')
 
 
 def read_config(path: str) -> Any:
@@ -63,9 +63,31 @@ def overridden(config: Any, overrides: Mapping[str, Any]) -> Any:
     return changed
 
 
-def locate(config: str) -> Path:
-    """The file of a config, from the working folder, the repository or the installed package."""
-    return find_file(config)
+def seed_of(config: Mapping[str, Any]) -> int:
+    """The ``randomness.seed`` of a config, 0 where it has none.
+
+    Raises:
+        UserError: it is no whole number of 0 or more.
+    """
+    seed = config.get('randomness', {}).get('seed') or 0
+    if not isinstance(seed, int) or seed < 0:
+        raise UserError(f'randomness.seed is {seed!r}: a seed is a whole number of 0 or more')
+    return seed
+
+
+def locate(config: str | os.PathLike) -> Path:
+    """The file of a config, see :func:`find_file`; ``.py`` may be left out.
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        return find_file(config)
+    except UserError as error:
+        try:
+            return find_file(f'{config}.py')
+        except UserError:
+            raise UserError(f'config {error}') from error
 
 
 def parse_overrides(arguments: list[str] | None) -> dict[str, Any]:

@@ -36,6 +36,17 @@ def atomic_write(path: str | os.PathLike, mode: str = 'wb') -> Iterator[IO]:
     _sync_folder(path.parent)
 
 
+def looked_in(path: str | os.PathLike, *folders: str | os.PathLike) -> str:
+    """For messages: where a relative ``path`` that is missing was looked for; '' if absolute.
+
+    ``folders`` are further ones than the current folder.
+    """
+    if Path(path).is_absolute():
+        return ''
+    places = dict.fromkeys(map(str, (Path.cwd(), *folders)))
+    return f' (looked for in {" and ".join(places)})'
+
+
 def save_json(path: str | os.PathLike, value: Any, indent: int | None = 2) -> None:
     """Write ``value`` as JSON, atomically."""
     with atomic_write(path, 'w') as file:

@@ -1,4 +1,4 @@
-# DACS, DeepLabV2 with ResNet-101, GTA to Cityscapes.
+# DACS as DAFormer's code trains it, DeepLabV2 with ResNet-101, GTA to Cityscapes.
 _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/datasets/gta_to_cityscapes_512x512.py',

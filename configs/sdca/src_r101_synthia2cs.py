@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/datasets/synthia16_to_cityscapes_whole.py',
     '../_base_/models/sdca_r101_lovasz_16.py',
-    '../_base_/uda/sdca_supervised.py',
+    '../_base_/uda/sdca_source.py',
 ]
 model = dict(segmentor={{_base_.segmentor}}, data_preprocessor={{_base_.data_preprocessor}})
 train_dataloader = dict(dataset=dict(target=None))  # no target image is read

@@ -16,7 +16,7 @@ from pathlib import Path
 if __name__ == '__main__':
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmseg_uda.config import locate, parse_overrides
+from mmseg_uda.config import parse_overrides
 from mmseg_uda.errors import UserError, run_cli
 from mmseg_uda.experiments.records import exclusive
 
@@ -82,7 +82,7 @@ def _training_data(args: argparse.Namespace, config: str) -> Iterator[dict]:
     import mmseg_uda.register  # noqa: F401
     from mmseg_uda.engine.train import load_config
 
-    settings = load_config(locate(config), overrides, args.seed)
+    settings = load_config(config, overrides, args.seed)
     if 'train_dataloader' not in settings:
         raise UserError(f'config {config} says nothing of training data')
     with DefaultScope.overwrite_default_scope('mmseg'):

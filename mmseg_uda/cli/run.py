@@ -6,7 +6,6 @@ that broke off resumes from its newest whole checkpoint, and nothing is overwrit
 """
 
 import argparse
-from pathlib import Path
 
 from mmseg_uda.config import parse_overrides
 from mmseg_uda.engine.launch import torchrun_world
@@ -21,7 +20,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument('--exp', metavar='ID', help='experiment of the table, by number or name')
-    what.add_argument('--config', metavar='FILE', help='train this config, then test the result')
+    what.add_argument(
+        '--config',
+        metavar='FILE',
+        help='train this config, then test the result; .py may be left out',
+    )
     what.add_argument('--list', action='store_true', help='show the table of experiments')
     parser.add_argument(
         '--work-dir', metavar='DIR', help='default: work_dirs/<experiment>/seed<seed>'
@@ -31,7 +34,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         action='store_true',
         help='go on with what is in the work dir; this is what happens without it too',
     )
-    parser.add_argument('--seed', type=int, default=0, help='default: 0')
+    parser.add_argument('--seed', type=int, help="of every training; default: its config's")
     parser.add_argument(
         '--gpus', type=int, default=1, metavar='N', help='training processes, one a GPU; default: 1'
     )
@@ -51,7 +54,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.gpus < 1:
         parser.error(f'--gpus {arguments.gpus}: at least one process is needed')
-    if arguments.seed < 0:
+    if arguments.seed is not None and arguments.seed < 0:
         parser.error(f'--seed {arguments.seed}: must not be negative')
     return arguments
 
@@ -113,7 +116,7 @@ def main(argv: list[str] | None = None) -> int | None:
     _, processes = torchrun_world() or (0, arguments.gpus)
     plan = Plan(
         experiment,
-        arguments.work_dir or Path('work_dirs', experiment.name, f'seed{arguments.seed}'),
+        arguments.work_dir,
         seed=arguments.seed,
         processes=processes,
         overrides=parse_overrides(arguments.cfg_options),

@@ -6,7 +6,6 @@ which is a bank as tools/depth_distributions.py makes it, too. A run that was br
 """
 
 import argparse
-from pathlib import Path
 
 from mmseg_uda.errors import run_cli
 from tools.depth_distributions import add_options, count_stored, make
@@ -41,11 +40,11 @@ def main(argv: list[str] | None = None) -> None:
     add_options(parser)
     args = parser.parse_args(argv)
     folder, name = args.source_preprocessed_path, args.dataset_name
-    config = args.config if Path(args.config).suffix == '.py' else f'{args.config}.py'
     if args.not_get_images:
-        count_stored(args, config, folder, name)
+        count_stored(args, args.config, folder, name)
     else:
-        make(args, config, folder, crops=True, matrix=None if args.not_get_distributions else name)
+        matrix = None if args.not_get_distributions else name
+        make(args, args.config, folder, crops=True, matrix=matrix)
 
 
 if __name__ == '__main__':

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmseg_uda.config import parse_overrides
+from mmseg_uda.config import locate, parse_overrides
 from mmseg_uda.engine.launch import joined_processes
 from mmseg_uda.errors import UserError, run_cli
 
@@ -315,7 +315,7 @@ def build_evaluator(args: argparse.Namespace, config: 'Config', metainfo: dict) 
                 network=args.network,
                 scales=args.scales,
                 flip=args.flip,
-                config=str(Path(args.config).resolve()),
+                config=str(locate(args.config).resolve()),
                 test_set=args.test_set,
                 inference_mode=args.inference_mode,
                 hrda_out=args.hrda_out,

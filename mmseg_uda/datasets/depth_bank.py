@@ -24,7 +24,7 @@ from mmseg_uda.datasets.depth import BINS
 from mmseg_uda.datasets.image_files import decode, read_image
 from mmseg_uda.datasets.transforms import LabelFirstCrop, PackDomain
 from mmseg_uda.errors import UserError
-from mmseg_uda.files import atomic_write
+from mmseg_uda.files import atomic_write, looked_in
 
 FORMAT = 1
 RECORD, ROWS, COUNTS = 'bank.json', 'rows.npz', 'counts.npy'
@@ -74,7 +74,8 @@ class DepthBank:
         record = read_record(path)
         if record is None:
             raise UserError(
-                f'{path}: no bank ({RECORD}); make it with tools/depth_distributions.py'
+                f'{path}: no bank, {RECORD} is missing{looked_in(path)}; '
+                'make it with tools/depth_distributions.py'
             )
         if not (path / COUNTS).is_file():
             raise UserError(
@@ -114,7 +115,7 @@ class DepthBank:
         matrix, images, labels = Path(matrix_path), Path(images_dir), Path(labels_dir)
         converted = matrix.with_suffix('.counts.npy')
         if not matrix.is_file():
-            raise UserError(f'{matrix}: not found; run_seg.py makes it')
+            raise UserError(f'{matrix}: not found{looked_in(matrix)}; run_seg.py makes it')
         if not converted.exists() or converted.stat().st_mtime_ns < matrix.stat().st_mtime_ns:
             published = _read_matrix(matrix)
             write_counts(converted, published.shape, [published])

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from mmseg_uda.datasets.depth import depth_name
 from mmseg_uda.datasets.labels import CLASSES, PALETTE
 from mmseg_uda.errors import UserError
+from mmseg_uda.files import looked_in
 
 _CONVERTERS = {
     'GTADataset': 'gta',
@@ -136,7 +137,9 @@ def check_dataset(dataset: BaseSegDataset) -> None:
     folders = ((folder, 'images'), (label_folder, 'labels'), (depth_folder, 'depth maps'))
     for path, meaning in folders:
         if path and not os.path.isdir(path):
-            raise UserError(f'{name}: no folder {path} for the {meaning}: is data_root right?')
+            raise UserError(
+                f'{name}: no folder {path} for the {meaning}{looked_in(path)}: is data_root right?'
+            )
     if not dataset.metainfo.get('classes'):
         raise UserError(f'{name}: no classes; add metainfo=dict(classes=[...], palette=[...])')
     if dataset.ann_file and not os.path.exists(dataset.ann_file):

@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
 from mmseg_uda.compat.configs import from_legacy, is_legacy
-from mmseg_uda.config import read_config
+from mmseg_uda.config import locate, read_config, seed_of
 from mmseg_uda.engine.launch import torchrun_world
 from mmseg_uda.engine.runner import UDARunner
 from mmseg_uda.errors import BUILD_ERRORS, UserError
@@ -39,8 +39,9 @@ def load_config(
     """Read a config file and put the command line's choices into it.
 
     Args:
-        path: the config file. One of mmseg 0.x, as DAFormer and SePiCo published theirs (JSON),
-            gives a config for tests, see :func:`mmseg_uda.compat.configs.from_legacy`.
+        path: the config file, see :func:`mmseg_uda.config.locate`. One of mmseg 0.x, as
+            DAFormer and SePiCo published theirs (JSON), gives a config for tests, see
+            :func:`mmseg_uda.compat.configs.from_legacy`.
         cfg_options: dotted key -> value; a key must exist, or be a new entry of an existing dict
             below the top level.
         seed: of the run; default the config's ``randomness.seed``. Governs weights, data and draws.
@@ -52,9 +53,7 @@ def load_config(
     Raises:
         UserError: missing or broken file, unknown key.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f'config {path} does not exist')
+    path = locate(path)
     try:
         config = Config.fromfile(path)
     except Exception as error:
@@ -73,9 +72,9 @@ def load_config(
         raise UserError(f'config {path}: set total_batch_size, the images of all processes')
 
     randomness = config.setdefault('randomness', {})
-    randomness['seed'] = randomness.get('seed') or 0 if seed is None else seed
-    if randomness['seed'] < 0:
-        raise UserError(f'seed {randomness["seed"]}: a seed is 0 or more')
+    if seed is not None:
+        randomness['seed'] = seed
+    randomness['seed'] = seed_of(config)
     if 'train_dataloader' in config:
         _share_batch(config, path)
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mmseg_uda.config import overridden, read_config
+from mmseg_uda.config import overridden, read_config, seed_of
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments import records
 from mmseg_uda.experiments.experiment import Experiment, Stage
@@ -40,8 +40,9 @@ class Plan:
 
     Args:
         experiment: the stages.
-        work_dir: where their folders are.
-        seed: of every training stage.
+        work_dir: where their folders are; default ``work_dirs/<experiment>/seed<N>`` with the seed
+            of the first training stage.
+        seed: of every training stage; default each one's ``randomness.seed``.
         processes: of a training stage, over all machines; they share the batch.
         overrides: dotted config keys and values for every stage with a config.
     """
@@ -49,18 +50,18 @@ class Plan:
     def __init__(
         self,
         experiment: Experiment,
-        work_dir: str | os.PathLike,
+        work_dir: str | os.PathLike | None = None,
         *,
-        seed: int = 0,
+        seed: int | None = None,
         processes: int = 1,
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
         self.experiment = experiment
-        self.work_dir = Path(work_dir)
         self.seed = seed
         self.processes = processes
         self.overrides = dict(overrides or {})
         self._files: dict[str, Any] = {}
+        self.work_dir = Path(work_dir or self._default_work_dir())
 
     def state(self, stage: Stage) -> State:
         """What ``stage`` reads, writes and has done already. Changes nothing."""
@@ -130,8 +131,16 @@ class Plan:
                 found[stage.name] = json.loads(path.read_text())
         return found
 
+    def seed_of(self, stage: Stage) -> int:
+        """The seed of a training stage."""
+        return seed_of(self._config(stage, stage.options)) if self.seed is None else self.seed
+
     def folder(self, stage: Stage) -> Path:
         return Path(stage.folder) if stage.folder else self.work_dir / stage.name
+
+    def _default_work_dir(self) -> Path:
+        first = next(stage for stage in self.experiment.stages if stage.kind == 'train')
+        return Path('work_dirs', self.experiment.name, f'seed{self.seed_of(first)}')
 
     def _settings(self, stage: Stage) -> dict[str, Any]:
         """What makes the stage's result, with references left open: a work dir may be moved."""
@@ -144,7 +153,7 @@ class Plan:
         options = dict(stage.options) if stage.kind == 'train' else {}
         settings['config'] = self._config(stage, options).to_dict()
         if stage.kind == 'train':
-            return settings | {'seed': self.seed, 'processes': self.processes}
+            return settings | {'seed': self.seed_of(stage), 'processes': self.processes}
         return settings | {'options': dict(stage.options)}
 
     def _inputs(self, stage: Stage) -> dict[str, Path]:

@@ -132,8 +132,8 @@ class StageRunner:
         config.dump(launched)
         command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
         command += ['--nproc_per_node', str(self.plan.processes), str(ROOT / 'tools' / 'train.py')]
-        command += [str(launched), '--launcher', 'pytorch', '--seed', str(self.plan.seed)]
-        command += ['--work-dir', str(folder), *(['--resume'] if resume else [])]
+        command += [str(launched), '--launcher', 'pytorch', '--work-dir', str(folder)]
+        command += ['--resume'] if resume else []
         status = subprocess.run(command, check=False).returncode
         if status:
             raise UserError(

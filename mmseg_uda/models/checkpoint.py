@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseg_uda.errors import UserError
-from mmseg_uda.files import atomic_write
+from mmseg_uda.files import atomic_write, looked_in
 
 # Plain numbers of NumPy, which older training code put into the meta of its checkpoints.
 SAFE_GLOBALS = [
@@ -49,7 +49,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f'checkpoint {path} does not exist')
+        raise UserError(f'checkpoint {path} does not exist{looked_in(path)}')
     try:
         if zipfile.is_zipfile(path):  # torch's format since 1.6; older files carry no checksums
             with zipfile.ZipFile(path) as archive:

@@ -8,6 +8,7 @@ from mmengine.dist import all_reduce, get_world_size
 from mmseg.models.utils import resize
 from torch import Tensor
 
+from mmseg_uda.errors import UserError
 from mmseg_uda.models.precision import at_least_float32
 
 IGNORE = 255
@@ -52,10 +53,12 @@ def segmentation_loss(
     return loss.sum() * get_world_size() / valid.clamp(min=1), accuracy
 
 
-def lovasz_softmax(logits: Tensor, labels: Tensor) -> Tensor:
+def lovasz_softmax(logits: Tensor, labels: Tensor, images: int | None = None) -> Tensor:
     """Surrogate of 1 - IoU, averaged over the classes that the labels have (Berman, CVPR 2018).
 
-    The pixels of all images count as one set, ignored ones left out. For a class with errors
+    The pixels of ``images`` consecutive images count as one set, ignored ones left out; the loss is
+    the mean over the sets. It depends on how large they are, so a process with the whole batch and
+    several with a share each agree only where the sets are the same. For a class with errors
     e = |[y = c] - p_c| in falling order the loss is sum e_k d_k, where d_k is what the k-th error
     adds to the Jaccard loss of the k largest: 1/U for a pixel of the class, I/(U (U - 1)) for
     another, with intersection I and union U after it. d is a constant. 0 without a labelled pixel.
@@ -66,7 +69,19 @@ def lovasz_softmax(logits: Tensor, labels: Tensor) -> Tensor:
     Args:
         logits: (B, C, H, W).
         labels: (B, H, W) int64, 255 = ignore.
+        images: of a set; ``None``: all B.
+
+    Raises:
+        UserError: B is no multiple of ``images``.
     """
+    if images is not None and images != len(labels):
+        if len(labels) % images:
+            raise UserError(
+                f'segmentor.lovasz_images is {images}, but a process has {len(labels)} labelled '
+                'images a step: make them a multiple of it, or set another lovasz_images'
+            )
+        sets = zip(logits.split(images), labels.split(images), strict=True)
+        return torch.stack([lovasz_softmax(*one) for one in sets]).mean()
     probabilities = at_least_float32(logits).softmax(dim=1).transpose(0, 1).flatten(1)  # (C, N)
     labels = labels.flatten()
     classes = torch.arange(len(probabilities), device=labels.device).unsqueeze(1)

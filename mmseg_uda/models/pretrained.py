@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmseg_uda.errors import UserError
+from mmseg_uda.files import looked_in
 from mmseg_uda.models.backbones.mit import MiT
 from mmseg_uda.models.backbones.vgg import DilatedVGG16
 
@@ -84,8 +85,8 @@ def _read(backbone: nn.Module, path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         source = SOURCES.get(type(backbone).__name__, 'get the ImageNet weights of this backbone')
         raise UserError(
-            f'pretrained weights {path} do not exist: {source} and put the file there, '
-            'or set pretrained=None to train from scratch'
+            f'pretrained weights {path} do not exist{looked_in(path)}: {source} and put the file '
+            'there, or set pretrained=None to train from scratch'
         )
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)

@@ -75,13 +75,14 @@ class Segmentor(EncoderDecoder):
         average: over which pixels the cross entropy is averaged, 'all' or the 'valid' ones, see
             :func:`mmseg_uda.models.losses.segmentation_loss`.
         lovasz_weight: of a further loss, :func:`mmseg_uda.models.losses.lovasz_softmax`.
+        lovasz_images: whose pixels that loss takes as one set; ``None``: all images of the process.
         temperature: logits are divided by it in the training losses, and nowhere else.
         kwargs: of mmseg's ``EncoderDecoder`` (backbone, decode_head, neck, auxiliary_head, ...).
             The head's ``align_corners`` says how logits are up-scaled everywhere.
 
     Raises:
         UserError: for a ``test_cfg`` that says neither, or lacks the window's size; for another
-            ``average``.
+            ``average``; for ``lovasz_images`` below 1.
     """
 
     size_divisor = 1
@@ -95,6 +96,7 @@ class Segmentor(EncoderDecoder):
         class_weight: Sequence[float] | dict | None = None,
         average: Literal['all', 'valid'] = 'all',
         lovasz_weight: float = 0.0,
+        lovasz_images: int | None = None,
         temperature: float = 1.0,
         **kwargs,
     ) -> None:
@@ -102,6 +104,10 @@ class Segmentor(EncoderDecoder):
         _check_test_cfg(test_cfg)
         if average not in ('all', 'valid'):
             raise UserError(f"segmentor.average is {average!r}, it must be 'all' or 'valid'")
+        if lovasz_images is not None and (not isinstance(lovasz_images, int) or lovasz_images < 1):
+            raise UserError(
+                f'segmentor.lovasz_images is {lovasz_images!r}, it must be a number of images'
+            )
         with warnings.catch_warnings():
             # Heads of mmseg build a loss of their own, whose options do not matter here.
             warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
@@ -109,6 +115,7 @@ class Segmentor(EncoderDecoder):
         self.pretrained = pretrained
         self.average = average
         self.lovasz_weight = lovasz_weight
+        self.lovasz_images = lovasz_images
         self.temperature = temperature
         for name, weight in (
             ('class_weight', class_weight),
@@ -179,7 +186,8 @@ class Segmentor(EncoderDecoder):
         loss, accuracy = segmentation_loss(full, labels, weight, self.class_weight, self.average)
         losses = {f'{name}.loss_seg': loss, f'{name}.acc_seg': accuracy}
         if self.lovasz_weight:
-            losses[f'{name}.loss_lovasz'] = self.lovasz_weight * lovasz_softmax(full, labels)
+            lovasz = lovasz_softmax(full, labels, self.lovasz_images)
+            losses[f'{name}.loss_lovasz'] = self.lovasz_weight * lovasz
         return losses
 
     def softened(self, logits: Tensor, size: tuple[int, int]) -> Tensor:

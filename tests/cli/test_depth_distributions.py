@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import run_seg
+from mmseg_uda.config import locate
 from mmseg_uda.datasets.depth_bank import DepthBank
 from mmseg_uda.errors import UserError
 from tools import depth_distributions
@@ -88,4 +89,4 @@ def test_run_seg_by_default_takes_a_config_that_is_there(monkeypatch):
     asked = []
     monkeypatch.setattr(run_seg, 'make', lambda args, config, *_, **__: asked.append(config))
     run_seg.main([])
-    assert [Path(config).is_file() for config in asked] == [True]
+    assert [locate(config).name for config in asked] == ['cdda_daformer_mitb5_gta2cs.py']

@@ -7,6 +7,7 @@ import pytest
 
 import run_experiments
 from experiments import EXPERIMENTS, TABLE, by_id, of_config
+from mmseg_uda.config import read_config
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments.plan import Plan
 
@@ -69,6 +70,50 @@ def test_dry_run_of_the_demo(capsys, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    'ids, seed',
+    [
+        ((1, 2, 3, 4, 5, 6), 76),  # SePiCo
+        ((7, 8, 76, 77, 78, 79), 42),
+        ((10, 30, 31, 90, 91), 0),  # DAFormer, CDDA on it
+        ((20, 32, 33, 92, 93), 1),  # HRDA
+        ((25, 34, 35, 94, 95), 2),  # MIC
+    ],
+)
+def test_trainings_have_the_published_seeds(ids, seed, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for id in ids:
+        run_experiments.main(['--exp', str(id), '--dry-run'])
+        text = capsys.readouterr().out
+        assert f' stages in work_dirs/{EXPERIMENTS[id].name}/seed{seed}\n' in text
+        run_experiments.main(['--exp', str(id), '--dry-run', '--seed', '0'])
+        assert f' stages in work_dirs/{EXPERIMENTS[id].name}/seed0\n' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('id', [15, 16])
+def test_figures_of_dacs_own_code_are_not_those_of_daformers_dacs(id, capsys):
+    run_experiments.main(['--list'])
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith(f'{id:3} ')]
+    assert line.split()[2:4] == ['-', "DAFormer's"]
+    assert EXPERIMENTS[id].published is None
+
+
+@pytest.mark.parametrize('id', range(30, 36))
+def test_cdda_has_rows_of_both_forms(id):
+    documented, published = EXPERIMENTS[id], EXPERIMENTS[id + 60]
+    assert documented.published is None and documented.note.endswith('; documented form')
+    assert published.published > 60 and published.note.endswith('; published form')
+    assert published.note.split(';')[0] == documented.note.split(';')[0]
+    # one bank for both, made with the same seed
+    assert published.stages[0] == documented.stages[0]
+    ours, theirs = (read_config(e.stages[1].config) for e in (documented, published))
+    assert ours.randomness == theirs.randomness
+    assert list(ours.model.parts) == list(theirs.model.parts)
+    cdda = theirs.model.parts.cdda
+    assert (cdda.pop('reweight_mask'), cdda.pop('guidance_switch')) == ('first_row', 'last')
+    assert theirs.to_dict() == ours.to_dict()
+
+
 def test_cdda_tests_the_last_and_the_best_weights(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_experiments.main(['--exp', '30', '--dry-run'])
@@ -105,8 +150,18 @@ def test_bad_input_is_one_clear_message():
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr == 'error: config no/such.py does not exist\n'
+    assert done.stderr == f'error: config no/such.py does not exist (looked for in {ROOT})\n'
     assert not (ROOT / 'work_dirs' / 'such').exists()
+
+
+def test_a_config_may_be_named_without_its_ending(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown = []
+    for name in ('own.v2', 'own.v2.py'):
+        Path('own.v2.py').write_text(f'_base_ = {str(ROOT / TRAINED[0])!r}\n')
+        run_experiments.main(['--config', name, '--dry-run'])
+        shown.append(capsys.readouterr().out.replace(f' {name}\n', '\n'))
+    assert shown[0] == shown[1] and 'work_dirs/own.v2/seed0' in shown[0]
 
 
 def test_results_stand_beside_the_published_figure(tmp_path):

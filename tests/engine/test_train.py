@@ -81,6 +81,33 @@ def test_unknown_option_is_refused_with_a_hint(tiny_config, key, message):
         load_config(tiny_config, {key: 1})
 
 
+def test_a_config_is_found_without_its_ending(tiny_config, tmp_path, monkeypatch):
+    path = Path(tiny_config)
+    monkeypatch.chdir(path.parent)
+    for name in (path.with_suffix(''), path.stem, path.name):
+        assert Path(load_config(name).filename).resolve() == path.resolve()
+    monkeypatch.chdir(tmp_path)
+    config = load_config('configs/toy/daformer_mitb0_toy_game2city')  # beside the package
+    assert config.work_dir == 'work_dirs/daformer_mitb0_toy_game2city'
+
+
+def test_missing_relative_paths_are_named_with_the_folder(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    here = re.escape(f'(looked for in {tmp_path}')
+    with pytest.raises(UserError, match=rf'config no/such does not exist {here} and .*\)$'):
+        load_config('no/such')
+    with pytest.raises(UserError, match=rf'checkpoint no.pth does not exist {here}\)$'):
+        load_checkpoint('no.pth')
+    with pytest.raises(UserError, match=r'checkpoint /no.pth does not exist$'):
+        load_checkpoint('/no.pth')
+    for key, message in (
+        ('model.segmentor.pretrained=no.pth', 'pretrained weights no.pth do not exist'),
+        ('val_dataloader.dataset.data_root=no', 'no folder no/.* for the images'),
+    ):
+        with pytest.raises(UserError, match=rf'{message} {here}\)'):
+            train.main([tiny_config, '--work-dir', 'out', '--cfg-options', key])
+
+
 def test_missing_and_broken_config(tmp_path):
     with pytest.raises(UserError, match='nowhere.py does not exist'):
         load_config(tmp_path / 'nowhere.py')

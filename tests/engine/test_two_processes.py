@@ -28,6 +28,7 @@ model = dict(
     ),
 )
 train_cfg = dict(max_iters={STEPS}, val_interval=100)
+randomness = dict(seed=5)
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='SGD', lr=0.1, weight_decay=0.0))
 """
 
@@ -54,6 +55,8 @@ def test_two_processes_equal_one(config, tmp_path, monkeypatch):
             + ['--cfg-options', f'train_dataloader.batch_size={batch}']
         )
     last = Path('train', f'iter_{STEPS}.pth')
+    for processes in (1, 2):
+        assert load_checkpoint(tmp_path / f'gpus{processes}' / last)['meta']['seed'] == 5
     one, two = weights(tmp_path / 'gpus1' / last), weights(tmp_path / 'gpus2' / last)
     first = weights(tmp_path / 'gpus1/train/iter_2.pth')
     assert one.keys() == two.keys()

@@ -1,8 +1,10 @@
 import math
 
+import pytest
 import torch
 import torch.nn.functional as F
 
+from mmseg_uda.errors import UserError
 from mmseg_uda.models.losses import lovasz_softmax, segmentation_loss, upscale
 
 
@@ -96,6 +98,22 @@ def test_lovasz_is_its_definition_with_its_gradient():
     torch.testing.assert_close(loss, expected.float())
     loss.backward(), expected.backward()
     torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-7, rtol=1e-4)
+
+
+def test_lovasz_of_sets_of_images_is_the_mean_of_those_alone():
+    logits, labels = draw(batch=4)
+    logits = logits.double()
+    labels[0] = 255  # a set may be without labels: it counts, as a process without them does
+    for images in (1, 2):
+        pairs = zip(logits.split(images), labels.split(images), strict=True)
+        alone = [lovasz_softmax(*pair) for pair in pairs]
+        expected = sum(alone) / len(alone)
+        torch.testing.assert_close(lovasz_softmax(logits, labels, images), expected)
+        assert (expected - lovasz_softmax(logits, labels)).abs() > 1e-3
+    assert lovasz_softmax(logits, labels, 4) == lovasz_softmax(logits, labels)
+    for images in (3, 8):
+        with pytest.raises(UserError, match=f'lovasz_images is {images}, .* has 4 labelled'):
+            lovasz_softmax(logits, labels, images)
 
 
 def test_lovasz_with_one_labelled_pixel_or_none():

@@ -175,8 +175,14 @@ def test_losses_of_deeplab_in_fada_and_sdca(images):
     torch.testing.assert_close(losses['decode.loss_seg'].detach(), expected)
     lovasz = losses['decode.loss_lovasz'].detach()
     torch.testing.assert_close(lovasz, 0.75 * lovasz_softmax(full, labels))
+    network.lovasz_images = 1
+    lovasz = network.supervise(images, labels).losses['decode.loss_lovasz'].detach()
+    torch.testing.assert_close(lovasz, 0.75 * lovasz_softmax(full, labels, 1))
     with pytest.raises(UserError, match="'some'"):
         deeplab(average='some')
+    for wrong in (0, 1.5):
+        with pytest.raises(UserError, match=f'lovasz_images is {wrong}, it must be'):
+            deeplab(lovasz_images=wrong)
 
 
 def test_random_biases_of_the_branches():

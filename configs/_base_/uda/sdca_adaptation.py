@@ -1,4 +1,6 @@
-# SDCA's adaptation. Every checkpoint is kept.
+# SDCA's adaptation, with the Lovász loss over the source images of a published process: one. Every
+# checkpoint is kept.
 _base_ = ['../default_runtime.py', './sdca.py', '../schedules/sgd_poly_40k.py']
+model = dict(segmentor=dict(lovasz_images=1))
 total_batch_size = 4
 default_hooks = dict(checkpoint=dict(interval=1000, keep=40))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseg_uda.errors import UserError
-from mmseg_uda.files import atomic_write
+from mmseg_uda.files import atomic_write, looked_in
 from mmseg_uda.models.precision import at_least_float32
 from mmseg_uda.uda.components.class_statistics import ClassStatistics
 from mmseg_uda.uda.components.contrast_losses import semantic_loss
@@ -102,8 +102,8 @@ class SemanticDistributions(nn.Module):
 def _read(path: Path) -> dict:
     if not path.is_file():
         raise UserError(
-            f'statistics {path} do not exist: make them with tools/init_statistics.py, or set '
-            'model.statistics=None to start from none'
+            f'statistics {path} do not exist{looked_in(path)}: make them with '
+            'tools/init_statistics.py, or set model.statistics=None to start from none'
         )
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)

@@ -1,6 +1,8 @@
 import pytest
 import torch
 
+from experiments import EXPERIMENTS
+from mmseg_uda.config import read_config
 from mmseg_uda.uda.components.pseudo_labels import confident_labels
 from mmseg_uda.uda.components.semantic_distributions import SemanticDistributions
 
@@ -11,8 +13,12 @@ from .steps import bfloat16_optimiser, continue_exactly, no_host_round_trips, op
 LOSSES = {'decode.loss_seg', 'loss_feat', 'loss_out', 'tgt.loss_feat', 'tgt.loss_out'}
 
 
-def sdca(norm='BN', lovasz_weight=0.0, **options):
-    network = {**segmentor(norm=norm), 'average': 'valid', 'lovasz_weight': lovasz_weight}
+PUBLISHED_PROCESSES = 4
+
+
+def sdca(norm='BN', lovasz_weight=0.0, lovasz_images=None, **options):
+    lovasz = {'lovasz_weight': lovasz_weight, 'lovasz_images': lovasz_images}
+    network = {**segmentor(norm=norm), 'average': 'valid', **lovasz}
     options = dict(confidence=0.07, temperature=0.5) | options
     return build(dict(type='SDCA', segmentor=network, **options))
 
@@ -116,7 +122,14 @@ def test_steps_run_in_bfloat16():
 
 
 def of_ranks():
-    return sdca(norm='GN')
+    return sdca(norm='GN', lovasz_weight=0.75, lovasz_images=2).double()
+
+
+def four_images(seed):
+    batch = uda_batch(images=4, seed=seed)
+    for domain in (batch.source, batch.target):
+        domain.images = domain.images.double()
+    return batch
 
 
 def statistics(method):
@@ -124,6 +137,23 @@ def statistics(method):
 
 
 def test_two_ranks_equal_one_rank_with_the_whole_batch(tmp_path):
-    _, two, other = two_ranks_equal_one(tmp_path, of_ranks, statistics)
+    one, two, other = two_ranks_equal_one(tmp_path, of_ranks, statistics, four_images)
     for name, value in two['state'].items():
         assert torch.equal(value, other['state'][name]), name
+    for alone, together in zip(one['losses'], two['losses'], strict=True):
+        assert 'decode.loss_lovasz' in alone and alone == pytest.approx(together, rel=1e-9)
+    for alone, together in zip(one['gradients'], two['gradients'], strict=True):
+        for name, value in alone.items():
+            torch.testing.assert_close(together[name], value, rtol=1e-7, atol=1e-10, msg=name)
+
+
+def test_a_process_takes_as_many_images_for_the_lovasz_loss_as_a_published_one():
+    configs = {s.config for id in range(40, 48) for s in EXPERIMENTS[id].stages if s.config}
+    checked = 0
+    for path in configs:
+        config = read_config(path)
+        network = config.model.segmentor
+        if network.lovasz_weight:
+            assert network.lovasz_images == config.total_batch_size // PUBLISHED_PROCESSES
+            checked += 1
+    assert checked == 16

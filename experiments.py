@@ -21,7 +21,9 @@ from mmseg_uda.experiments.recipes import (
 
 SERVER = 'published on the test server'
 DERIVED = 'derived config'
-NEW = 'a combination not published'
+NEW = 'not published together'
+PAPER = 'as in the paper'
+CODE = 'as in the published code'
 DEMO = 'source only beside self-training'
 
 # fmt: off
@@ -64,12 +66,12 @@ TABLE = (
     row(37, 'advseg/advseg_dlv2_gta2cs', 'AdvSeg'),
     row(38, 'minent/minent_dlv2_gta2cs', 'MinEnt'),
     # CDDA in its documented form; 90-95 are its published code's
-    row(30, 'cdda/cdda_daformer_mitb5_gta2cs', 'CDDA(DAFormer)', recipe=cdda_best),
-    row(31, 'cdda/cdda_daformer_mitb5_synthia2cs', 'CDDA(DAFormer)', recipe=cdda_best),
-    row(32, 'cdda/cdda_hrda_mitb5_gta2cs', 'CDDA(HRDA)', recipe=cdda_best),
-    row(33, 'cdda/cdda_hrda_mitb5_synthia2cs', 'CDDA(HRDA)', recipe=cdda_best),
-    row(34, 'cdda/cdda_mic_mitb5_gta2cs', 'CDDA(MIC(HRDA))', recipe=cdda_best),
-    row(35, 'cdda/cdda_mic_mitb5_synthia2cs', 'CDDA(MIC(HRDA))', recipe=cdda_best),
+    row(30, 'cdda/cdda_daformer_mitb5_gta2cs', 'CDDA(DAFormer)', recipe=cdda_best, note=PAPER),
+    row(31, 'cdda/cdda_daformer_mitb5_synthia2cs', 'CDDA(DAFormer)', recipe=cdda_best, note=PAPER),
+    row(32, 'cdda/cdda_hrda_mitb5_gta2cs', 'CDDA(HRDA)', recipe=cdda_best, note=PAPER),
+    row(33, 'cdda/cdda_hrda_mitb5_synthia2cs', 'CDDA(HRDA)', recipe=cdda_best, note=PAPER),
+    row(34, 'cdda/cdda_mic_mitb5_gta2cs', 'CDDA(MIC(HRDA))', recipe=cdda_best, note=PAPER),
+    row(35, 'cdda/cdda_mic_mitb5_synthia2cs', 'CDDA(MIC(HRDA))', recipe=cdda_best, note=PAPER),
     row(39, 'cdda/cdda_sepico_dist_mitb5_gta2cs', 'CDDA(SePiCo DistCL)', recipe=cdda, note=NEW),
     # SDCA (Li et al., 2021), and FADA (Wang et al., ECCV 2020), from which it comes
     row(40, 'sdca/sdca_r101_gta2cs', 'SDCA', 52.9, sdca),
@@ -93,12 +95,12 @@ TABLE = (
     row(78, 'sepico/sepico_bank_mitb5_cs2dzur', 'SePiCo BankCL', 53.3, train, note=SERVER),
     row(79, 'sepico/sepico_proto_mitb5_cs2dzur', 'SePiCo ProtoCL', 52.7, train, note=SERVER),
     # CDDA as its published code computes it
-    row(90, 'cdda/cdda_published_daformer_mitb5_gta2cs', 'CDDA(DAFormer)', 69.6, cdda_best),
-    row(91, 'cdda/cdda_published_daformer_mitb5_synthia2cs', 'CDDA(DAFormer)', recipe=cdda_best, mIoU16=63.2),
-    row(92, 'cdda/cdda_published_hrda_mitb5_gta2cs', 'CDDA(HRDA)', 75.1, cdda_best),
-    row(93, 'cdda/cdda_published_hrda_mitb5_synthia2cs', 'CDDA(HRDA)', recipe=cdda_best, mIoU16=67.3),
-    row(94, 'cdda/cdda_published_mic_mitb5_gta2cs', 'CDDA(MIC(HRDA))', 76.9, cdda_best),
-    row(95, 'cdda/cdda_published_mic_mitb5_synthia2cs', 'CDDA(MIC(HRDA))', recipe=cdda_best, mIoU16=68.7),
+    row(90, 'cdda/cdda_published_daformer_mitb5_gta2cs', 'CDDA(DAFormer)', 69.6, cdda_best, note=CODE),
+    row(91, 'cdda/cdda_published_daformer_mitb5_synthia2cs', 'CDDA(DAFormer)', recipe=cdda_best, mIoU16=63.2, note=CODE),
+    row(92, 'cdda/cdda_published_hrda_mitb5_gta2cs', 'CDDA(HRDA)', 75.1, cdda_best, note=CODE),
+    row(93, 'cdda/cdda_published_hrda_mitb5_synthia2cs', 'CDDA(HRDA)', recipe=cdda_best, mIoU16=67.3, note=CODE),
+    row(94, 'cdda/cdda_published_mic_mitb5_gta2cs', 'CDDA(MIC(HRDA))', 76.9, cdda_best, note=CODE),
+    row(95, 'cdda/cdda_published_mic_mitb5_synthia2cs', 'CDDA(MIC(HRDA))', recipe=cdda_best, mIoU16=68.7, note=CODE),
     # Small networks from scratch in the toy world
     row(101, 'toy/sepico_dist_mitb0_toy_game2city', 'SePiCo DistCL', recipe=toy),
     row(102, 'toy/sepico_bank_mitb0_toy_game2city', 'SePiCo BankCL', recipe=toy),

@@ -258,7 +258,8 @@ def row(
 
 def of_config(config: str) -> Experiment:
     """The experiment of a config file alone: train and test it."""
-    return Experiment(None, Path(config).stem, config, train_test(config))
+    name = Path(config.removesuffix('.py')).name
+    return Experiment(None, name, config, train_test(config))
 
 
 def _beside(config: str, stage: str) -> str:

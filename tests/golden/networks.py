@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import mmseg_uda.register  # noqa: F401 - registers ours
 from mmseg_uda.models.backbones.mit import ARCHITECTURES
 from tests.golden.inputs import Weights
-from tests.golden.registry import Params, Unsupported, refuse
+from tests.golden.registry import Params, Unsupported, plain, refuse
 
 RESNET_CHANNELS = (256, 512, 1024, 2048)
 RESNET_STAGES = dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), contract_dilation=True)
@@ -76,7 +76,7 @@ def segmentor_config(params: Params) -> dict:
     if params.get('embedding') is not None:
         config['auxiliary_head'] = projection_config(params, channels)
     if params.get('class_weight') is not None:
-        config['class_weight'] = params['class_weight'].plain()
+        config['class_weight'] = plain(params['class_weight'])
     if params.get('hrda') is not None:
         config = hrda_config(config, params['hrda'])
     return config

@@ -66,10 +66,7 @@ class Params(Mapping):
 
     def plain(self) -> dict[str, Any]:
         """All of them in a dictionary."""
-        return {
-            name: value.plain() if isinstance(value, Params) else value
-            for name, value in self.items()
-        }
+        return {name: plain(value) for name, value in self.items()}
 
     def unread(self) -> list[str]:
         """Names of the parameters that apply and were not read; ``outer.inner`` of nested ones."""
@@ -80,6 +77,11 @@ class Params(Mapping):
             elif isinstance(value, Params):
                 names += [f'{name}.{inner}' for inner in value.unread()]
         return names
+
+
+def plain(value: Any) -> Any:
+    """A parameter that may be a mapping, as our code takes it."""
+    return value.plain() if isinstance(value, Params) else value
 
 
 def only(params: Params, **supported: Any) -> None:

@@ -2,16 +2,22 @@
 
 from tests.golden.functions import (  # noqa: F401
     cdda,
+    contrast,
     depth,
+    experiments,
     hrda,
     labels,
     losses,
     mixing,
     networks,
+    night,
     optimisation,
     pipelines,
     raw_labels,
     sampling,
     scores,
+    sdca,
+    sdca_folders,
+    sepico_steps,
     steps,
 )

@@ -27,6 +27,10 @@ def build_method(params: Params, inputs: Params) -> UDAMethod:
     settings = dict(segmentor=segmentor_config(params['model']), parts=parts_of(options, inputs))
     if kind == 'self_training':
         settings |= dict(type='SelfTraining', **options.given(*SELF_TRAINING))
+    elif kind == 'sepico':
+        own = 'crop_size', 'crop_max_ratio', 'start_iteration'
+        settings |= dict(type='SePiCo', contrast=options['contrast'].plain())
+        settings |= options.given(*SELF_TRAINING, *own)
     elif kind == 'source_only':
         settings |= dict(type='SourceOnly')
     elif kind == 'min_entropy':

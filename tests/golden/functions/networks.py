@@ -85,10 +85,12 @@ def predicted(network: nn.Module, images: Tensor, record: dict) -> tuple[Tensor,
 @torch.no_grad()
 def projection_head(params: Params, inputs: Params) -> Results:
     only(params, kernel_size=1)
-    indices = params['in_index'] if isinstance(params['in_index'], list) else [params['in_index']]
-    features = [None] * (max(indices) + 1)
-    for index in indices:
-        features[index] = tensor(inputs[f'level{index}'])
+    levels = {
+        int(name.removeprefix('level')): tensor(inputs[name])
+        for name in inputs
+        if name.startswith('level')
+    }
+    features = [levels.get(number) for number in range(max(levels) + 1)]
     options = 'num_convs', 'in_channels', 'in_index', 'input_transform', 'channels'
     head = dict(type='ProjectionHead', **{name: params[name] for name in options})
     head = build(head, inputs['weights']).train(params['train'])

@@ -105,6 +105,7 @@ def random_crops(params: Params, inputs: Params) -> Results:
 def balanced_crop(params: Params, inputs: Params) -> Results:
     options = params['crop_size'], params['cat_max_ratio']
     labels, image = label_maps(inputs['labels'])[None], tensor(inputs['image'])
+    _ = params['numpy_seed']  # gave the candidates, which are an input
     boxes = tensor(inputs['candidates'])[None]  # (1, K, 4)
     corners = boxes[..., [0, 2]]
     corner = best_corners(labels, corners, *options)

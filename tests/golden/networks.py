@@ -17,6 +17,7 @@ from mmseg_uda.models.backbones.mit import ARCHITECTURES
 from tests.golden.inputs import Weights
 from tests.golden.registry import Params, Unsupported, plain, refuse
 
+DAFORMER_CHANNELS = 256
 RESNET_CHANNELS = (256, 512, 1024, 2048)
 RESNET_STAGES = dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), contract_dilation=True)
 SDCA_NETWORKS = {
@@ -54,8 +55,9 @@ def head_config(params: Params, in_channels: Sequence[int]) -> dict:
     if kind != 'daformer' or params['fusion'] not in FUSIONS:
         raise Unsupported(f'no head known here is called {kind!r}, {params["fusion"]!r}')
     settings = params.given('channels', 'embed_dims', 'dropout_ratio')
-    if params['fusion'] == 'isa' and params.get('attention_channels') != params['channels']:
-        raise Unsupported('isa: keys and queries have other channels than the head')
+    keys = params.get('attention_channels')
+    if keys is not None and keys != settings.get('channels', DAFORMER_CHANNELS):
+        raise Unsupported(f'keys and queries of {keys} channels, ours have those of the head')
     fusion = FUSIONS[params['fusion']]
     return dict(type='DAFormerHead', in_channels=in_channels, fusion=fusion, **settings, **classes)
 

@@ -18,6 +18,8 @@ from tests.golden.inputs import Weights
 from tests.golden.networks import filled, segmentor_config
 from tests.golden.registry import Params, Unsupported
 
+WITHOUT_TEACHER = 'min_entropy', 'adversarial'
+PUBLISHED_TEACHER = dict(alpha=0.999, threshold=0.968)
 SELF_TRAINING = 'alpha', 'threshold', 'jitter_strength', 'jitter_threshold', 'blur'
 
 
@@ -25,6 +27,8 @@ def build_method(params: Params, inputs: Params) -> UDAMethod:
     """The method of a case, without its weights."""
     kind, options = params['method'], params['options']
     settings = dict(segmentor=segmentor_config(params['model']), parts=parts_of(options, inputs))
+    if kind in WITHOUT_TEACHER and 'mic' in settings['parts']:
+        give_own_teacher(settings['parts']['mic'], options)
     if kind == 'self_training':
         settings |= dict(type='SelfTraining', **options.given(*SELF_TRAINING))
     elif kind == 'sepico':
@@ -67,7 +71,14 @@ def parts_of(options: Params, inputs: Params) -> dict[str, dict]:
     return parts
 
 
-@MODELS.register_module(force=True)
+def give_own_teacher(mic: dict, options: Params) -> None:
+    """For MIC in a method without a teacher, of which nothing can be the same."""
+    for name, published in PUBLISHED_TEACHER.items():
+        if mic[name] == 'same':
+            mic[name] = options.get(name, published)
+
+
+@MODELS.register_module()
 class PublishedMIC(MaskedConsistency):
     """MIC as published: the loss of HRDA's detail has a weight of its own.
 

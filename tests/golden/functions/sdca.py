@@ -76,8 +76,9 @@ def training_steps(params: Params, inputs: Params) -> Results:
         results.setdefault('gradient', flattened(method, lambda p: p.grad))
         wrapper.step()
         wrapper.zero_grad()
-    moments = wrapper.optimizer.state
-    results['momentum'] = flattened(method, lambda p: moments[p]['momentum_buffer'])
+    if params['momentum']:
+        moments = wrapper.optimizer.state
+        results['momentum'] = flattened(method, lambda p: moments[p]['momentum_buffer'])
     state = method.student.state_dict()
     final = {sdca_name(name): thinned(value) for name, value in state.items()}
     if hasattr(method, 'distributions'):

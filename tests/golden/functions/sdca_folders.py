@@ -59,7 +59,7 @@ def make_pseudo_labels(params: Params, inputs: Params) -> Results:
     with TemporaryDirectory() as name:
         folder = Path(name)
         for i, image in enumerate(inputs['images']):
-            write(folder / f'leftImg8bit/train/city/{i}_leftImg8bit.png', image[..., ::-1])
+            write(folder / f'leftImg8bit/train/city/{i:03}_leftImg8bit.png', image[..., ::-1])
         save_checkpoint(folder / 'weights.pth', params, inputs['weights'])
         config = write_config(folder, params)
         generate_pseudo_labels(config, folder / 'weights.pth', name, cap=params['cap'])
@@ -80,9 +80,9 @@ def tested_folder(params: Params, inputs: Params) -> Results:
         checkpoints.mkdir()
         pairs = zip(inputs['images'], inputs['labels'], strict=True)
         for i, (image, raw) in enumerate(pairs):
-            write(folder / f'leftImg8bit/val/city/{i}_leftImg8bit.png', image[..., ::-1])
+            write(folder / f'leftImg8bit/val/city/{i:03}_leftImg8bit.png', image[..., ::-1])
             train_ids = lookup(tables.CITYSCAPES_TO_TRAIN, raw).astype(np.uint8)
-            write(folder / f'gtFine/val/city/{i}_gtFine_labelTrainIds.png', train_ids)
+            write(folder / f'gtFine/val/city/{i:03}_gtFine_labelTrainIds.png', train_ids)
         for listed in params['checkpoints']:
             path = checkpoints / listed['file']
             save_checkpoint(path, params, Weights(listed['seed']), listed['prefix'])

@@ -16,11 +16,12 @@ from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.inference import build_segmentor
 from tests.evaluation.tiny import IMAGES, make_tiny
 from tests.golden import fill
+from tests.golden.cases import read_folder
 from tools.test import main
 
 GOLDEN = Path(__file__).parents[1] / 'golden/data/sepico'
 DAFORMER = GOLDEN.parent / 'daformer'
-INDEX = {case['id']: case for case in json.loads((GOLDEN / 'sepico.json').read_text())['cases']}
+CASES = {case.name: case for folder in (GOLDEN, DAFORMER) for case in read_folder(folder)}
 # A small network's key list, the experiment whose config it stands in, what is smaller in it.
 NETWORKS = {
     'daformer_b0': (5, dict(backbone=dict(type='mit_b0', style='pytorch')), [32, 64, 160, 256]),
@@ -37,8 +38,7 @@ OURS = {
 
 def published_config(experiment: int) -> dict:
     """The whole config of a published experiment."""
-    value = INDEX[f'experiment_{experiment}']['outputs']['config']['value']
-    return copy.deepcopy(value)
+    return copy.deepcopy(CASES[f'experiment_{experiment}'].figure('config'))
 
 
 def write_config(path: Path, config: dict) -> str:
@@ -62,11 +62,11 @@ def small_config(name: str, root: Path, images: str = 'leftImg8bit/val') -> dict
 
 def save_training_checkpoint(path: Path, name: str, seed: int) -> str:
     """Write a file as the original's training did; the teacher has other weights."""
-    keys = json.loads((GOLDEN / f'{name}.keys.json').read_text())['model']
+    keys = CASES[name].content['state_dict']
     state = {
         prefix + key: torch.as_tensor(fill.fill_array(key, shape, seed + shift))
         for prefix, shift in (('model.', 0), ('ema_model.', 1))
-        for key, shape in keys
+        for key, shape, _ in keys
     }
     parameters = [key for key in state if 'running_' not in key and 'num_batches' not in key]
     group = dict(lr=6e-5, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01, amsgrad=False)
@@ -100,9 +100,8 @@ def published(path: str | Path, training_file: str) -> str:
 
 @pytest.mark.parametrize('name', NETWORKS)
 def test_golden_figures_from_a_published_checkpoint(name, tmp_path):
-    case = INDEX[f'net_{name}_eval']
-    source, seed = case['inputs']['x'], case['hyper']['state_seed']
-    images = fill.image(source['name'], source['shape'], source['seed'])
+    case = CASES[f'net_{name}_eval']
+    images, weights = case.inputs()['image'], case.inputs()['weights']
     (tmp_path / 'images').mkdir()
     for number, image in enumerate(images):  # float pixels, which PNG cannot hold
         bgr = np.ascontiguousarray(image[::-1].transpose(1, 2, 0))
@@ -112,11 +111,10 @@ def test_golden_figures_from_a_published_checkpoint(name, tmp_path):
     test['img_suffix'] = '.tiff'
     test['pipeline'][0]['color_type'] = 'unchanged'
     augmentation = test['pipeline'][1]
-    augmentation['img_scale'] = list(source['shape'][:1:-1])
+    augmentation['img_scale'] = list(images.shape[:1:-1])
     augmentation['transforms'][2] |= dict(mean=[0.0] * 3, std=[1.0] * 3)
     config = write_config(tmp_path / 'model.json', config)
-    raw = save_training_checkpoint(tmp_path / 'iter_40000.pth', name, seed)
-    figures = np.load(GOLDEN / f'net_{name}.npz')
+    raw = save_training_checkpoint(tmp_path / 'iter_40000.pth', name, weights.seed)
 
     for checkpoint in (raw, published(tmp_path / 'model.pth', raw)):
         out = tmp_path / f'labels-{Path(checkpoint).stem}'
@@ -125,9 +123,9 @@ def test_golden_figures_from_a_published_checkpoint(name, tmp_path):
         network = build_segmentor(load_config(config), checkpoint)
         with torch.no_grad():
             logits = network.logits(torch.as_tensor(images))
-        expected = figures[f'net_{name}_eval.out.full_logits']
+        expected = case.figure('full_logits')
         np.testing.assert_allclose(logits[..., ::8, ::8], expected, rtol=1e-3, atol=1e-3)
-        expected = figures[f'net_{name}_eval.out.full_argmax']
+        expected = case.figure('full_labels')
         assert (labels[:, ::2, ::2] != expected).mean() < 0.002
         np.testing.assert_array_equal(labels, logits.argmax(1))
 
@@ -271,25 +269,23 @@ def hrda_config(small: bool) -> dict:
 
 
 def test_golden_figures_from_a_published_hrda_checkpoint(tmp_path):
-    cases = json.loads((DAFORMER / 'daformer.json').read_text())['cases']
-    case = next(case for case in cases if case['name'] == 'hrda_slide_a')
+    case = CASES['hrda_slide_a']
     config = load_config(write_config(tmp_path / 'hrda.json', hrda_config(small=True)))
     network = MODELS.build(config.model.segmentor)
-    state = fill.fill_state_dict(network.state_dict(), 7)
+    state = case.inputs()['weights'].fill(network.state_dict())
     others = {f'ema_model.{k}': v + 1 for k, v in state.items() if 'running' in k}
     state = {f'model.{k}': torch.as_tensor(v) for k, v in state.items()} | others
     torch.save(dict(state_dict=state), tmp_path / 'latest.pth')
     network = build_segmentor(config, str(tmp_path / 'latest.pth'))
-    images = torch.as_tensor(fill.image('hrda_slide_a', [1, 3, 96, 160], seed=7))
+    images = torch.as_tensor(case.inputs()['image'])
     with torch.no_grad():
         logits = network.inference(images, [dict(ori_shape=images.shape[2:])])
-    expected = np.load(DAFORMER / 'hrda_inference.npz')[case['outputs']['logits']['array']]
-    np.testing.assert_allclose(logits[..., ::4, ::4], expected, rtol=1e-4, atol=3e-5)
+    np.testing.assert_allclose(logits[..., ::4, ::4], case.figure('logits'), rtol=1e-4, atol=3e-5)
 
 
 def test_hrda_configs_and_their_older_names(tmp_path):
     new = load_config('configs/hrda/hrda_mitb5_gta2cs.py').model.segmentor
-    keys = dict(json.loads((DAFORMER / 'hrda_mitb5.keys.json').read_text())['state_dict'])
+    keys = {name: shape for name, shape, _ in CASES['hrda_mitb5'].content['state_dict']}
     older = hrda_config(small=False)
     older['model']['type'] = 'MultiResEncoderDecoder'
     older['model']['decode_head'] |= dict(

@@ -1,150 +1,174 @@
-"""Networks of golden cases, built from the names that the cases use for them."""
+"""Networks of golden cases: our configs for the names and options that the cases give."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import mmseg.models  # noqa: F401 - registers ResNetV1c
+import torch
+from mmengine.config import Config
 from mmseg.registry import MODELS
-from torch import nn
+from torch import Tensor, nn
 
-import mmseg_uda.models  # noqa: F401 - registers ours
+import mmseg_uda.register  # noqa: F401 - registers ours
 from mmseg_uda.models.backbones.mit import ARCHITECTURES
+from tests.golden.inputs import Weights
+from tests.golden.registry import Params, Unsupported, plain, refuse
 
-from .cases import Case, UnknownCase
-
-SEGMENTOR = r'(daformer(?:_[a-z]+\d?)?|dlv2(?:red)?|segformer)_(mitb\d|r\d+(?:v1c)?)'
+DAFORMER_CHANNELS = 256
 RESNET_CHANNELS = (256, 512, 1024, 2048)
+RESNET_STAGES = dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), contract_dilation=True)
+SDCA_NETWORKS = {
+    'resnet101_frozenbn': 'sdca_r101',
+    'resnet101_bn': 'sdca_r101_bn',
+    'vgg16': 'sdca_vgg16',
+}
+CONFIGS = Path(__file__).parents[2] / 'configs'
 WHOLE = (2**20, 2**20)  # a window that holds any image
-FUSIONS = {
-    'sepaspp': 'sep_aspp',
-    'aspp': 'aspp',
-    'conv1': 'conv1',
-    'isa': 'isa',
-    'bottleneck': 'sep_aspp_f4',
+FUSIONS = {name: name for name in ('sep_aspp', 'aspp', 'conv1', 'isa')} | {
+    'bottleneck': 'sep_aspp_f4'
 }
 
 
 def encoder_config(name: str, **settings: Any) -> tuple[dict, Sequence[int]]:
-    """Config and channels of ``mit_b5``, ``mitb5``, ``resnet101_v1c``, ``r101v1c``, ``r101``..."""
-    if mit := re.match(r'mit_?(b\d)', name):
-        arch = mit[1]
-        return dict(type='MiT', arch=arch, **settings), ARCHITECTURES[arch].dims
-    if resnet := re.match(r'r(?:esnet)?_?(\d+)', name):
-        layout = dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), contract_dilation=True)
-        return dict(type='ResNetV1c', depth=int(resnet[1]), **layout | settings), RESNET_CHANNELS
-    raise UnknownCase(f'no encoder known here is called {name!r}')
+    """Config and channels of ``mit_b0`` ... ``mit_b5``, ``resnet50_v1c``, ``resnet101_v1c``."""
+    if mit := re.fullmatch(r'mit_(b\d)', name):
+        return dict(type='MiT', arch=mit[1], **settings), ARCHITECTURES[mit[1]].dims
+    if resnet := re.fullmatch(r'resnet(50|101|152)_v1c', name):
+        layout = RESNET_STAGES | settings
+        return dict(type='ResNetV1c', depth=int(resnet[1]), **layout), RESNET_CHANNELS
+    raise Unsupported(f'no encoder known here is called {name!r}')
 
 
-def head_config(name: str, in_channels: Sequence[int], **settings: Any) -> dict:
-    """Config of ``daformer``, ``daformer_<fusion>``, ``segformer``, ``dlv2`` or ``dlv2red``."""
-    base, _, fusion = name.partition('_')
-    if base in ('dlv2', 'dlv2red'):
-        dilations = (6, 12) if base == 'dlv2red' else (6, 12, 18, 24)
-        return dict(type='DLV2Head', in_channels=in_channels[-1], dilations=dilations) | settings
-    if base == 'segformer':
-        return dict(type='AllMLPHead', in_channels=in_channels) | settings
-    if base == 'daformer' and (fusion or 'sepaspp') in FUSIONS:
-        fusion = FUSIONS[fusion or 'sepaspp']
-        return dict(type='DAFormerHead', in_channels=in_channels, fusion=fusion) | settings
-    raise UnknownCase(f'no head known here is called {name!r}')
+def head_config(params: Params, in_channels: Sequence[int]) -> dict:
+    """Config of the head ``params['head']`` with its options."""
+    kind, classes = params['head'], dict(num_classes=params['num_classes'])
+    if kind == 'dlv2':
+        refuse(params, 'dropout_ratio')
+        place = dict(in_channels=in_channels[-1], in_index=len(in_channels) - 1)
+        return dict(type='DLV2Head', dilations=params['dilations'], **place, **classes)
+    if kind == 'segformer':
+        settings = params.given('embed_dims', 'dropout_ratio')
+        return dict(type='AllMLPHead', in_channels=in_channels, **settings, **classes)
+    if kind != 'daformer' or params['fusion'] not in FUSIONS:
+        raise Unsupported(f'no head known here is called {kind!r}, {params["fusion"]!r}')
+    settings = params.given('channels', 'embed_dims', 'dropout_ratio')
+    keys = params.get('attention_channels')
+    if keys is not None and keys != settings.get('channels', DAFORMER_CHANNELS):
+        raise Unsupported(f'keys and queries of {keys} channels, ours have those of the head')
+    fusion = FUSIONS[params['fusion']]
+    return dict(type='DAFormerHead', in_channels=in_channels, fusion=fusion, **settings, **classes)
 
 
-def segmentor_config(name: str, **settings: Any) -> dict:
-    """Config of ``<head>_<encoder>``; ``settings`` are the head's.
+def segmentor_config(params: Params) -> dict:
+    """Config of the encoder, the head, and if ``params`` have them HRDA and a projection head.
 
-    The neck that brings the last map to the first one's size belongs to DAFormer's "bottleneck".
+    The neck that brings the last map to the first one's size belongs to the "bottleneck" fusion.
     """
-    found = re.match(SEGMENTOR, name)
-    if not found:
-        raise UnknownCase(f'no segmentor known here is called {name!r}')
-    head, encoder = found.groups()
-    backbone, channels = encoder_config(encoder)
-    config = dict(
-        type='Segmentor', backbone=backbone, decode_head=head_config(head, channels, **settings)
-    )
-    if 'bottleneck' in head:
+    settings = params.given('drop_path_rate')
+    if params['encoder'].startswith('resnet'):
+        refuse(params, 'drop_path_rate')
+        settings = {}
+    backbone, channels = encoder_config(params['encoder'], **settings)
+    config = dict(type='Segmentor', backbone=backbone, decode_head=head_config(params, channels))
+    if params.get('fusion') == 'bottleneck':
         config['neck'] = dict(type='UpscaleNeck', scales=(1, 1, 1, 8))
+    if params.get('embedding') is not None:
+        config['auxiliary_head'] = projection_config(params, channels)
+    if params.get('class_weight') is not None:
+        config['class_weight'] = plain(params['class_weight'])
+    if params.get('hrda') is not None:
+        config = hrda_config(config, params['hrda'])
     return config
 
 
-def hrda_config(name: str, options: Mapping[str, Any], **settings: Any) -> dict:
-    """Config of HRDA around ``<head>_<encoder>``.
+def projection_config(params: Params, channels: Sequence[int]) -> dict:
+    """The projection head of SePiCo: all levels of a MiT, the last stage of a ResNet."""
+    fused = params['head'] == 'daformer'
+    levels = (
+        dict(in_channels=channels, in_index=[0, 1, 2, 3], input_transform='resize_concat')
+        if fused
+        else dict(in_channels=channels[-1], in_index=3)
+    )
+    return dict(type='ProjectionHead', channels=params['embedding'], **levels)
 
-    Args:
-        options: as published and cases call them (hr_crop_size, scales, ...).
-        settings: of the shared head.
-    """
-    config = segmentor_config(name, **settings)
-    detail, context = sorted(options.get('scales', (1, 0.5)), reverse=True)
-    if detail != 1:
-        raise UnknownCase(f'HRDA with the options {dict(options)} is not known')
-    slides = options.get('hr_slide_inference', True)
-    head = {'type': 'HRDAHead', 'head': config['decode_head']}
-    for ours, theirs in (
-        ('attention_channels', 'attention_embed_dim'),
-        ('attention_classwise', 'attention_classwise'),
-        ('fixed_attention', 'fixed_attention'),
-    ):
-        if theirs in options:
-            head[ours] = options[theirs]
-    return config | dict(
+
+def hrda_config(segmentor: Mapping[str, Any], params: Params, **settings: Any) -> dict:
+    """Config of HRDA around an ordinary segmentor."""
+    context, detail = sorted(params['scales'])
+    if detail != 1 or params['feature_scale'] not in (context, 'all'):
+        raise Unsupported(f'HRDA: scales {params["scales"]}, features {params["feature_scale"]}')
+    head = dict(
+        type='HRDAHead',
+        head=segmentor['decode_head'],
+        attention_classwise=params['attention_classwise'],
+        fixed_attention=params['fixed_attention'],
+        **params.given('attention_channels'),
+    )
+    windows = params['detail_size']
+    return {**segmentor, **settings} | dict(
         type='HRDASegmentor',
         decode_head=head,
         # Cases list their boxes, so that the size is that of the windows of inference alone.
-        detail_size=options.get('hr_crop_size', (512, 512)) if slides else WHOLE,
+        detail_size=windows if params['slide_detail'] else WHOLE,
         context_scale=context,
-        feature_scale='all' if options.get('feature_scale') == 'all' else 'context',
-        hr_loss_weight=options.get('hr_loss_weight', 0.1),
-        lr_loss_weight=options.get('lr_loss_weight', 0),
-        box_divisor=options.get('crop_coord_divisible', 8),
-        overlap=options.get('hr_slide_overlapping', True),
-        blur_detail=options.get('blur_hr_crop', False),
+        feature_scale='all' if params['feature_scale'] == 'all' else 'context',
+        hr_loss_weight=params['hr_loss_weight'],
+        lr_loss_weight=params['lr_loss_weight'],
+        box_divisor=params['box_divisor'],
+        overlap=params['overlap'],
+        blur_detail=params['blur_detail'],
     )
 
 
-def published_config(name: str) -> dict:
-    """Config of the network that a layout file ``<name>.keys.json`` describes, at full width."""
-    if name.endswith('_head'):
-        return head_config(name.removesuffix('_head'), encoder_config('mit_b5')[1])
-    if re.fullmatch(SEGMENTOR, name):
-        return segmentor_config(name)
-    if hrda := re.fullmatch(r'hrda_(mitb\d)', name):
-        return hrda_config(f'daformer_{hrda[1]}', {})
-    return encoder_config(name)[0]
+def sdca_config(network: str, num_classes: int, **settings: Any) -> dict:
+    """Config of SDCA's ``vgg16``, ``resnet101_bn`` or ``resnet101_frozenbn``."""
+    if network not in SDCA_NETWORKS:
+        raise Unsupported(f'no network known here is called {network!r}')
+    file = CONFIGS / '_base_' / 'models' / f'{SDCA_NETWORKS[network]}.py'
+    config = Config.fromfile(file).segmentor.to_dict()
+    head = {**config['decode_head'], 'num_classes': num_classes}
+    return {**config, 'pretrained': None, 'decode_head': head, **settings}
 
 
-def head_settings(case: Case) -> dict[str, Any]:
-    """Width, classes and dilations of a head, where the case gives them, as parameters or words."""
-    names = {
-        'channels': ('channels', 'channels and embed_dims'),
-        'embed_dims': ('embed_dims', 'embed_dim', 'channels and embed_dims'),
-        'num_classes': ('num_classes', 'n_classes'),
-        'dilations': ('dilations',),
-    }
-    in_words = {
-        'channels': r'channels = (?:embed_dims = )?(\d+)',
-        'embed_dims': r'embed_dims = (\d+)',
-        'num_classes': r'\b(\d+) classes',
-    }
-    settings = {}
-    for setting, pattern in in_words.items():
-        if found := re.search(pattern, case.text):
-            settings[setting] = int(found[1])
-    for setting, keys in names.items():
-        for key in keys:
-            if case.params.get(key) is not None:
-                settings[setting] = case.params[key]
-                break
-    return settings
+def sdca_name(name: str) -> str:
+    """The published name of an entry of SDCA's networks."""
+    return re.sub(r'^decode_head\.aspp_modules\.(\d+)\.conv\.', r'conv2d_list.\1.', name)
 
 
-def build(config: Mapping[str, Any], case: Case) -> nn.Module:
+def build(config: Mapping[str, Any], weights: Weights) -> nn.Module:
     """The network with the case's weights, in evaluation mode."""
     network = MODELS.build(dict(config))
-    network.load_state_dict(case.filled(network.state_dict()))
+    load(network, weights)
     network.eval()
     return network
+
+
+def load(
+    network: nn.Module, weights: Weights, published: Callable[[str], str] = lambda name: name
+) -> None:
+    """Fill all entries of a network.
+
+    Args:
+        published: our name -> the published name, which names the values.
+    """
+    entries = network.state_dict()
+    values = filled({published(name): entry for name, entry in entries.items()}, weights)
+    network.load_state_dict({name: values[published(name)] for name in entries})
+
+
+def filled(state: Mapping[str, Tensor], weights: Weights) -> Mapping[str, Tensor]:
+    """The values of a state dict by its names; those of the last ones are kept for the next."""
+    layout = tuple((name, entry.shape, entry.dtype) for name, entry in state.items())
+    return _filled(layout, weights.seed, tuple(weights.factors.items()))
+
+
+@lru_cache(maxsize=2)
+def _filled(layout: tuple, seed: int, factors: tuple) -> Mapping[str, Tensor]:
+    state = {name: torch.empty(shape, dtype=dtype) for name, shape, dtype in layout}
+    return Weights(seed, dict(factors)).fill(state)
 
 
 def layout(network: nn.Module) -> list[list]:

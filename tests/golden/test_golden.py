@@ -1,35 +1,23 @@
-"""Golden figures: every case of every folder under ``GOLDEN_DIR`` (default: the copies here).
+"""Golden figures: every case and layout of every folder of ``GOLDEN_DIR`` (default: ``data``).
 
 ``pytest tests/golden -k daformer`` runs one method; ``GOLDEN_DIR=folder`` runs other cases of the
-same functions. A case, or a folder, that nothing here knows fails.
+same functions. A case, layout or folder that nothing here knows fails.
 """
 
-import json
 import os
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.registry import DefaultScope
-from mmseg.registry import MODELS
 
-from . import families
-from .cases import BadIndex, Case, UnknownCase, read_cases
-from .compare import mismatches
-from .expressions import UnreadableInput
-from .networks import layout, published_config
+from tests.golden import functions  # noqa: F401 - fills FUNCTIONS
+from tests.golden.cases import BadIndex, Case, Layout, read_folder
+from tests.golden.compare import differences
+from tests.golden.layouts import layout_differences
+from tests.golden.registry import FUNCTIONS, Params
 
 GOLDEN_DIR = Path(os.environ.get('GOLDEN_DIR') or Path(__file__).parent / 'data')
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A published state dict, ``<network>.keys.json``, and our config of that network."""
-
-    path: Path
-    config: dict
 
 
 def collect(root: Path) -> list:
@@ -40,53 +28,36 @@ def collect(root: Path) -> list:
     tests = []
     for folder in folders:
         try:
-            cases = read_cases(folder)
-        except (BadIndex, ValueError, KeyError, OSError) as error:
+            items = read_folder(folder)
+        except (BadIndex, OSError) as error:
             tests.append(pytest.param(error, id=f'{folder.name}-index'))
-            continue
-        tests += [pytest.param(case, id=case.id) for case in cases]
-        if cases[0].method == 'daformer':
-            tests += _layouts(folder)
+        else:
+            tests += [pytest.param(item, id=f'{folder.name}-{item.name}') for item in items]
     return tests
 
 
-def _layouts(folder: Path) -> list:
-    """The layouts of networks that we have; the others are no cases, and theirs fail themselves."""
-    tests = []
-    for path in sorted(folder.glob('*.keys.json')):
-        name = path.name.removesuffix('.keys.json')
-        with suppress(UnknownCase):
-            published = Layout(path, published_config(name))
-            tests.append(pytest.param(published, id=f'{folder.name}-{name}.keys'))
-    return tests
+@pytest.mark.parametrize('item', collect(GOLDEN_DIR))
+def test_golden(item: Case | Layout | Exception) -> None:
+    if problems := problems_of(item):
+        pytest.fail('\n'.join(problems), pytrace=False)
 
 
-@pytest.mark.parametrize('case', collect(GOLDEN_DIR))
-def test_golden(case: Case | Layout | Exception) -> None:
-    if isinstance(case, Exception):
-        pytest.fail(str(case), pytrace=False)
+def problems_of(item: Case | Layout | Exception) -> list[str]:
+    """What is wrong with the results of a case or a layout, a line each."""
+    if isinstance(item, Exception):
+        return [str(item)]
     with DefaultScope.overwrite_default_scope('mmseg'):
-        check_layout(case) if isinstance(case, Layout) else check(case)
+        if isinstance(item, Layout):
+            return layout_differences(item)
+        torch.manual_seed(0)
+        return case_problems(item)
 
 
-def check(case: Case) -> None:
-    """Compute the case and fail with every figure that differs."""
-    torch.manual_seed(0)
-    try:
-        problems = mismatches(case, families.find(case)(case))
-    except (BadIndex, UnknownCase, UnreadableInput) as error:
-        problems = [str(error)]
-    if problems:
-        pytest.fail(f'{case.name}:\n  ' + '\n  '.join(problems), pytrace=False)
-
-
-def check_layout(published: Layout) -> None:
-    """Entries of the state dict in order, number of parameters, LayerNorms' epsilons."""
-    with torch.device('meta'):
-        network = MODELS.build(published.config)
-    content = json.loads(published.path.read_text())
-    assert layout(network) == content['state_dict']
-    if 'parameters' in content:
-        assert sum(p.numel() for p in network.parameters()) == content['parameters']
-    for name, eps in content.get('layernorm_eps', {}).items():
-        assert network.get_submodule(name).eps == eps, name
+def case_problems(case: Case) -> list[str]:
+    if case.function not in FUNCTIONS:
+        return [f'{case.name}: nothing here computes the function {case.function!r}']
+    params, inputs = Params(case.params), Params(case.inputs())
+    results = FUNCTIONS[case.function](params, inputs)
+    unread = [f'parameter {name}' for name in params.unread()]
+    unread += [f'input {name}' for name in inputs.unread()]
+    return differences(case, results) + [f'{name} had no influence' for name in unread]

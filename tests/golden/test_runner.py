@@ -1,303 +1,241 @@
-"""The runner of the golden cases itself: reading, comparing, and failing where it must."""
+"""The runner of the golden cases itself: it fails where it must, and grants what a case grants."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
 
-from . import families, fill
-from .cases import BadIndex, Case, Output, UnknownCase, read_cases
-from .compare import close, mismatches, share_of_outliers, subsample
-from .expressions import UnreadableInput, evaluate, evaluate_series, list_after, number_after
-from .families.masked_steps import GivenDraws
-from .networks import published_config, segmentor_config
-from .test_golden import check, collect
+from tests.golden import fill
+from tests.golden.cases import Case, read_folder
+from tests.golden.compare import differences
+from tests.golden.inputs import evaluate, parse_slice
+from tests.golden.registry import Params, Unsupported, golden, only, refuse
+from tests.golden.test_golden import collect, problems_of
 
-IMAGE = fill.image('x', (2, 3, 4, 6), seed=5)
-LABELS = fill.labels('y', (1, 8, 6), 4, seed=2, ignore=0.3, cell=2)
-
-
-@pytest.mark.parametrize(
-    ('text', 'expected'),
-    [
-        ('fill.image("x", [2, 3, 4, 6], seed=5)', IMAGE),
-        ("image('x', (2, 3, 4, 6), 5)", IMAGE),
-        ('-2.5 * fill.image("x", [2, 3, 4, 6], seed=5) + 1', -2.5 * IMAGE + 1),
-        ('fill.image("x", [2, 3, 4, 6], seed=5) * 0.0 (the norm epsilons matter)', 0 * IMAGE),
-        ('fill.image("x", [2, 3, 4, 6], seed=5) ** 2 / 4', IMAGE**2 / 4),
-        ('abs(fill.image("x", [2, 3, 4, 6], seed=5))', abs(IMAGE)),
-        ('clip(np.abs(fill.image("x", [2, 3, 4, 6], seed=5)), 0, 1)', abs(IMAGE).clip(0, 1)),
-        ('fill.image("x", [2, 3, 4, 6], seed=5)[:, :1, ..., ::2]', IMAGE[:, :1, ..., ::2]),
-        ('fill.image("x", [2, 3, 4, 6], seed=5) > 0.5', IMAGE > 0.5),
-        ('fill.image("x", [2, 3, 4, 6], seed=5); times 3', 3 * IMAGE),
-        ('fill.labels("y", [1, 8, 6], 4, seed=2, ignore=0.3, cell=2)', LABELS),
-        ('zeros [1, 2]', np.zeros((1, 2))),
-        ('3 * ones([2])', np.full(2, 3.0)),
-    ],
+ENTRY = dict(
+    name='case',
+    function='class_weights',
+    about='weights',
+    params=dict(frequencies=[0.5, 0.25, 0.25], sigmas=[0.0]),
+    inputs={},
+    outputs={'weights[0]': dict(npz='a.npz', key='ones', rtol=0, atol=1e-6)},
 )
-def test_expressions(text: str, expected: np.ndarray) -> None:
-    assert_array_equal(evaluate(text), expected)
 
 
-def test_expressions_take_variables() -> None:
-    value = evaluate('fill.image("a_<i>", ..., seed=1)', {'i': 3, 'shape': [2, 2]})
-    assert_array_equal(value, fill.image('a_3', (2, 2), 1))
-    assert_array_equal(evaluate('all False', {'shape': [2, 3]}), np.zeros((2, 3), bool))
-    series = evaluate_series('fill.image("f<i>", shape_i, seed=4) for i = 0..1, shapes [[1], [2]]')
-    assert_array_equal(series[1], fill.image('f1', (2,), 4))
+def write(folder: Path, entry: dict, **index) -> Path:
+    """A folder with one case; its arrays are ``ones`` and ``ramp``."""
+    folder.mkdir(exist_ok=True)
+    np.savez(folder / 'a.npz', ones=np.ones(3), ramp=np.arange(6.0).reshape(2, 3))
+    content = dict(schema=2, method='toy', cases=[entry]) | index
+    (folder / 'index.json').write_text(json.dumps(content))
+    return folder
 
 
-def test_instructions_after_an_expression() -> None:
-    labels = 'fill.labels("y", [1, 8, 6], 4, seed=2, ignore=0.3, cell=2)'
-    text = f'{labels}; in the left part (column < 3) every label that is not 255 is set to 1'
-    changed = evaluate(text)
-    assert_array_equal(changed[..., 3:], LABELS[..., 3:])
-    assert_array_equal(changed[..., :3], np.where(LABELS[..., :3] == 255, 255, 1))
-
-    mask = evaluate('ones; the first 2 rows and last 3 columns are 0', {'shape': [1, 4, 5]})
-    expected = np.zeros((1, 4, 5))
-    expected[:, 2:, :2] = 1
-    assert_array_equal(mask, expected)
+def problems(folder: Path, entry: dict, **index) -> list[str]:
+    """What the runner says of the case in a folder."""
+    write(folder, entry, **index)
+    return [line for test in collect(folder.parent) for line in problems_of(test.values[0])]
 
 
-@pytest.mark.parametrize(
-    'text',
-    [
-        'the logits of the teacher',
-        'fill.image("x", [2], seed=0), softmax over nothing',
-        'fill.image("x", [2], seed=0); shuffled',
-        'fill.image("x_<i>", shape_i, seed=0)',
-        '__import__("os").system("true")',
-        '().__class__.__bases__[0]',
-        'fill.image.__globals__',
-        'open("/dev/null")',
-    ],
-)
-def test_what_is_not_understood_is_refused(text: str) -> None:
-    with pytest.raises(UnreadableInput):
-        evaluate(text)
+def changed(**changes) -> dict:
+    return ENTRY | changes
 
 
-def test_numbers_and_lists_in_words() -> None:
-    assert number_after('seed', 'fill_state_dict of the head alone (no prefix), seed=12') == 12
-    assert list_after('shapes', 'for i = 0..3, shapes [[1, 2], [3, 4]] or so') == [[1, 2], [3, 4]]
-    with pytest.raises(UnreadableInput, match='no seed'):
-        number_after('seed', 'random weights')
+def test_a_right_figure_passes(tmp_path) -> None:
+    assert problems(tmp_path / 'toy', ENTRY) == []
+    (test,) = collect(tmp_path)
+    assert test.id == 'toy-case'
 
 
 @pytest.mark.parametrize(
-    ('note', 'key'),
+    ('entry', 'message'),
     [
-        ('', ...),
-        ('[..., ::2, ::2]', np.s_[..., ::2, ::2]),
-        ('[:, ::2, 1:5]', np.s_[:, ::2, 1:5]),
-        ('channels [::4] of shape [2, 8, 6, 6]', np.s_[:, ::4]),
-        ('every fourth channel: [:, ::4]', np.s_[:, ::4]),
-        ('rows [::3]', np.s_[..., ::3, :]),
+        (changed(function='unheard_of'), "nothing here computes the function 'unheard_of'"),
         (
-            'difference of two probabilities, [:, ::2]; compare it where it exceeds 1e-4',
-            np.s_[:, ::2],
+            changed(outputs={'weights[0]': dict(json=[1.0, 1.0, 2.0], rtol=0, atol=0.5)}),
+            'weights[0][2]: 1.0 instead of 2.0',
+        ),
+        (
+            changed(outputs={'weights[1]': dict(json=[1.0], rtol=0, atol=0)}),
+            'weights[1]: no result',
+        ),
+        (changed(params=ENTRY['params'] | dict(size=3)), 'parameter size had no influence'),
+        (
+            changed(inputs={'x': dict(fill='constant', value=1, shape=[2], dtype='int64')}),
+            'input x had no influence',
+        ),
+        (changed(surprise=1), 'has unknown keys: surprise'),
+        (changed(outputs={}), 'has no figures'),
+        (
+            changed(outputs={'weights': dict(json=1, rtol=0, atol=0, l1=3)}),
+            'has unknown keys: l1',
+        ),
+        (
+            changed(outputs={'weights': dict(npz='a.npz', key='ones', rtol=0)}),
+            'lacks atol',
+        ),
+        (
+            changed(outputs={'w': dict(npz='a.npz', key='ones', l2=0.1, slice=':2')}),
+            'not the shape that it is taken from',
         ),
     ],
-)
-def test_subsamples(note: str, key: tuple) -> None:
-    array = np.arange(2 * 8 * 6 * 6).reshape(2, 8, 6, 6)
-    assert_array_equal(subsample(array, note), array[key])
+)  # fmt: skip
+def test_what_is_wrong_fails(entry: dict, message: str, tmp_path) -> None:
+    assert message in '\n'.join(problems(tmp_path / 'toy', entry))
 
 
-def test_a_subsample_of_another_shape_is_a_mismatch() -> None:
-    case = make_case(expected=np.zeros((1, 2)), note='channels [::2] of shape [1, 4]')
-    assert mismatches(case, {'out': np.zeros((1, 4))}) == []
-    assert 'the note says' in mismatches(case, {'out': np.zeros((1, 3))})[0]
-    assert 'the figure has' in mismatches(make_case(np.zeros(2)), {'out': np.zeros(3)})[0]
-
-
-def test_tolerance() -> None:
-    expected = np.array([1.0, 0.0, np.nan, np.inf])
-    assert close(np.array([1.09, 0.01, np.nan, np.inf]), expected, 0.1, 0.01).all()
-    assert not close(np.array([1.12, 0.02, 0, 5]), expected, 0.1, 0.01).any()
-    assert not close(np.array([101]), np.array([100]), 0.1, 0.01).any(), 'integers are exact'
-
-
-def test_outliers_where_the_notes_allow_them() -> None:
-    expected = np.zeros((1, 3, 10, 20))
-    results = {'out': expected.copy()}
-    results['out'][0, :, 0, :2] = 1
-    assert share_of_outliers('compare allowing 0.5 percent of the pixels to differ') == 0.005
-    assert mismatches(make_case(expected, notes='allowing 1 percent of the pixels'), results) == []
-    assert mismatches(make_case(expected, notes='allowing 0.5 % of the pixels'), results)
-    assert mismatches(make_case(expected), results)
-
-
-def test_predictions_count_where_the_margin_is_clear() -> None:
-    case = make_case(np.array([1, 2, 3]))
-    note = 'compare out only where it exceeds 0.1'
-    case.outputs['out_margin'] = Output('out_margin', np.array([0.5, 0.05, 0.5]), note)
-    margin = np.array([0.5, 0.05, 0.5])
-    assert mismatches(case, {'out': [1, 9, 3], 'out_margin': margin}) == []
-    assert len(mismatches(case, {'out': [9, 2, 3], 'out_margin': margin})) == 1
-
-
-def test_a_stricter_first_row() -> None:
-    notes = 'The first row of out should agree to rtol 1e-4'
-    case = make_case(np.ones((2, 1)), notes=notes, rtol=0.01, atol=0.0)
-    assert mismatches(case, {'out': [[1.0], [1.005]]}) == []
-    assert 'out[0]' in mismatches(case, {'out': [[1.005], [1.0]]})[0]
-
-
-def test_nan_is_a_figure_unless_the_case_wants_0() -> None:
-    expected = np.array(np.nan)
-    assert mismatches(make_case(expected), {'out': np.nan}) == []
-    assert mismatches(make_case(expected), {'out': 0.0})
-    assert mismatches(make_case(expected, notes='Log 0 instead of NaN.'), {'out': 0.0}) == []
-
-
-def test_missing_results_and_stated_parameters() -> None:
-    case = make_case(np.zeros(2), params={'table': {'1': [1, 2]}})
-    assert mismatches(case, {}) == ['out: no result']
-    assert mismatches(case, {'out': [0, 0], 'params.table': {1: (1, 2)}}) == []
-    assert 'params.table' in mismatches(case, {'out': [0, 0], 'params.table': {1: (1, 3)}})[0]
-
-
-@pytest.mark.parametrize('layout', ['list', 'mapping', 'groups', 'arrays'])
-def test_indexes_of_several_hands(tmp_path: Path, layout: str) -> None:
-    values = np.arange(3.0)
-    if layout == 'list':
-        entry = {'name': 'a', 'file': 'f.npz', 'outputs': {'out': {'array': 'a/out'}}}
-        index, key = {'cases': [entry]}, 'a/out'
-    elif layout == 'mapping':
-        entry = {'file': 'f.npz', 'arrays': {'in_x': '', 'out': ''}}
-        index, key = {'cases': {'a': entry}}, 'out'
-    elif layout == 'groups':
-        entry = {'name': 'a', 'outputs': {'a.out': [3]}}
-        index, key = {'groups': [{'file': 'f.npz', 'cases': [entry]}]}, 'a.out'
-    else:
-        entry = {'id': 'a', 'file': 'f.npz', 'arrays': [['a/out', [3]]]}
-        index, key = {'cases': [entry]}, 'a/out'
-    entry['tolerance'] = {'rtol': 0.5, 'atol': 0.25}
-    write_folder(tmp_path / 'some', {'method': 'some (method)', **index}, {key: values})
-    (case,) = read_cases(tmp_path / 'some')
-    assert case.method == 'some' and case.name.endswith('a')
-    assert list(case.outputs) == ['out'] and case.tolerance == (0.5, 0.25)
-    assert_array_equal(case.outputs['out'].expected, values)
-
-
-def test_inputs(tmp_path: Path) -> None:
-    entry = {
-        'name': 'a',
-        'file': 'f.npz',
-        'inputs': {
-            'source image of iteration i': 'fill.image("s<i>", [2], seed=1)',
-            'logits': {'fill': 'image', 'name': 'l', 'shape': [2], 'seed': 3, 'times': 2.0},
-            'weight': None,
-            'weights': 'fill_state_dict of everything, seed=7',
-        },
-        'stored_inputs': {'gt': {'array': 'a/in/gt'}},
-    }
-    write_folder(tmp_path / 'some', {'cases': [entry]}, {'a/in/gt': np.arange(4)})
-    (case,) = read_cases(tmp_path / 'some')
-    assert_array_equal(case.input('source image', i=2), fill.image('s2', (2,), 1))
-    assert_array_equal(case.input('logits'), 2 * fill.image('l', (2,), 3))
-    assert_array_equal(case.input('gt'), np.arange(4))
-    assert not case.has_input('valid') and not case.has_input('weight ')
-    with pytest.raises(UnreadableInput, match='no input target'):
-        case.input('target')
-
-
-def test_a_folder_without_index_fails(tmp_path: Path) -> None:
-    assert isinstance(collect(tmp_path)[0].values[0], BadIndex)
-    (tmp_path / 'daformer').mkdir()
-    (tmp_path / 'daformer' / 'broken.json').write_text('{')
+def test_bad_folders_fail(tmp_path) -> None:
+    assert 'no sub-folder' in '\n'.join(problems_of(collect(tmp_path)[0].values[0]))
+    folder = tmp_path / 'toy'
+    assert 'schema 3' in '\n'.join(problems(folder, ENTRY, schema=3))
+    assert 'unknown keys: extra' in '\n'.join(problems(folder, ENTRY, extra=1))
+    assert 'several cases are called case' in '\n'.join(problems(folder, ENTRY, cases=[ENTRY] * 2))
+    layouts = [dict(name='a', function='guess', file='index.json')]
+    assert "its function is 'guess'" in '\n'.join(problems(folder, ENTRY, layouts=layouts))
+    (folder / 'index.json').unlink()
     (test,) = collect(tmp_path)
-    assert isinstance(test.values[0], Exception) and test.id == 'daformer-index'
+    assert test.id == 'toy-index' and 'index.json' in problems_of(test.values[0])[0]
+
+
+def test_layouts_are_compared(tmp_path) -> None:
+    layouts = [dict(name='mit_b0', function='state_dict_layout', file='mit_b0.json')]
+    write(tmp_path / 'toy', ENTRY, layouts=layouts)
+
+    def layout_problems(**content) -> list[str]:
+        content = dict(name='mit_b0', function='state_dict_layout') | content
+        (tmp_path / 'toy' / 'mit_b0.json').write_text(json.dumps(content))
+        return problems_of(read_folder(tmp_path / 'toy')[-1])
+
+    assert layout_problems(parameters=3319392) == []
+    assert layout_problems(parameters=7) == ['parameters: 3319392 instead of 7']
+    assert layout_problems(state_dict=[]) == ['state_dict: 176 entries instead of 0']
+    assert layout_problems(colour='blue') == ['colour: nothing here checks it']
+
+
+def test_a_network_without_a_name_here_fails(tmp_path) -> None:
+    (tmp_path / 'index.json').write_text('{}')
+    layouts = [dict(name='mystery', function='state_dict_layout', file='index.json')]
+    write(tmp_path / 'toy', ENTRY, layouts=layouts)
+    with pytest.raises(Unsupported, match='mystery'):
+        problems_of(read_folder(tmp_path / 'toy')[-1])
+
+
+# --- tolerances -------------------------------------------------------------------------------
+
+RAMP = np.arange(6.0).reshape(2, 3)
+
+
+def compared(result, folder: Path, **figure) -> bool:
+    """Whether a result meets the stored figure (RAMP) within the tolerance."""
+    figure = dict(npz='a.npz', key='ramp') | figure
+    if 'l2' not in figure:
+        figure = dict(rtol=0, atol=0) | figure
+    write(folder, ENTRY)
+    case = Case(folder, 'case', 'f', '', {}, {}, {'x': figure})
+    return not differences(case, {'x': result})
+
+
+def test_tolerances_of_arrays(tmp_path) -> None:
+    assert compared(RAMP, tmp_path)
+    assert compared(RAMP[None], tmp_path)  # axes of length 1 do not matter
+    assert not compared(RAMP.T, tmp_path)
+    assert compared(RAMP + 0.5, tmp_path, atol=0.5)
+    assert not compared(RAMP + 0.5, tmp_path, atol=0.4)
+    assert compared(1.1 * RAMP, tmp_path, rtol=0.11)
+    assert not compared(1.1 * RAMP, tmp_path, rtol=0.09)
+    assert not compared(np.where(RAMP == 2, np.nan, RAMP), tmp_path, atol=9)
+    assert compared(1.1 * RAMP, tmp_path, l2=0.11)
+    assert not compared(1.1 * RAMP, tmp_path, l2=0.09)
+    assert compared(RAMP.repeat(2, 1), tmp_path, shape=[2, 6], slice=':, ::2')
+    assert not compared(RAMP.repeat(2, 1), tmp_path, shape=[2, 3], slice=':, :')
+
+
+def test_outliers(tmp_path) -> None:
+    one, row = RAMP.copy(), RAMP.copy()
+    one[0, 1] += 5
+    row[1] += 5
+    assert not compared(one, tmp_path)
+    assert compared(one, tmp_path, outliers=dict(share=0.01))  # rounded up to one of six
+    assert not compared(row, tmp_path, outliers=dict(share=0.01))
+    assert compared(row, tmp_path, outliers=dict(share=0.5))
+    assert compared(row, tmp_path, outliers=dict(share=0.01, axis=1))  # a row counts once
+    assert not compared(row, tmp_path, outliers=dict(share=0.01, axis=0))
+    assert compared(one, tmp_path, outliers=dict(share=0.01, atol=5))
+    assert not compared(one, tmp_path, outliers=dict(share=0.01, atol=4))
+
+
+def test_where_and_nan(tmp_path) -> None:
+    one = RAMP.copy()
+    one[0, 1] += 5
+    assert compared(one, tmp_path, where=dict(key='ramp', greater=1))
+    assert not compared(one, tmp_path, where=dict(key='ramp', greater=0))
+    np.savez(tmp_path / 'b.npz', nan=np.array([np.nan, 1]))
+    assert compared([np.nan, 1], tmp_path, npz='b.npz', key='nan')
+    assert compared([0, 1], tmp_path, npz='b.npz', key='nan', nan_is=0)
+    assert not compared([0, 1], tmp_path, npz='b.npz', key='nan')
+
+
+def test_json_is_exact_but_for_fractions(tmp_path) -> None:
+    def same(result, value) -> bool:
+        figure = dict(json=value, rtol=0, atol=0.1)
+        case = Case(tmp_path, 'case', 'f', '', {}, {}, {'log[0].a.b': figure})
+        return not differences(case, {'log': [{'a.b': result}]})
+
+    assert same(1.05, 1.0) and not same(1.2, 1.0)
+    assert same({1: (2, 'x')}, {'1': [2, 'x']})
+    assert not same(2.05, 2)
+    assert not same([1, 2], [1]) and not same({'a': 1}, {'a': 1, 'b': 2})
+
+
+# --- inputs -----------------------------------------------------------------------------------
+
+
+def test_operations_are_applied_in_order(tmp_path) -> None:
+    spec = dict(fill='image', name='x', shape=[2, 3], seed=4)
+    steps = [dict(scale=-2), dict(offset=1), dict(abs=True), dict(clip=[0, 2]), dict(round=True)]
+    expected = np.rint(np.clip(np.abs(1 - 2 * fill.image('x', (2, 3), 4)), 0, 2))
+    np.testing.assert_array_equal(evaluate(spec | dict(then=steps), tmp_path), expected)
+    both = evaluate(dict(sum=[spec, spec], then=[dict(repeat=[1, 2]), dict(slice='0:1')]), tmp_path)
+    np.testing.assert_array_equal(both, 2 * fill.image('x', (2, 3), 4).repeat(2, 1)[:1])
 
 
 @pytest.mark.parametrize(
-    ('method', 'name'), [('daformer', 'no_such_a'), ('unheard_of', 'mit_b0_a')]
-)
-def test_an_unknown_case_fails(method: str, name: str) -> None:
-    case = make_case(np.zeros(1), method=method, name=name)
-    with pytest.raises(UnknownCase):
-        families.find(case)
-    with pytest.raises(pytest.fail.Exception, match='no family'):
-        check(case)
-
-
-def test_the_longest_beginning_wins() -> None:
-    found = {
-        families.find(make_case(None, name=name)).__name__ for name in ('rcs_b', 'rcs_files_b')
-    }
-    assert found == {'class_sampling', 'file_sampling'}
-
-
-def test_other_networks_by_name() -> None:
-    config = segmentor_config('dlv2_r50v1c', num_classes=3)
-    assert config['backbone']['depth'] == 50 and len(config['decode_head']['dilations']) == 4
-    assert segmentor_config('daformer_isa_mitb2_c')['decode_head']['fusion'] == 'isa'
-    assert published_config('mit_b3')['arch'] == 'b3'
-    with pytest.raises(UnknownCase):
-        published_config('hrda_swin')
-
-
-def make_loss_case(folder: Path, loss: float) -> Case:
-    """A case of another name, shape and seed than the copies have, with a figure of our making."""
-    entry = {
-        'name': 'segmentation_loss_other',
-        'file': 'f.npz',
-        'inputs': {
-            'logits': '0.0 * fill.image("logits", [1, 5, 4, 4], seed=9)',
-            'labels': 'fill.labels("labels", [1, 1, 9, 7], 5, seed=9, ignore=0)',
-        },
-        'outputs': {'loss': {'array': 'loss'}},
-        'rtol': 1e-6,
-        'atol': 0,
-    }
-    write_folder(folder / 'daformer', {'cases': [entry]}, {'loss': np.float32(loss)})
-    (test,) = collect(folder)
-    assert test.id == 'daformer-segmentation_loss_other'
-    return test.values[0]
-
-
-def test_other_folders_run_and_wrong_figures_fail(tmp_path: Path) -> None:
-    check(make_loss_case(tmp_path / 'right', np.log(5)))
-    with pytest.raises(pytest.fail.Exception, match='1 of 1 values differ'):
-        check(make_loss_case(tmp_path / 'wrong', np.log(5) + 1e-4))
-
-
-@pytest.mark.parametrize(
-    ('listed', 'pairs'),
+    'spec',
     [
-        ([0.1, 0.2, 0.3, 0.4], [(0.1, 0.2), (0.3, 0.4), (0.0, 0.0)]),
-        ([0.1, 0.3, 0.4], [(0.1, 0.0), (0.3, 0.4), (0.0, 0.0)]),  # the host does not blur
-        ([], [(0.0, 0.0)]),
+        dict(fill='guess'),
+        dict(fill='image', name='x', shape=[1], seed=0, cell=3),
+        dict(fill='image', name='x', shape=[1], seed=0, then=[dict(shuffle=True)]),
+        dict(npz='a.npz', key='missing'),
+        dict(npz='a.npz', key='ones', fill='image'),
     ],
 )
-def test_triggers_of_host_and_masked_pass(listed, pairs):
-    draws = GivenDraws({'uniform': listed}, batch_size=2)
-    assert [draws.triggers() for _ in pairs] == pairs
+def test_unknown_inputs_fail(spec: dict, tmp_path) -> None:
+    write(tmp_path, ENTRY)
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        evaluate(spec, tmp_path)
 
 
-def make_case(
-    expected: np.ndarray | None,
-    note: str = '',
-    method: str = 'daformer',
-    name: str = 'some',
-    rtol: float = 0.0,
-    atol: float = 1e-6,
-    notes: str = '',
-    params: dict | None = None,
-) -> Case:
-    """A case with one output ``out``."""
-    entry = {'rtol': rtol, 'atol': atol, 'notes': notes, 'params': params or {}}
-    case = Case(method, name, Path('nowhere'), entry, {})
-    output = Output('out', expected, note)
-    case.__dict__['outputs'] = {'out': output}  # what the property would read from files
-    return case
+def test_slices() -> None:
+    assert parse_slice('..., ::2, 0:4, 1') == (..., slice(None, None, 2), slice(0, 4), 1)
 
 
-def write_folder(folder: Path, index: dict, arrays: dict[str, np.ndarray]) -> None:
-    folder.mkdir(parents=True)
-    (folder / 'index.json').write_text(json.dumps(index))
-    np.savez(folder / 'f.npz', **arrays)
+# --- parameters -------------------------------------------------------------------------------
+
+
+def test_parameters_remember_who_read_them() -> None:
+    params = Params(dict(a=1, b=None, c=dict(d=2, e=3)))
+    assert params.unread() == ['a', 'c']
+    assert params['a'] == 1 and params['c']['d'] == 2 and 'b' in params
+    assert params.unread() == ['c.e']
+    assert params.plain() == dict(a=1, b=None, c=dict(d=2, e=3)) and params.unread() == []
+
+
+def test_values_that_ours_has_not_are_refused() -> None:
+    params = Params(dict(kernel_size=3, dropout_ratio=0.0))
+    refuse(params, 'dropout_ratio', 'missing')
+    for check in (lambda: only(params, kernel_size=1), lambda: refuse(params, 'kernel_size')):
+        with pytest.raises(Unsupported, match='kernel_size is 3'):
+            check()
+    with pytest.raises(ValueError, match="two functions compute 'class_weights'"):
+        golden('class_weights')(lambda params, inputs: {})

@@ -7,9 +7,7 @@ from mmseg_uda.engine.train import load_config
 from mmseg_uda.models.class_weights import class_weights
 from mmseg_uda.models.data_preprocessor import UDADataPreProcessor
 from mmseg_uda.uda.components.pixel_contrast import VARIANTS
-
-from ..cases import Case
-from . import Results, family
+from tests.golden.registry import Params, Results, golden
 
 BN = {'type': 'BN', 'requires_grad': True}
 # What every published config repeats and nothing of ours depends on.
@@ -30,9 +28,9 @@ RUNTIME = {
 }
 
 
-@family('sepico', 'experiment')
-def experiment(case: Case) -> Results:
-    number = case.inputs['exp']
+@golden('experiment_config')
+def experiment_config(params: Params, inputs: Params) -> Results:
+    number = params['experiment']
     config = load_config(EXPERIMENTS[number].stages[0].config)
     method, resnet = config.model, 'depth' in config.model.segmentor.backbone
     schedule, iterations = config.param_scheduler[0], config.train_cfg.max_iters

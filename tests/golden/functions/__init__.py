@@ -1,0 +1,23 @@
+"""What computes the golden functions, by subject; importing a module registers its functions."""
+
+from tests.golden.functions import (  # noqa: F401
+    cdda,
+    contrast,
+    depth,
+    experiments,
+    hrda,
+    labels,
+    losses,
+    mixing,
+    networks,
+    night,
+    optimisation,
+    pipelines,
+    raw_labels,
+    sampling,
+    scores,
+    sdca,
+    sdca_folders,
+    sepico_steps,
+    steps,
+)

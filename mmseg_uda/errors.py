@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 # What building a component from a config raises when a key or a type is wrong.
-BUILD_ERRORS = (TypeError, KeyError, ValueError, AttributeError, AssertionError, ImportError)
+BUILD_ERRORS = (TypeError, LookupError, ValueError, AttributeError, AssertionError, ImportError)
 
 
 class UserError(Exception):

@@ -205,7 +205,6 @@ def test_checkpoint_of_another_architecture(tiny_config, trained, capfd):
     ('options', 'message'),
     [
         (['--seed', '3'], 'use --seed 0'),
-        (['--cfg-options', 'train_cfg.max_iters=0'], 'beyond the 0 iterations'),
         (['--cfg-options', 'param_scheduler=[]'], 'are not those of this config'),
     ],
 )
@@ -213,6 +212,14 @@ def test_checkpoint_of_another_run(tiny_config, trained, capfd, options, message
     command = [tiny_config, '--work-dir', trained, '--resume', *options]
     assert message in failure(capfd, train.main, *command)
     assert load_checkpoint(trained / 'iter_1.pth')['meta']['iter'] == 1
+
+
+def test_checkpoint_beyond_the_end(tiny_config, trained, tmp_path, capfd):
+    checkpoint = load_checkpoint(trained / 'iter_1.pth')
+    checkpoint['meta']['iter'] = 9
+    torch.save(checkpoint, tmp_path / 'iter_9.pth')
+    line = failure(capfd, train.main, tiny_config, '--work-dir', tmp_path, '--resume')
+    assert 'iter_9.pth is beyond the 6 iterations' in line
 
 
 def test_full_disk_keeps_what_is_there(tiny_config, trained, tmp_path):

@@ -21,6 +21,7 @@ model = dict(
         backbone=dict(stem_channels=16, base_channels=8), decode_head=dict(in_channels=64)
     )
 )
+param_scheduler = [dict(type='WarmupPolyLR', warmup_iters=2, by_epoch=False)]
 train_cfg = dict(max_iters={MAX_ITERS}, val_interval=9)
 default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=1))
 """

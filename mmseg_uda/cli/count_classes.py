@@ -1,10 +1,12 @@
 """Count the classes of your own labels, for rare class sampling.
 
-    python tools/count_classes.py data/simulator --label-dir labels --suffix _labelTrainIds.png
+    python tools/count_classes.py data/simulator --label-dir labels --suffix _labelTrainIds.png \\
+        --classes road car rest
 
-writes sample_class_stats.json and samples_with_class.json into data/simulator. Labels are 8-bit
-one-channel images of train ids, 255 = ignore. The labels of GTA, SYNTHIA, Cityscapes and Mapillary
-are counted by tools/convert_datasets.
+prints how many pixels each label value has, warns of what looks wrong, and writes
+sample_class_stats.json and samples_with_class.json into data/simulator. Labels are one-channel
+images of train ids, 255 = ignore. The labels of GTA, SYNTHIA, Cityscapes and Mapillary are counted
+by tools/convert_datasets.
 """
 
 import argparse
@@ -25,23 +27,55 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('root', help='folder of the data set; the files are written here')
     parser.add_argument('--label-dir', default='labels', help='below ROOT (%(default)s)')
     parser.add_argument('--suffix', default='.png', help='of the label files (%(default)s)')
+    parser.add_argument(
+        '--classes',
+        nargs='+',
+        metavar='NAME',
+        help='names of the train ids 0, 1, ...; other values but 255 are then an error',
+    )
     args = parser.parse_args(argv)
+    import numpy as np
     from tqdm import tqdm
 
-    from mmseg_uda.datasets.image_files import decode
-    from mmseg_uda.datasets.statistics import count_classes, write_statistics
+    from mmseg_uda.datasets.image_files import read_label_values
+    from mmseg_uda.datasets.labels import IGNORE
+    from mmseg_uda.datasets.statistics import VALUES, label_warnings, write_statistics
 
     folder = Path(args.root) / args.label_dir
     paths = sorted(map(str, folder.rglob(f'*{args.suffix}')))
     if not paths:
         raise UserError(f'{folder} holds no file that ends in {args.suffix}')
-    samples = []
+    number = IGNORE if args.classes is None else len(args.classes)
+    pixels, files = np.zeros((2, VALUES), np.int64)
+    samples, empty = [], []
     for path in tqdm(paths, desc='count', unit='label'):
-        label = decode(path, -1)  # as it is stored
-        if label.ndim != 2 or label.dtype != 'uint8':
-            raise UserError(f'{path}: {label.dtype}, {label.shape}; a label is 8-bit, one channel')
-        samples.append((path, count_classes(label)))
+        counts = np.bincount(read_label_values(path).ravel(), minlength=VALUES)
+        if (strays := np.flatnonzero(counts[number:IGNORE]) + number).size:
+            raise UserError(
+                f'{path}: label value {strays[0]} is neither one of the {number} classes nor '
+                f'{IGNORE} (ignore): convert the labels, or mend --classes'
+            )
+        pixels += counts
+        files += counts > 0
+        samples.append((path, counts[:number].tolist()))
+        if not counts[:IGNORE].any():
+            empty.append(path)
+    known = np.flatnonzero(pixels[:IGNORE])
+    names = args.classes or [f'class {index}' for index in range(known.max(initial=-1) + 1)]
+    print_histogram(pixels, files, [*names])
+    for warning in label_warnings(pixels.tolist(), names, f'the {len(paths)} labels', empty):
+        print(f'warning: {warning}', file=sys.stderr)
     write_statistics(args.root, samples)
+
+
+def print_histogram(pixels, files, names: list[str]) -> None:
+    """Print the pixels, their share and the number of label files of each label value."""
+    rows = [*enumerate(names), (255, 'ignore')]
+    width = max(len(name) for _, name in rows)
+    print(f'value  {"class":{width}}  {"pixels":>14}   share  labels')
+    for value, name in rows:
+        share = pixels[value] / max(pixels.sum(), 1)
+        print(f'{value:5}  {name:{width}}  {pixels[value]:14}  {share:6.2%}  {files[value]:6}')
 
 
 if __name__ == '__main__':

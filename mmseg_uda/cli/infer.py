@@ -80,7 +80,6 @@ def main(argv: list[str] | None = None) -> None:
     from tqdm import tqdm
 
     import mmseg_uda.register  # noqa: F401 - first: it keeps the libraries' remarks off the screen
-    from mmseg_uda.datasets.labels import PALETTE
     from mmseg_uda.engine.train import load_config
     from mmseg_uda.evaluation.export import (
         BackgroundWriter,
@@ -88,12 +87,19 @@ def main(argv: list[str] | None = None) -> None:
         write_label,
         write_overlay,
     )
-    from mmseg_uda.evaluation.inference import build_segmentor, file_predictor
+    from mmseg_uda.evaluation.inference import build_segmentor, file_predictor, test_metainfo
 
     config = load_config(args.config)
     names = output_names(paths)
     device = args.device or get_device()
     segmentor = build_segmentor(config, args.checkpoint, args.network, device)
+    metainfo = test_metainfo(config)
+    if segmentor.num_classes != len(metainfo['classes']):
+        raise UserError(
+            f'config {args.config}: the network has {segmentor.num_classes} classes, '
+            f'test_dataloader.dataset {len(metainfo["classes"])}: set its metainfo'
+        )
+    palette = metainfo['palette']
     predict = file_predictor(segmentor, config)
     labels, overlays, bad = Path(args.out) / 'labels', Path(args.out) / 'overlays', []
     with BackgroundWriter() as writer:
@@ -103,10 +109,10 @@ def main(argv: list[str] | None = None) -> None:
             except UserError as error:
                 bad.append(str(error))
                 continue
-            writer.submit(write_label, labels / f'{name}.png', label, PALETTE)
+            writer.submit(write_label, labels / f'{name}.png', label, palette)
             if args.opacity < 1:
                 target = overlays / f'{name}.png'
-                writer.submit(write_overlay, target, image, label, PALETTE, args.opacity)
+                writer.submit(write_overlay, target, image, label, palette, args.opacity)
     print(f'{len(paths) - len(bad)} of {len(paths)} images segmented: {args.out}')
     if bad:
         raise UserError(f'{len(bad)} of {len(paths)} images were left out: ' + '; '.join(bad))

@@ -13,13 +13,12 @@ import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 from PIL import Image, ImageEnhance
 
 from mmseg_uda.datasets.image_files import read_image
 from mmseg_uda.datasets.labels import IGNORE
-from mmseg_uda.datasets.transforms import check_same_size, read_label
+from mmseg_uda.datasets.transforms import LoadAnnotations, check_same_size
 
 
 class _LoadPair(BaseTransform):
@@ -33,7 +32,7 @@ class _LoadPair(BaseTransform):
         image = read_image(results['img_path'])
         label = None
         if 'seg_map_path' in results:
-            label = read_label(self.load_label, results)
+            label = self.load_label(results)['gt_seg_map']
             check_same_size(results, image, label)
         results['img'], label = self._fit(image, label)
         if label is not None:

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from mmseg_uda.errors import UserError
+
+_ONE_CHANNEL = {'1', 'L', 'P', 'I', 'I;16', 'I;16B'}  # modes of Pillow
 
 
 @contextmanager
@@ -49,6 +52,32 @@ def decode(path: str, flags: int) -> np.ndarray:
     if image is None:
         raise UserError(f'{path}: not a readable image, fetch it again')
     return image
+
+
+def read_label_values(path: str | Path) -> np.ndarray:
+    """The values of a label file as they are stored, uint8 (H, W).
+
+    Grey of 1 to 16 bits, or indices of a palette. A 1-bit file holds 0 and 1.
+
+    Raises:
+        UserError: the file is missing, damaged, has several channels or a value above 255.
+    """
+    try:
+        with Image.open(path) as image:
+            mode, values = image.mode, np.asarray(image)
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f'{path}: not a readable label ({error}), make it again') from error
+    if mode not in _ONE_CHANNEL:
+        raise UserError(
+            f'{path}: a label has one channel, this has shape {values.shape} (mode {mode})'
+        )
+    if values.dtype.itemsize > 1 and not 0 <= values.min() <= values.max() <= 255:
+        value = values.max() if values.max() > 255 else values.min()
+        raise UserError(
+            f'{path}: label value {value} is not in 0..255: labels are train ids, 255 is ignore; '
+            'convert the labels'
+        )
+    return values.astype(np.uint8)
 
 
 def _is_cut_off(data: bytes) -> bool:

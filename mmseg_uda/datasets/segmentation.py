@@ -115,6 +115,20 @@ def build_dataset(cfg: dict) -> BaseSegDataset:
     return dataset
 
 
+def dataset_metainfo(cfg: dict) -> dict:
+    """``classes`` and ``palette`` of a dataset from its config; its files need not be there.
+
+    mmseg gives classes without a palette colours of its own, the same every time.
+
+    Raises:
+        UserError: the dataset has no list of classes.
+    """
+    options = {key: value for key, value in cfg.items() if key not in ('depth_dir', 'pipeline')}
+    dataset = DATASETS.build({**options, 'lazy_init': True})
+    _check_classes(dataset)
+    return dataset.metainfo
+
+
 def sample_info(dataset: BaseSegDataset, index: int) -> dict:
     """What the pipeline gets of a sample: ``get_data_info``, and ``depth_path`` if it has one."""
     info = dataset.get_data_info(index)
@@ -140,8 +154,7 @@ def check_dataset(dataset: BaseSegDataset) -> None:
             raise UserError(
                 f'{name}: no folder {path} for the {meaning}{looked_in(path)}: is data_root right?'
             )
-    if not dataset.metainfo.get('classes'):
-        raise UserError(f'{name}: no classes; add metainfo=dict(classes=[...], palette=[...])')
+    _check_classes(dataset)
     if dataset.ann_file and not os.path.exists(dataset.ann_file):
         raise UserError(f'{name}: no list {dataset.ann_file} (ann_file)')
     samples = dataset.load_data_list()
@@ -153,6 +166,13 @@ def check_dataset(dataset: BaseSegDataset) -> None:
     if depth_folder:
         paths = [_depth_path(dataset, sample['img_path']) for sample in samples]
         _check_files(name, 'depth', paths)
+
+
+def _check_classes(dataset: BaseSegDataset) -> None:
+    if not dataset.metainfo.get('classes'):
+        raise UserError(
+            f'{type(dataset).__name__}: no classes; add metainfo=dict(classes=[...], palette=[...])'
+        )
 
 
 def _depth_path(dataset: BaseSegDataset, image_path: str) -> str:

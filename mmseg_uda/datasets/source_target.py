@@ -1,5 +1,6 @@
 """Training samples: a labelled source image and an unlabelled target image at a stream position."""
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,10 +14,13 @@ from mmseg_uda.datasets.class_balanced_sampling import ClassBalancedSampling
 from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.datasets.rare_class_sampling import RareClassSampling
 from mmseg_uda.datasets.segmentation import build_dataset, sample_info
+from mmseg_uda.datasets.statistics import VALUES, label_warnings, read_class_stats
+from mmseg_uda.datasets.transforms import LoadAnnotations
 from mmseg_uda.errors import UserError
 from mmseg_uda.random import counter_random
 
 _SOURCE, _TARGET = 0, 1  # random streams of a position
+MOST_READ = 50  # labels that are read to warn of missing classes
 
 
 @DATASETS.register_module()
@@ -123,6 +127,33 @@ class SourceTargetDataset(Dataset):
                     'mend the list of classes'
                 )
         return sample
+
+    def source_warnings(self) -> list[str]:
+        """What looks wrong with the source labels, see :func:`label_warnings`.
+
+        By the statistics file beside the data, if it has all labels; otherwise by up to 50 labels
+        at equal distances in the data set.
+        """
+        infos = self._infos()
+        mapped = self.source.label_map is not None or self.source.reduce_zero_label
+        stats = None if mapped else read_class_stats(self.source.data_root or '')
+        paths = [info['seg_map_path'] for info in infos]
+        if stats is not None and all(os.path.basename(path) in stats for path in paths):
+            counts = {path: stats[os.path.basename(path)] for path in paths}
+            labels = f'the {len(paths)} source labels'
+        else:
+            load, counts = LoadAnnotations(), {}
+            step = -(-len(infos) // MOST_READ)
+            for info in infos[::step]:
+                label = load(info)['gt_seg_map']
+                values, numbers = np.unique(label, return_counts=True)
+                counts[info['seg_map_path']] = dict(
+                    zip(values.tolist(), numbers.tolist(), strict=True)
+                )
+            labels = f'the {len(counts)} source labels that were looked at (of {len(paths)})'
+        pixels = [sum(count.get(value, 0) for count in counts.values()) for value in range(VALUES)]
+        empty = [path for path, count in counts.items() if not count.keys() - {IGNORE}]
+        return list(label_warnings(pixels, self.metainfo['classes'], labels, empty))
 
 
 @DATA_SAMPLERS.register_module()

@@ -3,22 +3,70 @@
 Three JSON files beside the data, in the format that DAFormer, HRDA, MIC and SePiCo use.
 """
 
-from collections.abc import Iterable, Sequence
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mmseg_uda.datasets.labels import CLASSES
+from mmseg_uda.datasets.labels import CLASSES, IGNORE
 from mmseg_uda.files import save_json
 
 CLASS_STATS = 'sample_class_stats.json'
 CLASS_STATS_BY_FILE = 'sample_class_stats_dict.json'
 SAMPLES_WITH_CLASS = 'samples_with_class.json'
 
+VALUES = 256  # a label is 8 bits
+MOST_IGNORED = 0.9  # share of ignored pixels above which labels look wrong
+
 
 def count_classes(label: np.ndarray) -> list[int]:
     """Pixels of each of the 19 classes in a map of train ids (uint8, any shape)."""
-    return np.bincount(label.ravel(), minlength=256)[: len(CLASSES)].tolist()
+    return np.bincount(label.ravel(), minlength=VALUES)[: len(CLASSES)].tolist()
+
+
+def label_warnings(
+    pixels: Sequence[int], classes: Sequence[str], labels: str, empty: Sequence[str]
+) -> Iterator[str]:
+    """What looks wrong with labels, one sentence each.
+
+    Args:
+        pixels: of each label value, 256 numbers.
+        classes: names of the classes.
+        labels: which labels were counted, for the sentences, e.g. 'the 8 labels in data/sim'.
+        empty: the label files among them without a labelled pixel.
+    """
+    missing = [index for index in range(len(classes)) if not pixels[index]]
+    if missing == list(range(1, len(classes))) and missing:
+        yield (
+            f'class 0 ({classes[0]}) is the only one in {labels}: where masks hold 0 and 255, the '
+            'foreground is ignored, because 255 means ignore; give each class its train id'
+        )
+    elif missing and len(missing) < len(classes):
+        names = ', '.join(f'{index} ({classes[index]})' for index in missing)
+        yield f'no pixel of these classes is in {labels}: {names}'
+    if empty:
+        yield f'{len(empty)} of {labels} have no labelled pixel (all {IGNORE}), first {empty[0]}'
+    share = pixels[IGNORE] / max(sum(pixels), 1)
+    if share > MOST_IGNORED:
+        yield f'{share:.1%} of the pixels in {labels} are {IGNORE}, which means ignore'
+
+
+def read_class_stats(folder: str | Path) -> dict[str, dict[int, int]] | None:
+    """Pixels of each class by base name of the label file; None without a readable statistics file.
+
+    Args:
+        folder: where :func:`write_statistics` wrote.
+    """
+    try:
+        samples = json.loads((Path(folder) / CLASS_STATS).read_text())
+        return {
+            os.path.basename(sample.pop('file')): {int(key): n for key, n in sample.items()}
+            for sample in samples
+        }
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        return None
 
 
 def write_statistics(folder: str | Path, samples: Iterable[tuple[str, Sequence[int]]]) -> None:

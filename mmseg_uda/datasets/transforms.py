@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
-from mmseg.datasets.transforms import LoadAnnotations
+from mmseg.datasets import transforms as mmseg_transforms
 from mmseg.registry import TRANSFORMS
 
 from mmseg_uda.datasets.depth import PAD_DEPTH, read_depth
-from mmseg_uda.datasets.image_files import read_image
+from mmseg_uda.datasets.image_files import read_image, read_label_values
 from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.errors import UserError
 
@@ -70,6 +70,27 @@ def validity_mask(native_hw: tuple[int, int], margins: Sequence[int]) -> np.ndar
     return mask
 
 
+@TRANSFORMS.register_module(force=True)
+class LoadAnnotations(mmseg_transforms.LoadAnnotations):
+    """mmseg's loader of labels, in its place: values above 255 are an error and not cut to 8 bits.
+
+    Raises:
+        UserError: see :func:`mmseg_uda.datasets.image_files.read_label_values`.
+    """
+
+    def _load_seg_map(self, results: dict) -> None:
+        label = read_label_values(results['seg_map_path'])
+        reduce = self.reduce_zero_label
+        if results['reduce_zero_label'] if reduce is None else reduce:
+            label = np.array([IGNORE, *range(IGNORE - 1), IGNORE], np.uint8)[label]
+        if results.get('label_map') is not None:
+            table = np.arange(IGNORE + 1, dtype=np.uint8)
+            table[list(results['label_map'])] = list(results['label_map'].values())
+            label = table[label]
+        results['gt_seg_map'] = label
+        results['seg_fields'].append('gt_seg_map')
+
+
 @TRANSFORMS.register_module()
 class LabelFirstCrop(BaseTransform):
     """Load a sample, fit it into ``scale`` and cut out a random crop.
@@ -112,7 +133,7 @@ class LabelFirstCrop(BaseTransform):
     def transform(self, results: dict) -> dict:
         results['seg_fields'] = []
         if 'seg_map_path' in results:
-            native = read_label(self.load_label, results)
+            native = self.load_label(results)['gt_seg_map']
             label = self._resize(native, cv2.INTER_NEAREST)
             y1, y2, x1, x2 = results.get('crop_box') or self._choose_box(
                 label, results.get('rare_class')
@@ -216,22 +237,6 @@ def _class_counts(label: np.ndarray, box: Box) -> np.ndarray:
     crop = np.ascontiguousarray(label[y1:y2, x1:x2], np.uint8)
     # four times as fast as bincount; its float32 counts are exact up to a crop of 4096 x 4096
     return cv2.calcHist([crop], [0], None, [256], [0, 256]).ravel()[:IGNORE]
-
-
-def read_label(load: LoadAnnotations, results: dict) -> np.ndarray:
-    """The label of a sample, uint8 (H, W) train ids.
-
-    Raises:
-        UserError: the file is damaged or no label.
-    """
-    path = results['seg_map_path']
-    try:
-        label = load(results)['gt_seg_map']
-    except (OSError, SyntaxError) as error:  # what Pillow raises for a damaged file
-        raise UserError(f'{path}: not a readable label ({error}), make it again') from error
-    if label.ndim != 2:
-        raise UserError(f'{path}: a label has one channel, this has shape {label.shape}')
-    return label
 
 
 def check_same_size(results: dict, image: np.ndarray, label: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import logging
 import os
 import re
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
 
 import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
 from mmseg_uda.compat.configs import from_legacy, is_legacy
 from mmseg_uda.config import locate, read_config, seed_of
+from mmseg_uda.engine.checks import config_problems, data_problems
 from mmseg_uda.engine.launch import torchrun_world
 from mmseg_uda.engine.runner import UDARunner
 from mmseg_uda.errors import BUILD_ERRORS, UserError
@@ -123,23 +127,38 @@ def train(config: Config, resume: bool = False, launcher: str = 'none') -> Path:
     # mmengine finds loggers and writers by this name; stages of one process must not share them.
     config.experiment_name = config.work_dir
     runner = build_runner(config)
+    if is_main_process():
+        for warning in runner.train_dataloader.dataset.source_warnings():
+            print_log(warning, logger='current', level=logging.WARNING)
     runner.train()
     return Path(config.work_dir) / f'iter_{runner.max_iters}.pth'
 
 
 def build_runner(config: Config) -> UDARunner:
-    """Build the runner with its data; mistakes in the config become a :class:`UserError`."""
+    """Build the runner with its data.
+
+    Raises:
+        UserError: mistakes in the config, or data that do not fit it: all of them in one message,
+            one a line.
+    """
+    problems, cause = list(config_problems(config)), None
     try:
         runner = UDARunner.from_cfg(config)
         _ = runner.train_loop, runner.val_loop  # builds the data loaders
-        for part in runner.model.parts.values():
-            part.check_data(config.train_dataloader.dataset)
+        problems += data_problems(runner)
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+    except UserError as error:
+        problems.append(str(error))
+        cause = error
     except (*BUILD_ERRORS, FileNotFoundError) as error:
         reason = error.args[0] if isinstance(error, KeyError) else error
         reason = str(reason).split(' More details')[0]  # mmengine's lecture on registries
-        raise UserError(f'config {config.filename} cannot be built: {reason}') from error
+        problems = problems or [f'cannot be built: {reason}']  # else a consequence of them
+        cause = error
+    if problems:
+        lines = problems if len(problems) == 1 else ['', *problems]
+        raise UserError(f'config {config.filename}: ' + '\n  '.join(lines)) from cause
     return runner
 
 

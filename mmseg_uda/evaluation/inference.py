@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from mmseg_uda.compat.checkpoints import load_segmentor_weights
 from mmseg_uda.datasets.image_files import read_image
-from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset
+from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset, dataset_metainfo
 from mmseg_uda.errors import BUILD_ERRORS, UserError
 from mmseg_uda.models.losses import upscale
 
@@ -59,6 +59,19 @@ def build_segmentor(
         return segmentor.to(device).eval()
     except (RuntimeError, AssertionError) as error:
         raise UserError(f'device {device} cannot be used: {error}') from error
+
+
+def test_metainfo(config: Config) -> dict:
+    """``classes`` and ``palette`` of a config's test data, whose files need not be there.
+
+    Raises:
+        UserError: a data set that cannot be built, or has no list of classes.
+    """
+    init_default_scope(config.get('default_scope', 'mmseg'))
+    try:
+        return dataset_metainfo(config.test_dataloader.dataset)
+    except BUILD_ERRORS as error:
+        raise UserError(f'config {config.filename}: test_dataloader: {error}') from error
 
 
 def build_test_loader(config: Config, labels: bool) -> DataLoader:

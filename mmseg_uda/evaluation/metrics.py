@@ -29,14 +29,15 @@ def confusion_matrix(pred: Tensor, label: Tensor, num_classes: int) -> Tensor:
     Returns:
         (C, C) int64; row = true class, column = predicted class.
     """
-    return _count(pred, label, num_classes)[:num_classes]
+    return _count(pred, label, num_classes)[:num_classes, :num_classes]
 
 
 def _count(pred: Tensor, label: Tensor, num_classes: int) -> Tensor:
-    """(256, C) int64: pixels by (label, predicted class). One pass, several times as fast as
-    selecting the valid pixels first."""
-    pairs = label.int() * num_classes + pred.int()
-    return pairs.flatten().bincount(minlength=LABELS * num_classes).view(LABELS, num_classes)
+    """(256, C + 1) int64: pixels by (label, predicted class); the last column has the predictions
+    that are no class. One pass, several times as fast as selecting the valid pixels first."""
+    columns = num_classes + 1
+    pairs = label.int() * columns + pred.clamp(max=num_classes).int()
+    return pairs.flatten().bincount(minlength=LABELS * columns).view(LABELS, columns)
 
 
 @METRICS.register_module()
@@ -110,23 +111,31 @@ class SegmentationMetric(BaseMetric):
             size: number of images in the data set.
 
         Raises:
-            UserError: there are no labelled pixels, or labels that are not train ids.
+            UserError: there are no labelled pixels, labels that are not train ids, or predictions
+                that are no class of the data set.
         """
         rank, world_size = get_dist_info()
         if self._images and (self._images - 1) * world_size + rank >= size:
             self._latest, self._images = None, self._images - 1  # a repeated image
         num_classes = len(self.dataset_meta['classes'])
         parts = [part for part in (self._total, self._latest) if part is not None]
-        counts = sum(parts) if parts else torch.zeros(LABELS, num_classes, dtype=torch.int64)
+        counts = sum(parts) if parts else torch.zeros(LABELS, num_classes + 1, dtype=torch.int64)
         counts = torch.cat([counts.flatten(), counts.new_tensor([self._images])])
         all_reduce(counts)
         self._reset()
         return self.compute_metrics(counts.tolist())
 
     def compute_metrics(self, results: list[int]) -> dict[str, float]:
-        """Scores, table and files; ``results`` = counts of label x class, number of images."""
+        """Scores, table and files; ``results`` = counts of label x prediction, number of images."""
         classes = self.dataset_meta['classes']
         counts, images = np.reshape(results[:-1], (LABELS, -1)), results[-1]
+        if unknown := counts[:, len(classes)].sum():
+            raise UserError(
+                f'{unknown} pixels are predicted as class {len(classes)} or above, but the '
+                f'evaluated data set has {len(classes)} classes (0..{len(classes) - 1}): '
+                "num_classes of the network's head must be that of the data set"
+            )
+        counts = counts[:, :-1]
         if strays := [i for i in range(len(classes), IGNORE) if counts[i].any()]:
             raise UserError(
                 f'the labels hold {strays}, which is neither a class (0..{len(classes) - 1}) nor '

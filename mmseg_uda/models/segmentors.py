@@ -1,7 +1,7 @@
 """The segmentation network that a method adapts."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +10,7 @@ from mmengine.config import ConfigDict
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.class_weights import class_weights
@@ -128,6 +128,26 @@ class Segmentor(EncoderDecoder):
         super().init_weights()
         if self.pretrained is not None:
             load_pretrained_backbone(self.backbone, self.pretrained)
+
+    def problems(self, num_classes: int) -> Iterator[str]:
+        """What does not fit data of ``num_classes`` classes, one sentence each."""
+        heads = dict(decode_head=self.decode_head)
+        if self.with_auxiliary_head:
+            heads['auxiliary_head'] = self.auxiliary_head
+        for name, head in heads.items():
+            for one in head if isinstance(head, nn.ModuleList) else [head]:
+                if (number := getattr(one, 'num_classes', num_classes)) != num_classes:
+                    yield (
+                        f'num_classes of model.segmentor.{name} is {number}, but the data set has '
+                        f'{num_classes} classes'
+                    )
+        for name in ('class_weight', 'test_class_weight'):
+            weight = getattr(self, name)
+            if weight is not None and len(weight) != num_classes:
+                yield (
+                    f'model.segmentor: {name} has {len(weight)} numbers, but the data set has '
+                    f'{num_classes} classes'
+                )
 
     @property
     def feature_channels(self) -> int:

@@ -16,7 +16,7 @@ from mmseg_uda.models.segmentors import Supervision
 from mmseg_uda.random import seed_all
 from mmseg_uda.uda.components.distributed import average_gradients
 from mmseg_uda.uda.components.draws import StepDraws
-from mmseg_uda.uda.parts import Losses, Step
+from mmseg_uda.uda.parts import Losses, Step, TrainingData
 
 
 class UDAMethod(BaseModel):
@@ -35,6 +35,9 @@ class UDAMethod(BaseModel):
         seed: start of all random draws of the method; with the iteration it determines them.
         parts: name -> config of a :class:`mmseg_uda.uda.parts.Part`, called in this order.
     """
+
+    needs_target = True
+    """Whether it trains on target images."""
 
     def __init__(
         self,
@@ -60,6 +63,14 @@ class UDAMethod(BaseModel):
 
     def student_loaded(self) -> None:
         """Called when training starts from a checkpoint's student instead of the initial one."""
+
+    def problems(self, data: TrainingData) -> Iterator[str]:
+        """Called before training: what does not fit the data, one sentence each."""
+        yield from self.student.problems(data.num_classes)
+        if self.needs_target and data.target_size is None:
+            yield f'{type(self).__name__} needs target images: set train_dataloader.dataset.target'
+        for part in self.parts.values():
+            yield from part.problems(data)
 
     @abstractmethod
     def passes(self, batch: UDABatch) -> Iterator[Losses]:

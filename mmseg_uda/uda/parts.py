@@ -15,6 +15,25 @@ from mmseg_uda.uda.components.teacher import Teacher
 Losses = dict[str, Tensor]
 
 
+@dataclass(frozen=True)
+class TrainingData:
+    """What is known of the training data before the first step.
+
+    Attributes:
+        config: of the ``SourceTargetDataset``.
+        num_classes: number of classes of the source data set.
+        source_size, target_size: (height, width) of a batch's images in pixels; the target's is
+            None where there is no target.
+        sample: one sample, as ``SourceTargetDataset`` gives it.
+    """
+
+    config: Mapping[str, Any]
+    num_classes: int
+    source_size: tuple[int, int]
+    target_size: tuple[int, int] | None
+    sample: Mapping[str, Any]
+
+
 @dataclass
 class Mixed:
     """Mixed images with what they are trained on.
@@ -84,12 +103,9 @@ class Part(nn.Module):
     def after_init(self, student: nn.Module) -> None:
         """Called when the student has its initial (pretrained) weights."""
 
-    def check_data(self, dataset: Mapping[str, Any]) -> None:
-        """Called before training with the config of its ``SourceTargetDataset``.
-
-        Raises:
-            UserError: the part does not fit these data.
-        """
+    def problems(self, data: TrainingData) -> Iterator[str]:
+        """Called before training: what of the part does not fit the data, one sentence each."""
+        return iter(())
 
     def source_losses(self, step: Step, supervision: Supervision) -> Losses:
         """Losses to add to the source pass, e.g. on its features."""
@@ -114,3 +130,16 @@ class Part(nn.Module):
     def passes(self, step: Step) -> Iterator[Losses]:
         """Further student forwards: yields the losses of each."""
         return iter(())
+
+
+def class_problems(option: str, classes: Sequence[int], num_classes: int) -> Iterator[str]:
+    """A sentence if an option lists train ids that are no class of the data.
+
+    Args:
+        option: its name for the sentence, e.g. ``FeatureDistance.classes``.
+    """
+    if unknown := [train_id for train_id in classes if not 0 <= train_id < num_classes]:
+        yield (
+            f'{option} lists {", ".join(map(str, unknown))}, but the data set has {num_classes} '
+            f'classes (0..{num_classes - 1}): list train ids of your own classes'
+        )

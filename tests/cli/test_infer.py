@@ -2,10 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from mmseg_uda.datasets.labels import PALETTE
 from mmseg_uda.errors import UserError
-from tests.evaluation.tiny import IMAGES, image_path, make_tiny, write_png
+from tests.evaluation.tiny import IMAGES, image_path, make_tiny, network_weights, write_png
 from tools import infer, test
 
 
@@ -35,6 +37,49 @@ def test_predictions_are_those_of_the_test_tool(tiny, tmp_path):
         for name in names(tmp_path / other):
             written = read(tmp_path / 'a' / folder / name)
             np.testing.assert_array_equal(written, read(tmp_path / other / name))
+
+
+OWN = """
+dataset = test_dataloader['dataset']
+dataset.update(
+    type='BaseSegDataset', metainfo=dict(classes=[str(i) for i in range({data})]),
+    img_suffix='_leftImg8bit.png', seg_map_suffix='_gtFine_labelTrainIds.png',
+)
+model['segmentor']['decode_head']['num_classes'] = {head}
+"""
+
+
+@pytest.fixture
+def own(tiny, tmp_path):
+    """Writes a config of own classes and weights that predict the last of them everywhere."""
+
+    def write(head: int, data: int) -> list[str]:
+        config, checkpoint = tmp_path / 'own.py', tmp_path / 'own.pth'
+        config.write_text(Path(tiny[1]).read_text() + OWN.format(head=head, data=data))
+        weights = network_weights(config, 0)
+        weights['decode_head.conv_seg.bias'][-1] = 1e6
+        torch.save({'state_dict': weights}, checkpoint)
+        return [str(config), str(checkpoint)]
+
+    return write
+
+
+def test_colours_are_those_of_the_classes(tiny, own, tmp_path):
+    command = [*own(40, 40), str(tiny[0] / 'leftImg8bit'), '--out', str(tmp_path / 'out')]
+    infer.main(command)
+    for folder in ('labels', 'overlays'):
+        assert len(names(tmp_path / 'out' / folder)) == len(IMAGES)
+    with Image.open(tmp_path / 'out/labels' / names(tmp_path / 'out/labels')[0]) as image:
+        assert (np.asarray(image) == 39).all()
+        colours = np.reshape(image.getpalette()[: 3 * 40], (-1, 3))
+    assert len(np.unique(colours, axis=0)) == 40 and colours[0].tolist() != PALETTE[0]
+
+
+def test_another_number_of_classes_than_the_test_data_is_an_error(tiny, own, tmp_path):
+    command = [*own(40, 3), str(tiny[0] / 'leftImg8bit'), '--out', str(tmp_path / 'out')]
+    with pytest.raises(UserError, match='network has 40 classes, test_dataloader.dataset 3'):
+        infer.main(command)
+    assert not (tmp_path / 'out').exists()
 
 
 def test_images_of_any_size_and_kind(tiny, tmp_path):

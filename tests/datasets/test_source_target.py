@@ -1,4 +1,5 @@
 import itertools
+import os
 import random
 
 import numpy as np
@@ -168,6 +169,44 @@ def test_own_data_with_three_classes(config, tmp_path):
     with pytest.raises(UserError, match=r'masks/p\d.png: label value 3 is neither one of the 3'):
         for position in range(5):
             dataset[position]
+
+
+def test_source_labels_that_look_wrong(config, tmp_path):
+    """By the statistics file where it has all labels; otherwise by labels spread over the set."""
+    config['rare_class_sampling'] = None
+    (warning,) = SourceTargetDataset(**config).source_warnings()
+    assert '0 (road)' not in warning and '12 (rider)' not in warning
+    assert 'is in the 6 source labels: 1 (sidewalk), 2 (building)' in warning
+
+    (tmp_path / 'gta/sample_class_stats.json').unlink()
+    write_train_ids(tmp_path / 'gta/labels/00002_labelTrainIds.png', np.full((48, 96), 255))
+    missing, empty = SourceTargetDataset(**config).source_warnings()
+    assert 'the 6 source labels that were looked at (of 6): 1 (sidewalk)' in missing
+    assert '1 of the 6' in empty and 'all 255' in empty and '00002_labelTrainIds.png' in empty
+
+
+def test_few_labels_are_read_for_the_warnings(config, monkeypatch, tmp_path):
+    (tmp_path / 'gta/sample_class_stats.json').write_text('[{"damaged": 1}]')
+    monkeypatch.setattr(source_target, 'MOST_READ', 2)
+    config['rare_class_sampling'] = None
+    dataset, read = SourceTargetDataset(**config), []
+    monkeypatch.setattr(
+        transforms,
+        'read_label_values',
+        lambda path, read_values=transforms.read_label_values: (
+            read.append(path) or read_values(path)
+        ),
+    )
+    (warning,) = dataset.source_warnings()  # rider is in the labels 4 and 5 alone
+    assert [os.path.basename(path)[:5] for path in read] == ['00000', '00003']
+    assert '12 (rider)' in warning and 'the 2 source labels that were looked at (of 6)' in warning
+
+
+def test_source_labels_without_fault_give_no_warning(config):
+    config['rare_class_sampling'] = None
+    config['source']['metainfo'] = dict(classes=('road', 'car', 'rider'))
+    dataset = SourceTargetDataset(**config)
+    assert dataset.source.label_map is not None and dataset.source_warnings() == []
 
 
 def test_source_without_labels_and_missing_statistics(config, tmp_path):

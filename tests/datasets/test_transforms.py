@@ -2,11 +2,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmseg.registry import TRANSFORMS
+from PIL import Image
 
 from mmseg_uda.datasets import transforms
 from mmseg_uda.datasets.transforms import (
     PAD_RGB,
     LabelFirstCrop,
+    LoadAnnotations,
     PackDomain,
     random_crop_box,
     rescale_size,
@@ -88,13 +91,12 @@ def test_image_and_label_are_cropped_alike(pair):
 
 
 def test_resizes_like_mmseg(pair):
-    from mmseg.datasets.transforms import LoadAnnotations
-    from mmseg.registry import TRANSFORMS
+    from mmseg.datasets import transforms as mmseg_transforms
 
     reference = dict(pair, seg_fields=[])
     for transform in (
         TRANSFORMS.build(dict(type='LoadImageFromFile')),
-        LoadAnnotations(),
+        mmseg_transforms.LoadAnnotations(),
         TRANSFORMS.build(dict(type='Resize', scale=(70, 50), keep_ratio=True)),
     ):
         reference = transform(reference)
@@ -170,14 +172,45 @@ def test_small_image_is_padded_at_the_bottom_and_right(pair):
 
 
 def test_palette_labels_are_read_as_indices(pair):
-    from PIL import Image
-
     with Image.open(pair['seg_map_path']) as file:
         picture = Image.fromarray(np.array(file))
     picture.putpalette([9, 9, 9] * 256)
     picture.save(pair['seg_map_path'])
     label = LabelFirstCrop(scale=(120, 60), crop_size=(60, 120))(pair)['gt_seg_map']
     np.testing.assert_array_equal(np.unique(label), [0, 1, 3])
+
+
+@pytest.mark.parametrize('loader', ['LabelFirstCrop', 'LoadAnnotations'])
+def test_sixteen_bit_labels_are_read_right_or_refused(pair, loader):
+    """By training's loader, and by that of test pipelines."""
+    options = dict(scale=(120, 60), crop_size=(60, 120)) if loader == 'LabelFirstCrop' else {}
+    load = TRANSFORMS.build(dict(type=loader, **options))
+    label = stripes((60, 120), [0, 3]).astype(np.uint16)
+    assert cv2.imwrite(pair['seg_map_path'], label)
+    np.testing.assert_array_equal(load(dict(pair, seg_fields=[]))['gt_seg_map'], label)
+    label[5, 7] = 256 + 3  # cut to 8 bits it would be class 3
+    assert cv2.imwrite(pair['seg_map_path'], label)
+    with pytest.raises(UserError, match='label.png: label value 259 is not in 0..255'):
+        load(dict(pair, seg_fields=[]))
+
+
+@pytest.mark.parametrize('reduce', [False, True])
+@pytest.mark.parametrize('label_map', [None, {0: 255, 1: 0, 2: 1, 3: 255}, {3: 0, 0: 3}])
+def test_labels_are_mapped_like_mmseg_does(pair, reduce, label_map):
+    from mmseg.datasets import transforms as mmseg_transforms
+
+    Image.fromarray(stripes((60, 120), [0, 1, 2, 3, 4, 254, 255])).save(pair['seg_map_path'])
+    maps = [
+        load(dict(pair, seg_fields=[], reduce_zero_label=reduce, label_map=label_map))['gt_seg_map']
+        for load in (LoadAnnotations(), mmseg_transforms.LoadAnnotations())
+    ]
+    np.testing.assert_array_equal(*maps)
+
+
+def test_one_bit_labels_hold_the_classes_0_and_1(pair):
+    Image.fromarray(stripes((60, 120), [0, 1, 0]) > 0).save(pair['seg_map_path'])
+    label = LoadAnnotations()(dict(pair, seg_fields=[]))['gt_seg_map']
+    np.testing.assert_array_equal(label, stripes((60, 120), [0, 1, 0]))
 
 
 def test_other_sizes_and_damaged_files_are_named(pair, tmp_path):

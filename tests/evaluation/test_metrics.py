@@ -124,6 +124,15 @@ def test_labels_that_are_no_train_ids_are_an_error():
         wrong.evaluate(1)
 
 
+@pytest.mark.parametrize('label', [2, 255])
+def test_predictions_that_are_no_class_are_not_blamed_on_the_labels(label):
+    """A network with more classes than the data set, or a data set with another list of classes."""
+    wrong = metric()
+    wrong.process(None, [sample(torch.tensor([[[0, 7, 300]]]), torch.tensor([[[0, 1, label]]]))])
+    with pytest.raises(UserError, match='2 pixels are predicted as class 5 or above'):
+        wrong.evaluate(1)
+
+
 def test_a_set_without_labelled_pixels_is_an_error():
     empty = metric()
     empty.process(None, [sample(torch.zeros(1, 1, 2).long(), torch.full((1, 1, 2), 255))])

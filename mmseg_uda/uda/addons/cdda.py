@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from mmseg.registry import MODELS
@@ -31,7 +31,7 @@ from mmseg_uda.uda.components.depth_similarity import (
     distribution_tables,
 )
 from mmseg_uda.uda.components.pseudo_labels import PseudoLabels
-from mmseg_uda.uda.parts import Losses, Part, Step
+from mmseg_uda.uda.parts import Losses, Part, Step, TrainingData, class_problems
 
 
 @dataclass
@@ -138,18 +138,21 @@ class CDDA(Part):
     def set_up(self, student: nn.Module) -> None:
         self.num_classes = student.num_classes
         self.bank.check(self.bank.crop_size, self.num_classes)
-        skipped = torch.zeros(self.num_classes, dtype=torch.bool)
-        skipped[self.skip_classes] = True
+        skipped = torch.tensor([c in self.skip_classes for c in range(self.num_classes)])
         self.register_buffer('skipped', skipped, persistent=False)
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', message='The given NumPy array is not writable')
             counts = torch.from_numpy(self.bank.counts)  # nothing writes to it
         self.similarity = DepthSimilarity(counts)
 
-    def check_data(self, dataset: Mapping[str, Any]) -> None:
+    def problems(self, data: TrainingData) -> Iterator[str]:
+        yield from class_problems('CDDA.skip_classes', self.skip_classes, data.num_classes)
         if 'scale' in self.bank.fingerprint:  # a published bank does not say how it was made
-            expected = fingerprint(dataset, len(self.bank))
-            self.bank.check(expected['crop_size'], self.num_classes, expected)
+            expected = fingerprint(data.config, len(self.bank))
+            try:
+                self.bank.check(expected['crop_size'], self.num_classes, expected)
+            except UserError as error:
+                yield str(error)
 
     def thresholds(self, iteration: int) -> tuple[float, float]:
         """Thresholds of re-weighting and of relabelling at an iteration (counted from 0)."""

@@ -1,13 +1,13 @@
 """Pseudo-labels by night with the help of an image of the same place by day."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_uda.models.class_weights import class_weights
-from mmseg_uda.uda.parts import Part, Step
+from mmseg_uda.uda.parts import Part, Step, TrainingData, class_problems
 
 CONFIDENT = 0.4  # probability by day from which a static class follows the day image
 
@@ -42,9 +42,11 @@ class DayPartner(Part):
         self.register_buffer('weight', weight, persistent=False)
 
     def set_up(self, student) -> None:
-        static = torch.zeros(student.num_classes, 1, 1)
-        static[self.classes] = 1
-        self.register_buffer('static', static, persistent=False)
+        static = torch.tensor([float(c in self.classes) for c in range(student.num_classes)])
+        self.register_buffer('static', static.view(-1, 1, 1), persistent=False)
+
+    def problems(self, data: TrainingData) -> Iterator[str]:
+        yield from class_problems('DayPartner.classes', self.classes, data.num_classes)
 
     @torch.no_grad()
     def probabilities(self, step: Step, probabilities: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Thing-class ImageNet feature distance (DAFormer, Hoyer et al., CVPR 2022)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 
 import torch
@@ -14,7 +14,7 @@ from mmseg_uda.errors import UserError
 from mmseg_uda.models.segmentors import Supervision, View
 from mmseg_uda.models.sliding_window import crop
 from mmseg_uda.uda.components.reduce_labels import reduce_labels
-from mmseg_uda.uda.parts import Losses, Part, Step
+from mmseg_uda.uda.parts import Losses, Part, Step, TrainingData, class_problems
 
 
 def feature_distance(features: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -54,16 +54,19 @@ class FeatureDistance(Part):
         super().__init__()
         self.weight = weight
         self.min_ratio = min_ratio
+        self.classes = classes
         wanted = None
         if classes is not None:
-            wanted = torch.zeros(256, dtype=torch.bool)
-            wanted[list(classes)] = True
+            wanted = torch.tensor([value in classes for value in range(256)])
         self.register_buffer('wanted', wanted, persistent=False)
 
     def set_up(self, student: nn.Module) -> None:
         self.num_classes = student.num_classes
         self.encoder = deepcopy(student.backbone).requires_grad_(False)
         self.encoder.eval()
+
+    def problems(self, data: TrainingData) -> Iterator[str]:
+        yield from class_problems('FeatureDistance.classes', self.classes or (), data.num_classes)
 
     def after_init(self, student: nn.Module) -> None:
         if student.pretrained is None:

@@ -1,11 +1,12 @@
 """Where pseudo-labels are not to be trusted: image margins that show the camera's own car."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from mmseg.registry import MODELS
 
 from mmseg_uda.uda.components.pseudo_labels import PseudoLabels, ignore_margins
-from mmseg_uda.uda.parts import Part, Step
+from mmseg_uda.uda.parts import Part, Step, TrainingData
 
 
 @MODELS.register_module()
@@ -20,6 +21,14 @@ class IgnoreMargins(Part):
         super().__init__()
         self.top, self.bottom = top, bottom
 
+    def problems(self, data: TrainingData) -> Iterator[str]:
+        if data.target_size is not None and self.top + self.bottom >= data.target_size[0]:
+            yield (
+                f'IgnoreMargins ignores {self.top} rows at the top and {self.bottom} at the '
+                f'bottom, which is all of a target crop of {data.target_size[0]} rows: set smaller '
+                'ones, or model.parts.margins=None'
+            )
+
     def refine(self, step: Step, pseudo: PseudoLabels) -> PseudoLabels:
         return replace(pseudo, weight=ignore_margins(pseudo.weight, self.top, self.bottom))
 
@@ -31,6 +40,13 @@ class ValidRegion(Part):
     The mask is made at the image's native size and cropped and flipped with it
     (``LabelFirstCrop(margins=...)``).
     """
+
+    def problems(self, data: TrainingData) -> Iterator[str]:
+        if data.target_size is not None and 'valid' not in data.sample['target']:
+            yield (
+                'ValidRegion needs the valid region of target images: set margins in their '
+                'LabelFirstCrop, or model.parts.margins=None'
+            )
 
     def refine(self, step: Step, pseudo: PseudoLabels) -> PseudoLabels:
         return replace(pseudo, weight=pseudo.weight * step.batch.target.valid)

@@ -11,7 +11,7 @@ from mmseg_uda.uda.components.augmentation import gaussian_blur, jitter_normalis
 from mmseg_uda.uda.components.class_mix import choose_classes, class_mask, label_presence, mix
 from mmseg_uda.uda.components.teacher import Teacher
 from mmseg_uda.uda.method import Losses, UDAMethod, prefixed
-from mmseg_uda.uda.parts import Mixed, Step
+from mmseg_uda.uda.parts import Mixed, Step, TrainingData
 
 
 @MODELS.register_module()
@@ -26,7 +26,7 @@ class SelfTraining(UDAMethod):
     Args:
         segmentor, data_preprocessor, seed, parts: see :class:`UDAMethod`.
         alpha: upper limit of the teacher's EMA momentum.
-        threshold: probability from which a pseudo-label counts as confident.
+        threshold: probability from which a pseudo-label counts as confident; ``None``: all do.
         jitter_strength: of the colour jitter on mixed images.
         jitter_threshold: jitter when a number U(0, 1) exceeds it.
         blur: whether to blur mixed images, half of the time.
@@ -38,7 +38,7 @@ class SelfTraining(UDAMethod):
         data_preprocessor: dict | None = None,
         seed: int = 0,
         alpha: float = 0.999,
-        threshold: float = 0.968,
+        threshold: float | None = 0.968,
         jitter_strength: float = 0.2,
         jitter_threshold: float = 0.2,
         blur: bool = True,
@@ -58,6 +58,15 @@ class SelfTraining(UDAMethod):
 
     def student_loaded(self) -> None:
         self.teacher.network.load_state_dict(self.student.state_dict())
+
+    def problems(self, data: TrainingData) -> Iterator[str]:
+        yield from super().problems(data)
+        if data.target_size is not None and data.target_size != data.source_size:
+            source, target = ('x'.join(map(str, s)) for s in (data.source_size, data.target_size))
+            yield (
+                f'source images of {source} pixels cannot be mixed with target images of {target} '
+                '(height x width): give both the same crop_size'
+            )
 
     def passes(self, batch: UDABatch) -> Iterator[Losses]:
         step = self.begin(batch)

@@ -11,7 +11,7 @@ from mmseg_uda.errors import UserError
 from mmseg_uda.uda.components.class_balanced_crop import best_corners, crop_domain
 from mmseg_uda.uda.components.pixel_contrast import PixelContrast
 from mmseg_uda.uda.methods.self_training import SelfTraining
-from mmseg_uda.uda.parts import Losses, Step
+from mmseg_uda.uda.parts import Losses, Step, TrainingData
 
 IGNORE = 255
 CANDIDATES = 10  # crops from which the most balanced one is chosen
@@ -61,6 +61,11 @@ class SePiCo(SelfTraining):
             self.student.num_classes, head.channels, num_maps=head.num_outputs, **contrast or {}
         )
 
+    def problems(self, data: TrainingData) -> Iterator[str]:
+        if data.target_size is not None:
+            data = replace(data, target_size=self.cut_size(data.target_size))
+        yield from super().problems(data)
+
     def passes(self, batch: UDABatch) -> Iterator[Losses]:
         step = self.begin(batch)
         contrast = self.iteration >= self.start_iteration
@@ -105,9 +110,13 @@ class SePiCo(SelfTraining):
         """The most varied of several crops of each target image, by the teacher's first labels."""
         target = step.batch.target
         sides = target.images.shape[2:]
-        size = tuple(min(pair) for pair in zip(self.crop_size, sides, strict=True))
+        size = self.cut_size(sides)
         room = tuple(side - cut for side, cut in zip(sides, size, strict=True))
         corners = step.draws.crop_corners(CANDIDATES, room)
         corners = corners.to(target.images.device, non_blocking=True)
         labels = step.probabilities().argmax(dim=1)
         return crop_domain(target, best_corners(labels, corners, size, self.crop_max_ratio), size)
+
+    def cut_size(self, size: Sequence[int]) -> tuple[int, int]:
+        """(height, width) of the crop of a target image of ``size``, (height, width)."""
+        return tuple(min(pair) for pair in zip(self.crop_size, size, strict=True))

@@ -13,6 +13,8 @@ from mmseg_uda.uda.method import Losses, UDAMethod
 class SourceOnly(UDAMethod):
     """Cross entropy on the labelled domain; target images, if any, are shown to nobody."""
 
+    needs_target = False
+
     def passes(self, batch: UDABatch) -> Iterator[Losses]:
         step = self.begin(replace(batch, target=None))
         yield self.supervise_source(step).losses

@@ -4,11 +4,13 @@ Imports nothing heavy: the front door lists and plans without torch.
 """
 
 import copy
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mmseg_uda.engine.data_config import is_data, read_data
 from mmseg_uda.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,18 +85,23 @@ def _in(table: Mapping[str, str], value: Any) -> Any:
     return table.get(value, value) if isinstance(value, str) else value
 
 
-def read_config(path: str) -> Any:
+def read_config(path: str | os.PathLike, imports: bool = False) -> Any:
     """The mmengine config at ``path`` (from the working directory, else beside the package).
 
-    Imports nothing that the config asks for.
+    Args:
+        imports: import the modules that a Python config asks for. JSON and YAML are data and
+            import nothing (see :mod:`mmseg_uda.engine.data_config`).
 
     Raises:
         UserError: missing or broken file.
     """
     from mmengine.config import Config
 
+    file = locate(path)
     try:
-        return Config.fromfile(locate(path), import_custom_modules=False)
+        if is_data(file):
+            return read_data(file)
+        return Config.fromfile(file, import_custom_modules=imports)
     except UserError:
         raise
     except Exception as error:  # a config is Python: anything can go wrong in it
@@ -116,7 +123,7 @@ def overridden(config: Any, overrides: Mapping[str, Any]) -> Any:
     return changed
 
 
-def locate(config: str) -> Path:
+def locate(config: str | os.PathLike) -> Path:
     """The file of a config, from the working directory or beside the package."""
     for path in (Path(config), ROOT / config):
         if path.is_file():

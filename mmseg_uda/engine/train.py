@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config
 
 import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
+from mmseg_uda.engine.data_config import check_names, is_data
 from mmseg_uda.engine.experiment import read_config
 from mmseg_uda.engine.launch import torchrun_world
 from mmseg_uda.engine.legacy_config import from_legacy, is_legacy
@@ -41,6 +42,7 @@ def load_config(
     Args:
         path: the config file. One of mmseg 0.x, as DAFormer and SePiCo published theirs (JSON),
             gives a config for tests, see :func:`mmseg_uda.engine.legacy_config.from_legacy`.
+            Python is run; JSON and YAML are data, see :mod:`mmseg_uda.engine.data_config`.
         cfg_options: dotted key -> value; a key must exist, or be a new entry of an existing dict
             below the top level.
         seed: of the run; default the config's ``randomness.seed``. Governs weights, data and draws.
@@ -50,15 +52,12 @@ def load_config(
             :data:`TEST_SPLIT` for the folders ``test`` of its own data set instead of ``val``.
 
     Raises:
-        UserError: missing or broken file, unknown key.
+        UserError: missing or broken file, unknown key; JSON or YAML that names code.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f'config {path} does not exist')
-    try:
-        config = Config.fromfile(path)
-    except Exception as error:
-        raise UserError(f'config {path} cannot be read: {error}') from error
+    config = read_config(path, imports=True)
     if is_legacy(config):
         config = from_legacy(config)
     if test_set == TEST_SPLIT:
@@ -69,6 +68,8 @@ def load_config(
     for key in cfg_options or {}:
         _check_key(config, key, path)
     config.merge_from_dict(cfg_options or {})
+    if is_data(path):
+        check_names(config)
     if 'total_batch_size' in config and 'train_dataloader.batch_size' in (cfg_options or {}):
         raise UserError(f'config {path}: set total_batch_size, the images of all processes')
 
@@ -160,6 +161,8 @@ def _read_test_set(path: str) -> dict:
     other = read_config(path)
     if 'test_set' not in other:
         raise UserError(f'--test-set {path}: this config has no test_set')
+    if is_data(Path(path)):
+        check_names(other)
     return other.test_set
 
 

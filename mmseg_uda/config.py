@@ -30,18 +30,23 @@ def find_file(name: str | os.PathLike) -> Path:
     raise UserError(f'{name} does not exist{looked_in(name, PACKAGE.parent)}')
 
 
-def read_config(path: str) -> Any:
+def read_config(path: str | os.PathLike, imports: bool = False) -> Any:
     """The mmengine config at ``path`` (from the working directory, else beside the package).
 
-    Imports nothing that the config asks for.
+    Args:
+        imports: import the modules that a Python config asks for. JSON and YAML are data and
+            import nothing (see :mod:`mmseg_uda.data_config`).
 
     Raises:
         UserError: missing or broken file.
     """
     from mmengine.config import Config
 
+    file = locate(path)
     try:
-        return Config.fromfile(locate(path), import_custom_modules=False)
+        if is_data(file):
+            return read_data(file)
+        return Config.fromfile(file, import_custom_modules=imports)
     except UserError:
         raise
     except Exception as error:  # a config is Python: anything can go wrong in it

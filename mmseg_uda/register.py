@@ -7,6 +7,7 @@ rooms is found by itself.
 import contextlib
 import importlib
 import io
+import os
 import pkgutil
 import warnings
 
@@ -15,6 +16,11 @@ with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
     warnings.simplefilter('ignore')
     for _library in ('mmcv', 'mmseg.datasets', 'mmseg.models'):
         importlib.import_module(_library)
+
+# mmengine opens a checkpoint that torch refuses because code would run a second time, and lets it
+# run. torch then refuses that too; who trusts a file says so by the other variable.
+if 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD' not in os.environ:
+    os.environ.setdefault('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '1')
 
 for _room in ('datasets', 'models', 'uda', 'evaluation', 'engine'):
     _package = importlib.import_module(f'mmseg_uda.{_room}')

@@ -116,6 +116,7 @@ def test_every_direct_import_is_required():
         'mmengine': 'onedl-mmengine',
         'mmseg': 'onedl-mmsegmentation',
         'sklearn': 'scikit-learn',
+        'yaml': 'pyyaml',
     }
     project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
     extras = project['optional-dependencies'].values()

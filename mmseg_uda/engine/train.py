@@ -16,6 +16,7 @@ from mmengine.logging import print_log
 import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
 from mmseg_uda.compat.configs import from_legacy, is_legacy
 from mmseg_uda.config import locate, read_config, seed_of
+from mmseg_uda.data_config import check_names, is_data
 from mmseg_uda.engine.checks import config_problems, data_problems
 from mmseg_uda.engine.launch import torchrun_world
 from mmseg_uda.engine.runner import UDARunner
@@ -43,8 +44,9 @@ def load_config(
     """Read a config file and put the command line's choices into it.
 
     Args:
-        path: the config file, see :func:`mmseg_uda.config.locate`. One of mmseg 0.x, as
-            DAFormer and SePiCo published theirs (JSON), gives a config for tests, see
+        path: the config file, see :func:`mmseg_uda.config.locate`. Python is run; JSON and YAML are
+            data, see :mod:`mmseg_uda.data_config`. A config of mmseg 0.x, as DAFormer and SePiCo
+            published theirs (JSON), gives one for tests, see
             :func:`mmseg_uda.compat.configs.from_legacy`.
         cfg_options: dotted key -> value; a key must exist, or be a new entry of an existing dict
             below the top level.
@@ -55,13 +57,10 @@ def load_config(
             :data:`TEST_SPLIT` for the folders ``test`` of its own data set instead of ``val``.
 
     Raises:
-        UserError: missing or broken file, unknown key.
+        UserError: missing or broken file, unknown key; JSON or YAML that names code.
     """
     path = locate(path)
-    try:
-        config = Config.fromfile(path)
-    except Exception as error:
-        raise UserError(f'config {path} cannot be read: {error}') from error
+    config = read_config(path, imports=True)
     if is_legacy(config):
         config = from_legacy(config)
     if test_set == TEST_SPLIT:
@@ -72,6 +71,8 @@ def load_config(
     for key in cfg_options or {}:
         _check_key(config, key, path)
     config.merge_from_dict(cfg_options or {})
+    if is_data(path):
+        check_names(config)
     if 'total_batch_size' in config and 'train_dataloader.batch_size' in (cfg_options or {}):
         raise UserError(f'config {path}: set total_batch_size, the images of all processes')
 
@@ -178,6 +179,8 @@ def _read_test_set(path: str) -> dict:
     other = read_config(path)
     if 'test_set' not in other:
         raise UserError(f'--test-set {path}: this config has no test_set')
+    if is_data(Path(path)):
+        check_names(other)
     return other.test_set
 
 

@@ -201,6 +201,7 @@ def test_synthia_is_compared_on_fewer_classes(tmp_path):
         ('model.backbone.dcn', True, 'model.backbone.dcn = True'),
         ('model.neck', {'type': 'FPN'}, 'model.neck'),
         ('model.decode_head.type', 'ASPPHead', "'ASPPHead' is not known here, only 'DAFormerHead'"),
+        ('model.decode_head.norm_cfg.type', 'subprocess.call', "'subprocess.call' is not the name"),
         ('model.decode_head.concat', True, 'model.decode_head.concat = True'),
         ('model.decode_head.decoder_params.fusion_cfg.type', 'isa', "fusion_cfg.type = 'isa'"),
         ('model.decode_head.decoder_params.fusion_cfg.dilations', [1, 2], 'fusion_cfg.dilations'),

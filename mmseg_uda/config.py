@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmseg_uda.data_config import is_data, read_data
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import looked_in
 

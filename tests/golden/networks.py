@@ -160,12 +160,12 @@ def load(
 
 
 def filled(state: Mapping[str, Tensor], weights: Weights) -> Mapping[str, Tensor]:
-    """The values of a state dict by its names; those of the last ones are kept for the next."""
+    """The values of a state dict by its names; the last ones are kept for later cases."""
     layout = tuple((name, entry.shape, entry.dtype) for name, entry in state.items())
     return _filled(layout, weights.seed, tuple(weights.factors.items()))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _filled(layout: tuple, seed: int, factors: tuple) -> Mapping[str, Tensor]:
     state = {name: torch.empty(shape, dtype=dtype) for name, shape, dtype in layout}
     return Weights(seed, dict(factors)).fill(state)

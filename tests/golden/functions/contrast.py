@@ -39,11 +39,8 @@ def class_statistics(params: Params, inputs: Params) -> Results:
         for name, values in history.items():
             values.append(getattr(statistics, name).clone())
     bank = {'bank': torch.cat(bank_rows(statistics))} if params['bank_size'] else {}
-    return results | history_of(history) | bank
-
-
-def history_of(history: dict[str, list[Tensor]]) -> Results:
-    return {name: torch.stack(values) for name, values in history.items() if values}
+    stacked = {name: torch.stack(values) for name, values in history.items() if values}
+    return results | stacked | bank
 
 
 def start(statistics: ClassStatistics, inputs: Params, prefix: str) -> None:

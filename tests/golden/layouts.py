@@ -231,5 +231,5 @@ def read_networks(network: nn.Module, prefixes: list[str]) -> None:
 
 
 def read(network: nn.Module, content: dict, which: str) -> None:
-    with patch('mmseg_uda.models.checkpoint.load_checkpoint', return_value=content):
+    with patch('mmseg_uda.compat.checkpoints.load_checkpoint', return_value=content):
         load_segmentor_weights(network, 'a published checkpoint', which)

@@ -9,12 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-import run_experiments
+from mmseg_uda.cli import convert, test, train
+from mmseg_uda.cli import run as run_experiments
 from mmseg_uda.experiments.records import checkpoints
 from mmseg_uda.models.checkpoint import load_checkpoint
 from tests.tiny_training import ROOT, failure, start, write_config
-from tools import test, train
-from tools.convert_datasets import cityscapes, gta
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -24,7 +23,7 @@ SOURCE = 'train_dataloader.dataset.source'
 FULL_DISK = """
 import resource, sys
 from mmseg_uda.errors import run_cli
-from tools.train import main
+from mmseg_uda.cli.train import main
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000_000, resource.RLIM_INFINITY))
 run_cli(lambda: main(sys.argv[1:]))
 """
@@ -97,7 +96,7 @@ def test_label_with_an_unknown_id_is_not_converted(own_world, capfd):
     changed.putpalette(palette)
     changed.save(label)
     statistics = (own_world / 'gta/sample_class_stats.json').read_bytes()
-    line = failure(capfd, gta.main, own_world / 'gta', '--nproc', '1')
+    line = failure(capfd, convert.main, 'gta', own_world / 'gta', '--nproc', '1')
     assert str(label) in line and '200' in line
     assert (own_world / 'gta/sample_class_stats.json').read_bytes() == statistics
 
@@ -133,11 +132,11 @@ def test_truncated_validation_image(own_world, tmp_path, capfd):
 def test_truncated_label_is_not_converted(own_world, capfd):
     label = cut(own_world / 'gta/labels/00003.png')
     label.with_name('00003_labelTrainIds.png').unlink()
-    assert str(label) in failure(capfd, gta.main, own_world / 'gta', '--nproc', '2')
+    assert str(label) in failure(capfd, convert.main, 'gta', own_world / 'gta', '--nproc', '2')
     polygons = cut(next((own_world / 'cityscapes').rglob('train/*/*_polygons.json')))
     target = polygons.with_name(polygons.name.replace('polygons.json', 'labelTrainIds.png'))
     target.unlink()
-    assert str(polygons) in failure(capfd, cityscapes.main, own_world / 'cityscapes')
+    assert str(polygons) in failure(capfd, convert.main, 'cityscapes', own_world / 'cityscapes')
     assert not target.exists()
 
 
@@ -243,7 +242,7 @@ def test_front_door_says_the_same(tiny_config, tmp_path, capfd):
     assert 'no folder /no/such/images' in line
 
 
-@pytest.mark.parametrize('module', ['tools.train', 'run_experiments'])
+@pytest.mark.parametrize('module', ['mmseg_uda.cli.train', 'mmseg_uda.cli.run'])
 def test_help_is_light(module):
     code = (
         f'import sys, {module} as command\n'

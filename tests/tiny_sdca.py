@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from experiments.sdca import sdca_stages
 from mmseg_uda.experiments.experiment import Experiment
+from mmseg_uda.experiments.recipes import sdca
 from tests.tiny_training import ROOT, SIZE
 
 MAX_ITERS = 4
@@ -72,11 +72,11 @@ def write_configs(folder: Path, world: Path) -> list[str]:
     """The configs of the three trainings."""
     paths = []
     for name, text in (('src', SOURCE), ('sdca', ADAPTATION), ('ssl', SELF_SUPERVISION)):
-        path = folder / f'{name}.py'
+        path = folder / f'{name}_tiny.py'
         path.write_text((text + COMMON).format(world=str(world)))
         paths.append(str(path))
     return paths
 
 
 def experiment(configs: list[str], toy: bool = True) -> Experiment:
-    return Experiment(None, 'tiny_sdca', sdca_stages(*configs, toy=toy))
+    return Experiment(None, 'tiny_sdca', sdca(configs[1], toy=toy))

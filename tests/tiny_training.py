@@ -69,12 +69,12 @@ def make_world(folder: Path) -> None:
     from mmseg.registry import MODELS
 
     import mmseg_uda.register  # noqa: F401
+    from mmseg_uda.preparation.conversion import convert
     from mmseg_uda.toy import make_world
-    from tools.convert_datasets import cityscapes, gta
 
     make_world(folder, size=SIZE, counts=dict(train=8, val=3, test=0), looks=('game', 'city'))
-    gta.main([str(folder / 'gta'), '--nproc', '1'])
-    cityscapes.main([str(folder / 'cityscapes'), '--nproc', '1'])
+    for name in ('gta', 'cityscapes'):
+        convert(name, str(folder / name), nproc=1)
     with DefaultScope.overwrite_default_scope('mmseg'), torch.random.fork_rng():
         torch.manual_seed(7)
         backbone = MODELS.build(dict(type='MiT', arch='b0'))

@@ -7,8 +7,8 @@ which is a bank as tools/depth_distributions.py makes it, too. A run that was br
 
 import argparse
 
+from mmseg_uda.cli.depth_distributions import add_options, count_stored, make
 from mmseg_uda.errors import run_cli
-from tools.depth_distributions import add_options, count_stored, make
 
 
 def main(argv: list[str] | None = None) -> None:

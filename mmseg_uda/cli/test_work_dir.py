@@ -66,8 +66,8 @@ def main(argv: list[str] | None = None) -> None:
     config = config_of(folder)
 
     import mmseg_uda.register  # noqa: F401 - first: it keeps the libraries' remarks off the screen
+    from mmseg_uda.cli import test
     from mmseg_uda.engine.runner import newest_checkpoint
-    from tools import test
 
     checkpoint, _ = newest_checkpoint(folder)
     print(f'config:     {config}\ncheckpoint: {checkpoint}')

@@ -55,8 +55,8 @@ class Experiment:
 
     id: int | None
     name: str
-    config: str
     stages: tuple[Stage, ...]
+    config: str = ''
     method: str = ''
     network: str = ''
     domains: str = ''

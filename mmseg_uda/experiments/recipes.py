@@ -253,13 +253,13 @@ def row(
     last = replace(last, published=({} if published is None else {'mIoU': published}) | figures)
     name = name or Path(config).name
     what = dict(method=method, network=NETWORKS[network], domains=DOMAINS[domains], note=note)
-    return Experiment(id, name, file, (*stages, last), **what)
+    return Experiment(id, name, (*stages, last), file, **what)
 
 
 def of_config(config: str) -> Experiment:
     """The experiment of a config file alone: train and test it."""
     name = Path(config.removesuffix('.py')).name
-    return Experiment(None, name, config, train_test(config))
+    return Experiment(None, name, train_test(config), config)
 
 
 def _beside(config: str, stage: str) -> str:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 
+from benchmarks.command import main
 from benchmarks.contrast import (
     make_problem,
     make_semantic_problem,
@@ -17,7 +18,6 @@ from benchmarks.step import build_method, measure_step, random_batch
 from mmseg_uda.engine.train import load_config
 from mmseg_uda.uda.components.depth_similarity import DepthSimilarity
 from mmseg_uda.uda.components.pixel_contrast import VARIANTS
-from tools.benchmark import main
 
 
 @pytest.mark.parametrize('variant', VARIANTS)

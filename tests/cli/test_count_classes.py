@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg_uda.cli.count_classes import main
 from mmseg_uda.errors import UserError
-from tools.count_classes import main
 
 
 def write_labels(folder: Path, *labels: np.ndarray) -> list[str]:

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-import run_seg
+from mmseg_uda.cli import depth_distributions, run_seg
 from mmseg_uda.config import locate
 from mmseg_uda.datasets.depth_bank import DepthBank
 from mmseg_uda.errors import UserError
-from tools import depth_distributions
 
 OPTIONS = '--rows', '6', '--nproc', '1'
 

@@ -5,10 +5,10 @@ import cv2
 import numpy as np
 import pytest
 
+from mmseg_uda.cli.estimate_depth import main
 from mmseg_uda.errors import UserError
 from mmseg_uda.preparation.estimate_depth import fitted_size, stretch
 from tests.datasets.conftest import write_image
-from tools.estimate_depth import main
 
 
 @pytest.fixture(scope='module')

@@ -5,10 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
+from mmseg_uda.cli import infer, test
 from mmseg_uda.datasets.labels import PALETTE
 from mmseg_uda.errors import UserError
 from tests.evaluation.tiny import IMAGES, image_path, make_tiny, network_weights, write_png
-from tools import infer, test
 
 
 @pytest.fixture(scope='module')

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg_uda.cli.submit import main
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.export import write_label
-from tools.submit import main
 
 SIZE = 9, 16
 NAMES = [f'GOPR0356_frame_{number:06}_rgb_anon.png' for number in range(3)]

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mmseg_uda.cli.test import main
 from mmseg_uda.datasets.labels import TRAIN_TO_CITYSCAPES
 from mmseg_uda.engine.train import load_config
 from mmseg_uda.errors import UserError
@@ -23,7 +24,6 @@ from tests.evaluation.tiny import (
     make_tiny,
     network_weights,
 )
-from tools.test import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -329,7 +329,7 @@ def test_poisoned_checkpoint_is_refused_and_does_not_run(tiny, tmp_path):
 @pytest.mark.parametrize('tool', ['test', 'infer'])
 def test_help_is_light(tool):
     code = (
-        f'import sys, tools.{tool} as tool\n'
+        f'import sys, mmseg_uda.cli.{tool} as tool\n'
         'try:\n    tool.main(["--help"])\n'
         'except SystemExit as end:\n    assert not end.code\n'
         'assert not {"torch", "mmseg"} & sys.modules.keys()'

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mmseg_uda.cli import test, test_work_dir, train
 from mmseg_uda.errors import UserError
 from tests.tiny_training import ROOT, environment, failure
-from tools import test, test_work_dir, train
 
 
 @pytest.fixture(scope='module')

@@ -11,13 +11,13 @@ import torch
 from mmseg.registry import MODELS
 from PIL import Image
 
+from mmseg_uda.cli.test import main
 from mmseg_uda.engine.train import load_config, train
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.inference import build_segmentor
 from tests.evaluation.tiny import IMAGES, make_tiny
 from tests.golden import fill
 from tests.golden.cases import read_folder
-from tools.test import main
 
 GOLDEN = Path(__file__).parents[1] / 'golden/data/sepico'
 DAFORMER = GOLDEN.parent / 'daformer'

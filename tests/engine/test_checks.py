@@ -15,11 +15,11 @@ from mmseg.registry import DATASETS, MODELS
 from PIL import Image
 
 import mmseg_uda.register  # noqa: F401
+from mmseg_uda.cli import train
 from mmseg_uda.engine.checks import config_problems, fits
 from mmseg_uda.errors import run_cli
 from mmseg_uda.uda.parts import TrainingData
 from tests.tiny_training import ROOT, SIZE, failure, write_config
-from tools import train
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 

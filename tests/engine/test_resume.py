@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-import run_experiments
+from mmseg_uda.cli import depth_distributions, train
+from mmseg_uda.cli import run as run_experiments
 from mmseg_uda.experiments.records import checkpoints, flatten, read_record
 from mmseg_uda.models.checkpoint import load_checkpoint
 from tests.tiny_training import MAX_ITERS, ROOT, failure, start, write_config
-from tools import depth_distributions, train
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -29,7 +29,7 @@ def slow_fsync(handle):
         time.sleep(600)
 
 os.fsync = slow_fsync
-from tools.train import main
+from mmseg_uda.cli.train import main
 main(sys.argv[1:])
 """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import run_experiments
+from mmseg_uda.cli import run as run_experiments
 from mmseg_uda.models.checkpoint import load_checkpoint
 from tests.tiny_training import ROOT, environment, write_config
 

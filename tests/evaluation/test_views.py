@@ -10,12 +10,12 @@ import torch
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
+from mmseg_uda.cli.test import main
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.inference import Views, mean_probabilities
 from mmseg_uda.models.losses import upscale
 from tests.evaluation.tiny import make_tiny, network_weights
 from tests.tiny_training import failure
-from tools.test import main
 
 
 @pytest.fixture(scope='module')
@@ -115,7 +115,7 @@ def test_bad_folders(folder, tmp_path, capfd):
 
 
 def test_embeddings_of_test_images(folder, tmp_path, capsys):
-    from tools.analyze import main as analyze
+    from mmseg_uda.cli.analyze import main as analyze
 
     run, config = folder
     for level in ('features', 'logits'):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import run_experiments
-from experiments import EXPERIMENTS
+from mmseg_uda.cli import run as run_experiments
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments.experiment import Stage
 from mmseg_uda.experiments.plan import Plan
 from mmseg_uda.experiments.stages import StageRunner
+from mmseg_uda.experiments.table import load_table
 from tests.engine.test_resume import assert_same, kill, wait_for
 from tests.tiny_sdca import MAX_ITERS, experiment, write_configs
 from tests.tiny_training import start
@@ -155,7 +155,7 @@ def test_all_checkpoints_are_tested_and_the_best_can_be_handed_on(configs, tmp_p
 
 
 def test_select_best_changes_what_later_stages_read():
-    chosen = EXPERIMENTS[40].handing_on_the_best()
+    chosen = load_table()[40].handing_on_the_best()
     options = {stage.name: stage.options for stage in chosen.stages}
     assert options['distributions']['checkpoint'] == '{test_source.best}'
     assert options['sdca']['load_from'] == '{test_source.best}'
@@ -163,7 +163,7 @@ def test_select_best_changes_what_later_stages_read():
     assert options['test_ssl']['checkpoint'] == '{ssl.folder}'
     Plan(chosen, 'out').describe()
     with pytest.raises(UserError, match='no stage that could'):
-        EXPERIMENTS[10].handing_on_the_best()
+        load_table()[10].handing_on_the_best()
 
 
 def test_a_command_gets_its_config(tmp_path, monkeypatch):
@@ -173,7 +173,7 @@ def test_a_command_gets_its_config(tmp_path, monkeypatch):
     Path('spy.py').write_text('calls = []\ndef call(**options):\n    calls.append(options)\n')
     monkeypatch.syspath_prepend(tmp_path)
     stage = Stage('spy', 'config.py', kind='command', call='spy:call', options={'x': 2})
-    plan = Plan(EXPERIMENTS[40].__class__(None, 'one', (stage,)), 'out', overrides={'a': 3})
+    plan = Plan(load_table()[40].__class__(None, 'one', (stage,)), 'out', overrides={'a': 3})
     StageRunner(plan, say=lambda _: None).run()
     assert sys.modules['spy'].calls == [{'config': 'config.py', 'cfg_options': {'a': 3}, 'x': 2}]
     plan.overrides = {'a': 4}

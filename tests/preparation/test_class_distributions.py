@@ -4,13 +4,13 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmseg_uda.cli import init_statistics as tool
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.inference import build_segmentor
 from mmseg_uda.preparation import class_distributions as init_statistics
 from mmseg_uda.preparation.class_distributions import initialise_statistics
 from mmseg_uda.uda.components.reduce_labels import nearest_labels
 from tests.tiny_training import write_config
-from tools import init_statistics as tool
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 

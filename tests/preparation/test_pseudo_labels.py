@@ -100,7 +100,7 @@ def test_wrong_number_of_classes_and_missing_target(tiny, tmp_path):
 
 
 def test_the_command(tiny, tmp_path, capsys):
-    from tools.pseudo_label import main
+    from mmseg_uda.cli.pseudo_label import main
 
     main([*tiny, str(tmp_path / 'made'), '--quantile', '0', '--cap', '1'])
     assert 'soft_labels' in capsys.readouterr().out

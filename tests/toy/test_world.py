@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from mmseg_uda.cli.make_toy_world import main
 from mmseg_uda.errors import UserError
 from mmseg_uda.toy import make_world
 from mmseg_uda.toy.labels import SYNTHIA_IDS, TRAIN_IDS, label_id
-from tools.make_toy_world import main
 
 SIZE = (64, 128)
 COUNTS = {'train': 3, 'val': 2, 'test': 1}

@@ -2,8 +2,8 @@
 
 from mmengine.config import Config
 
-from experiments import EXPERIMENTS
 from mmseg_uda.engine.train import load_config
+from mmseg_uda.experiments.table import load_table
 from mmseg_uda.models.class_weights import class_weights
 from mmseg_uda.models.data_preprocessor import UDADataPreProcessor
 from mmseg_uda.uda.components.pixel_contrast import VARIANTS
@@ -31,7 +31,7 @@ RUNTIME = {
 @golden('experiment_config')
 def experiment_config(params: Params, inputs: Params) -> Results:
     number = params['experiment']
-    config = load_config(EXPERIMENTS[number].stages[0].config)
+    config = load_config(load_table()[number].stages[0].config)
     method, resnet = config.model, 'depth' in config.model.segmentor.backbone
     schedule, iterations = config.param_scheduler[0], config.train_cfg.max_iters
     optimizer, wrapper = dict(config.optim_wrapper.optimizer), config.optim_wrapper

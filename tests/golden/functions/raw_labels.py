@@ -2,13 +2,13 @@
 
 import json
 import tempfile
-from importlib import import_module
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from mmseg_uda.cli import convert as convert_command
 from mmseg_uda.datasets import labels
 from mmseg_uda.datasets.segmentation import SYNTHIADataset
 from mmseg_uda.datasets.statistics import (
@@ -78,7 +78,7 @@ def convert_polygons(params: Params, inputs: Params) -> Results:
 
 
 def convert(dataset: str, *arguments: str) -> None:
-    import_module(f'tools.convert_datasets.{dataset}').main([*arguments, '--nproc', '1'])
+    convert_command.main([dataset, *arguments, '--nproc', '1'])
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:

@@ -12,6 +12,7 @@ import torch
 from mmseg.registry import MODELS
 from PIL import Image
 
+from mmseg_uda.cli import test
 from mmseg_uda.datasets import labels as tables
 from mmseg_uda.evaluation.inference import Views, mean_probabilities
 from mmseg_uda.preparation.pseudo_labels import (
@@ -24,7 +25,6 @@ from tests.golden.functions.raw_labels import PUBLISHED_SKY, SKY, lookup
 from tests.golden.inputs import Weights
 from tests.golden.networks import load, sdca_config, sdca_name
 from tests.golden.registry import Params, Results, golden, tensor
-from tools import test
 
 
 @golden('quantile_pseudo_labels')

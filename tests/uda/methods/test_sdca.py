@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from experiments import EXPERIMENTS
 from mmseg_uda.config import read_config
+from mmseg_uda.experiments.table import load_table
 from mmseg_uda.uda.components.pseudo_labels import confident_labels
 from mmseg_uda.uda.components.semantic_distributions import SemanticDistributions
 
@@ -148,7 +148,7 @@ def test_two_ranks_equal_one_rank_with_the_whole_batch(tmp_path):
 
 
 def test_a_process_takes_as_many_images_for_the_lovasz_loss_as_a_published_one():
-    configs = {s.config for id in range(40, 48) for s in EXPERIMENTS[id].stages if s.config}
+    configs = {s.config for id in range(40, 48) for s in load_table()[id].stages if s.config}
     checked = 0
     for path in configs:
         config = read_config(path)

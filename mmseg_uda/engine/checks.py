@@ -152,4 +152,6 @@ def _in_words(kind: Any) -> str:
         return WORDS[kind]
     if inspect.isclass(origin) and issubclass(origin, Sequence):
         return 'a list'
-    return 'a dict' if origin and issubclass(origin, Mapping) else getattr(kind, '__name__', 'else')
+    if inspect.isclass(origin) and issubclass(origin, Mapping):
+        return 'a dict'
+    return getattr(kind, '__name__', str(kind))

@@ -1,4 +1,5 @@
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from mmseg.models.backbones import MixVisionTransformer, ResNet, ResNetV1c
 
 from mmseg_uda.errors import UserError
 from mmseg_uda.models import DilatedVGG16, MiT, load_pretrained_backbone
+from tests.tiny_training import ROOT
 
 
 def randomise(network, seed):
@@ -221,3 +223,13 @@ def test_torchvision_weights_for_a_resnet_with_frozen_norms(tmp_path):
     file = state | {'fc.weight': torch.zeros(1000, 2048), 'bn1.num_batches_tracked': torch.ones(())}
     load_pretrained_backbone(frozen, save(tmp_path / 'resnet50.pth', file))
     assert same(frozen, state)
+
+
+def test_the_page_lists_the_files_that_the_configs_read():
+    read = {
+        Path(value).name
+        for path in (ROOT / 'configs').rglob('*.py')
+        for value in re.findall(r"pretrained='([^']+)'", path.read_text())
+    }
+    page = (ROOT / 'pretrained/README.md').read_text()
+    assert read == set(re.findall(r'^\| `([^`]+)`', page, re.MULTILINE)) and len(read) > 3

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg_uda.cli import count_classes, infer, test, train
 from tests.tiny_training import ROOT
-from tools import count_classes, infer, test, train
 
 PAGE = (ROOT / 'docs/own_data.md').read_text()
 CONFIG = 'configs/my/config.py'

@@ -99,7 +99,7 @@ def published(path: str | Path, training_file: str) -> str:
 
 
 @pytest.mark.parametrize('name', NETWORKS)
-def test_golden_figures_from_a_published_checkpoint(name, tmp_path):
+def test_golden_figures_from_a_published_checkpoint(float64, name, tmp_path):
     case = INDEX[f'net_{name}_eval']
     source, seed = case['inputs']['x'], case['hyper']['state_seed']
     images = fill.image(source['name'], source['shape'], source['seed'])
@@ -124,7 +124,7 @@ def test_golden_figures_from_a_published_checkpoint(name, tmp_path):
         labels = np.stack([read(out / f'{number}.png') for number in range(len(images))])
         network = build_segmentor(load_config(config), checkpoint)
         with torch.no_grad():
-            logits = network.logits(torch.as_tensor(images))
+            logits = network.logits(torch.as_tensor(images).double())
         expected = figures[f'net_{name}_eval.out.full_logits']
         np.testing.assert_allclose(logits[..., ::8, ::8], expected, rtol=1e-3, atol=1e-3)
         expected = figures[f'net_{name}_eval.out.full_argmax']
@@ -270,7 +270,7 @@ def hrda_config(small: bool) -> dict:
     return config
 
 
-def test_golden_figures_from_a_published_hrda_checkpoint(tmp_path):
+def test_golden_figures_from_a_published_hrda_checkpoint(float64, tmp_path):
     cases = json.loads((DAFORMER / 'daformer.json').read_text())['cases']
     case = next(case for case in cases if case['name'] == 'hrda_slide_a')
     config = load_config(write_config(tmp_path / 'hrda.json', hrda_config(small=True)))
@@ -280,7 +280,7 @@ def test_golden_figures_from_a_published_hrda_checkpoint(tmp_path):
     state = {f'model.{k}': torch.as_tensor(v) for k, v in state.items()} | others
     torch.save(dict(state_dict=state), tmp_path / 'latest.pth')
     network = build_segmentor(config, str(tmp_path / 'latest.pth'))
-    images = torch.as_tensor(fill.image('hrda_slide_a', [1, 3, 96, 160], seed=7))
+    images = torch.as_tensor(fill.image('hrda_slide_a', [1, 3, 96, 160], seed=7)).double()
     with torch.no_grad():
         logits = network.inference(images, [dict(ori_shape=images.shape[2:])])
     expected = np.load(DAFORMER / 'hrda_inference.npz')[case['outputs']['logits']['array']]

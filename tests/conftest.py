@@ -1,3 +1,9 @@
+"""What tests of every folder share.
+
+Two computations that must give the same are compared in float64 (see ``tests/precision.py``): a
+test takes the fixture ``float64`` as its first argument and compares by ``assert_same``.
+"""
+
 from pathlib import Path
 
 import pytest
@@ -17,6 +23,15 @@ def world(tmp_path_factory) -> Path:
 def tiny_config(world) -> str:
     """A DAFormer config that trains in about a second."""
     return write_config(world / 'tiny.py', world)
+
+
+@pytest.fixture
+def float64():
+    """Networks and tensors that the test makes are float64."""
+    from tests.precision import double_precision
+
+    with double_precision():
+        yield
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def segmentation_loss(
     )
     if weight is not None:
         loss = loss * weight
-    accuracy = 100 * (logits.detach().max(1).indices == labels).float().mean()
+    accuracy = 100 * (logits.detach().max(1).indices == labels).to(logits).mean()
     if average == 'all':
         return loss.mean(), accuracy
     valid = (labels != IGNORE).sum()

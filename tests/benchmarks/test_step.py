@@ -1,4 +1,5 @@
 import copy
+import re
 
 import pytest
 import torch
@@ -18,29 +19,30 @@ from benchmarks.step import build_method, measure_step, random_batch
 from mmseg_uda.engine.train import load_config
 from mmseg_uda.uda.components.depth_similarity import DepthSimilarity
 from mmseg_uda.uda.components.pixel_contrast import VARIANTS
+from tests.precision import TOLERANCE, assert_same
 
 
 @pytest.mark.parametrize('variant', VARIANTS)
-def test_ours_and_the_naive_formulation_agree(variant):
+def test_ours_and_the_naive_formulation_agree(float64, variant):
     torch.manual_seed(0)
     ours = make_problem(variant, size=12, channels=16)
     ours.contrast.temperature = 0.5
     naive = copy.deepcopy(ours)
-    torch.testing.assert_close(run_ours(ours), run_naive(naive), rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(ours.embeddings.grad, naive.embeddings.grad, rtol=1e-4, atol=1e-7)
+    assert_same(run_ours(ours), run_naive(naive))
+    assert_same(ours.embeddings.grad, naive.embeddings.grad)
     for name, value in ours.contrast.state_dict().items():
-        torch.testing.assert_close(value, naive.contrast.state_dict()[name], rtol=1e-5, atol=1e-7)
+        assert_same(value, naive.contrast.state_dict()[name])
 
 
-def test_ours_and_the_naive_form_of_sdca_agree(monkeypatch):
+def test_ours_and_the_naive_form_of_sdca_agree(float64, monkeypatch):
     monkeypatch.setattr('benchmarks.contrast.SDCA_TEMPERATURE', 0.5)
     torch.manual_seed(0)
     ours = make_semantic_problem((9, 12), channels=16)
     naive = copy.deepcopy(ours)
-    torch.testing.assert_close(run_semantic(ours), run_naive_semantic(naive), rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(ours.embeddings.grad, naive.embeddings.grad, rtol=1e-4, atol=1e-7)
+    assert_same(run_semantic(ours), run_naive_semantic(naive))
+    assert_same(ours.embeddings.grad, naive.embeddings.grad)
     for name, value in ours.contrast.state_dict().items():
-        torch.testing.assert_close(value, naive.contrast.state_dict()[name], rtol=1e-5, atol=1e-7)
+        assert_same(value, naive.contrast.state_dict()[name])
 
 
 @pytest.mark.parametrize('start', [0, 100])
@@ -62,24 +64,24 @@ def test_command(capsys):
     ]
 
 
-def test_the_search_finds_what_the_plain_formula_finds(capsys):
+def test_the_search_finds_what_the_plain_formula_finds(float64, capsys):
     main(['search', '--rows', '40', '130', '--images', '2', '--repeats', '1', '--in-memory', '60'])
     lines = capsys.readouterr().out.splitlines()[2:]
     assert [line.split()[0] for line in lines] == ['40', '130']
     for line in lines:
         assert 'other best rows: 0' in line
-        mean, of_class = (float(word.strip(',')) for word in line.split() if 'e-' in word)
-        assert mean < 1e-6 and of_class < 1e-6
+        mean, of_class = re.search(r'mean (\S+), class (\S+)', line).groups()
+        assert float(mean) < TOLERANCE and float(of_class) < TOLERANCE
 
 
-def test_banks_that_follow_each_other_are_one_bank():
+def test_banks_that_follow_each_other_are_one_bank(float64):
     generator = torch.Generator().manual_seed(0)
     counts, tables = synthetic_bank(90, generator), target_tables(3, generator, size=64)
     whole = DepthSimilarity(counts).search(tables)
     parts = [DepthSimilarity(part.contiguous()) for part in counts.split(40, dim=1)]
     rows, similarity = search_visits(parts, tables)
     assert torch.equal(rows, whole.rows)
-    torch.testing.assert_close(similarity, whole.similarity)
+    assert_same(similarity, whole.similarity)
 
 
 def test_command_of_the_distributions(capsys):

@@ -75,12 +75,12 @@ def test_depth_maps(images, tmp_path, model):
 
 
 def test_it_keeps_what_is_there(images, tmp_path, model, capsys):
-    out = tmp_path / 'out'
-    run(images, out, model)
+    out, alone = tmp_path / 'out', ('--batch-size', '1')  # bit by bit: the same batch again
+    run(images, out, model, *alone)
     first = read(out)
     (out / '1.png').unlink()
     stays = (out / '0.png').stat().st_mtime_ns
-    run(images, out, model)
+    run(images, out, model, *alone)
     assert '3 of 4 depth maps are there already' in capsys.readouterr().out
     assert (out / '0.png').stat().st_mtime_ns == stays
     assert all(np.array_equal(depth, first[name]) for name, depth in read(out).items())

@@ -24,6 +24,7 @@ from tests.evaluation.tiny import (
     make_tiny,
     network_weights,
 )
+from tests.precision import double_precision
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -145,18 +146,18 @@ def test_hrda_outputs_need_hrda(tiny):
 @pytest.mark.parametrize('network', ['tiny', 'tiny_hrda'])
 def test_augmented_predictions(network, request, tmp_path):
     root, config, checkpoint = request.getfixturevalue(network)
-    main(
-        [config, checkpoint, '--show-dir', str(tmp_path), '--opacity', '1', '--aug-test']
-        + ['--eval', 'mIoU', '--work-dir', str(tmp_path / 'scores')]
-        + ['--cfg-options', 'test_dataloader.dataset.pipeline.1.scale=256,128']
-    )
+    arguments = [config, checkpoint, '--show-dir', str(tmp_path), '--opacity', '1', '--aug-test']
+    arguments += ['--eval', 'mIoU', '--work-dir', str(tmp_path / 'scores')]
+    arguments += ['--cfg-options', 'test_dataloader.dataset.pipeline.1.scale=256,128']
+    with double_precision():
+        main(arguments)
+        expected = augmented_prediction(root, config, checkpoint)
     name = f'{Path(IMAGES[0]).name}_leftImg8bit.png'
     found = read(tmp_path / name)
     assert found.shape == SIZE
     meta = json.loads((tmp_path / 'scores/scores.json').read_text())['meta']
     assert meta['aug_test'] is True and meta['images'] == len(IMAGES)
-    if network == 'tiny':
-        np.testing.assert_array_equal(found, augmented_prediction(root, config, checkpoint))
+    np.testing.assert_array_equal(found, expected)
 
 
 def augmented_prediction(root: Path, config: str, checkpoint: str) -> np.ndarray:

@@ -99,7 +99,7 @@ def published(path: str | Path, training_file: str) -> str:
 
 
 @pytest.mark.parametrize('name', NETWORKS)
-def test_golden_figures_from_a_published_checkpoint(name, tmp_path):
+def test_golden_figures_from_a_published_checkpoint(float64, name, tmp_path):
     case = CASES[f'net_{name}_eval']
     images, weights = case.inputs()['image'], case.inputs()['weights']
     (tmp_path / 'images').mkdir()
@@ -122,7 +122,7 @@ def test_golden_figures_from_a_published_checkpoint(name, tmp_path):
         labels = np.stack([read(out / f'{number}.png') for number in range(len(images))])
         network = build_segmentor(load_config(config), checkpoint)
         with torch.no_grad():
-            logits = network.logits(torch.as_tensor(images))
+            logits = network.logits(torch.as_tensor(images).double())
         expected = case.figure('full_logits')
         np.testing.assert_allclose(logits[..., ::8, ::8], expected, rtol=1e-3, atol=1e-3)
         expected = case.figure('full_labels')
@@ -269,7 +269,7 @@ def hrda_config(small: bool) -> dict:
     return config
 
 
-def test_golden_figures_from_a_published_hrda_checkpoint(tmp_path):
+def test_golden_figures_from_a_published_hrda_checkpoint(float64, tmp_path):
     case = CASES['hrda_slide_a']
     config = load_config(write_config(tmp_path / 'hrda.json', hrda_config(small=True)))
     network = MODELS.build(config.model.segmentor)
@@ -278,7 +278,7 @@ def test_golden_figures_from_a_published_hrda_checkpoint(tmp_path):
     state = {f'model.{k}': torch.as_tensor(v) for k, v in state.items()} | others
     torch.save(dict(state_dict=state), tmp_path / 'latest.pth')
     network = build_segmentor(config, str(tmp_path / 'latest.pth'))
-    images = torch.as_tensor(case.inputs()['image'])
+    images = torch.as_tensor(case.inputs()['image']).double()
     with torch.no_grad():
         logits = network.inference(images, [dict(ori_shape=images.shape[2:])])
     np.testing.assert_allclose(logits[..., ::4, ::4], case.figure('logits'), rtol=1e-4, atol=3e-5)

@@ -1,4 +1,4 @@
-"""Two processes with a batch of 1 each train what one process trains with a batch of 2."""
+"""Two processes with a batch of 1 each train what one trains with a batch of 2, in float64."""
 
 import shutil
 import subprocess
@@ -10,15 +10,17 @@ import torch
 
 from mmseg_uda.cli import run as run_experiments
 from mmseg_uda.models.checkpoint import load_checkpoint
+from tests.precision import assert_same
 from tests.tiny_training import ROOT, environment, write_config
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('one_thread')]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('one_thread', 'float64')]
 
 STEPS = 4
 # No batch statistics and no draws inside the networks: those differ between the processes. No
 # feature distance: while the encoder still is its reference, the gradient's direction is that of
 # rounding errors (tests/uda/components/test_distributed.py compares it away from there).
 PLAIN = f"""
+custom_imports = dict(imports=['mmseg_uda.register', 'tests.float64_commands'])
 norm = dict(type='GN', num_groups=4)
 model = dict(
     parts=dict(feature_distance=None),
@@ -61,8 +63,7 @@ def test_two_processes_equal_one(config, tmp_path, monkeypatch):
     first = weights(tmp_path / 'gpus1/train/iter_2.pth')
     assert one.keys() == two.keys()
     assert any((value - first[name]).abs().max() > 1e-3 for name, value in one.items())
-    for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-5, msg=name)
+    assert_same(two, one)
 
     # resumed, two processes end bit by bit where they ended unbroken
     resumed = tmp_path / 'resumed'

@@ -10,6 +10,7 @@ from mmseg_uda.models.hrda import random_detail_box
 from mmseg_uda.models.losses import segmentation_loss
 from mmseg_uda.models.segmentors import Segmentor
 from mmseg_uda.random import seed_all
+from tests.precision import assert_same
 
 DIMS = (32, 64, 160, 256)
 BOX = (8, 40, 24, 56)
@@ -42,12 +43,12 @@ def build(head=None, backbone=None, **options):
     return network.eval()
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture
 def network():
     return build()
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture
 def batch():
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(2, 3, 64, 96, generator=generator)
@@ -87,35 +88,35 @@ class TestDetailBox:
 
 
 class TestFusion:
-    def test_attention_one_takes_the_detail_inside_the_box(self):
+    def test_attention_one_takes_the_detail_inside_the_box(self, float64):
         network = build(dict(fixed_attention=1.0))
         lr, hr = torch.randn(1, 5, 8, 12), torch.randn(1, 5, 8, 8)
         attention = network.decode_head.attention([], lr)
         fused, _ = network.fuse(lr, hr, attention, (64, 96), BOX)
         y1, y2, x1, x2 = (side // 4 for side in BOX)
         inner = (slice(None), slice(None), slice(1, -1), slice(1, -1))  # the rim is interpolated
-        torch.testing.assert_close(fused[:, :, y1:y2, x1:x2][inner], hr[inner])
+        assert_same(fused[:, :, y1:y2, x1:x2][inner], hr[inner])
 
-    def test_outside_the_box_is_the_context(self, network):
+    def test_outside_the_box_is_the_context(self, float64, network):
         lr, hr = torch.randn(1, 5, 8, 12), torch.randn(1, 5, 8, 8)
         attention = torch.rand(1, 5, 8, 12)
         fused, counted = network.fuse(lr, hr, attention, (64, 96), BOX)
         up = torch.nn.functional.interpolate(lr, size=(16, 24), mode='bilinear')
-        torch.testing.assert_close(fused[:, :, :, 16:], up[:, :, :, 16:])
+        assert_same(fused[:, :, :, 16:], up[:, :, :, 16:])
         y1, y2, x1, x2 = (side // 8 for side in BOX)
         inside = torch.zeros(8, 12, dtype=torch.bool)
         inside[y1:y2, x1:x2] = True
-        torch.testing.assert_close(counted[..., inside], ((1 - attention) * lr)[..., inside])
-        torch.testing.assert_close(counted[..., ~inside], lr[..., ~inside])
+        assert_same(counted[..., inside], ((1 - attention) * lr)[..., inside])
+        assert_same(counted[..., ~inside], lr[..., ~inside])
 
-    def test_both_outputs_alone(self, batch):
+    def test_both_outputs_alone(self, float64, batch):
         images, _ = batch
         with torch.no_grad():
             for output, share in (('LR', 0.0), ('HR', 1.0)):
                 alone = build(output=output)
                 fixed = build(dict(fixed_attention=share))
                 fixed.load_state_dict(alone.state_dict(), strict=False)
-                torch.testing.assert_close(alone.logits(images), fixed.logits(images))
+                assert_same(alone.logits(images), fixed.logits(images))
 
     def test_attention_map_lies_between_its_bounds(self, batch):
         with torch.no_grad():
@@ -124,14 +125,14 @@ class TestFusion:
         assert 0 < shown.min() and shown.max() < 1
 
 
-def test_direct_predictions_are_fused_too(batch):
+def test_direct_predictions_are_fused_too(float64, batch):
     network = build(test_cfg=dict(mode='whole', direct=True)).eval()
     images, _ = batch
     with torch.no_grad():
-        torch.testing.assert_close(network.inference(images, []), network.coarse_logits(images))
+        assert_same(network.inference(images, []), network.coarse_logits(images))
 
 
-def test_losses_are_those_of_the_parts(batch):
+def test_losses_are_those_of_the_parts(float64, batch):
     network = build(hr_loss_weight=0.2, lr_loss_weight=0.3)
     images, labels = batch
     weight = torch.rand(labels.shape)
@@ -142,15 +143,15 @@ def test_losses_are_those_of_the_parts(batch):
         hr = network.decode(Segmentor.features(network, images[..., 8:40, 24:56]))
         attention = network.decode_head.attention(context, lr)
         fused, lr = network.fuse(lr, hr, attention, images.shape[2:], BOX)
-    torch.testing.assert_close(supervision.logits, fused)
+    assert_same(supervision.logits, fused)
     for name, factor, logits, part in (
         ('decode', 0.5, fused, (..., slice(None), slice(None))),
         ('decode.lr', 0.3, lr, (..., slice(None), slice(None))),
         ('decode.hr', 0.2, hr, (..., slice(8, 40), slice(24, 56))),
     ):
         loss, accuracy = segmentation_loss(logits, labels[part], weight[part])
-        torch.testing.assert_close(supervision.losses[f'{name}.loss_seg'], factor * loss)
-        torch.testing.assert_close(supervision.losses[f'{name}.acc_seg'], accuracy)
+        assert_same(supervision.losses[f'{name}.loss_seg'], factor * loss)
+        assert_same(supervision.losses[f'{name}.acc_seg'], accuracy)
 
 
 def test_a_training_pass_without_labels_is_that_of_supervise(network, batch):
@@ -174,7 +175,7 @@ def test_every_part_learns(batch):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
-def test_views_of_features(batch):
+def test_views_of_features(float64, batch):
     images, labels = batch
     with torch.no_grad():
         (view,) = build().supervise(images, labels, detail_box=BOX).views
@@ -183,21 +184,21 @@ def test_views_of_features(batch):
         supervision = network.supervise(images, labels, detail_box=BOX)
         context, detail = supervision.views
         for view in (context, detail):
-            torch.testing.assert_close(network.backbone(view.see(images)), tuple(view.features))
+            assert_same(network.backbone(view.see(images)), tuple(view.features))
     assert supervision.features is context.features
     assert detail.box == BOX and torch.equal(detail.see(images), images[..., 8:40, 24:56])
 
 
-def test_chunks_of_windows_agree_and_training_takes_all_at_once(batch):
+def test_chunks_of_windows_agree_and_training_takes_all_at_once(float64, batch):
     images, _ = batch
     whole, chunked = build(), build(detail_windows=4)
     sizes = []
     chunked.backbone.register_forward_hook(lambda _, args, __: sizes.append(len(args[0])))
     with torch.no_grad():
-        torch.testing.assert_close(whole.logits(images), chunked.logits(images))
+        assert_same(whole.logits(images), chunked.logits(images))
         assert sizes == [2, 8, 8, 8, 6]  # the context, then 3 x 5 windows of 2 images
         sizes.clear()
-        torch.testing.assert_close(whole.train().logits(images), chunked.train().logits(images))
+        assert_same(whole.train().logits(images), chunked.train().logits(images))
     assert sizes == [2, 30]
 
 
@@ -221,12 +222,12 @@ def test_scales_of_the_context(context_scale, divisor, batch):
         assert network.logits(batch[0]).shape == (2, 5, 64, 96)
 
 
-def test_blurred_detail_has_the_resolution_of_the_context(batch):
+def test_blurred_detail_has_the_resolution_of_the_context(float64, batch):
     images, _ = batch
     seen = build(blur_detail=True).detail_images(images, BOX)
     half = torch.nn.functional.interpolate(images, scale_factor=0.5, mode='bilinear')
     full = torch.nn.functional.interpolate(half, scale_factor=2, mode='bilinear')
-    torch.testing.assert_close(seen, full[..., 8:40, 24:56])
+    assert_same(seen, full[..., 8:40, 24:56])
 
 
 def test_attention_for_all_classes(batch):

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.losses import lovasz_softmax, segmentation_loss, upscale
+from tests.precision import assert_same
 
 
 def draw(size=(8, 12), batch=2, classes=5):
@@ -15,17 +16,17 @@ def draw(size=(8, 12), batch=2, classes=5):
     return logits, labels
 
 
-def test_ignored_pixels_count_in_the_mean():
+def test_ignored_pixels_count_in_the_mean(float64):
     logits, labels = draw()
     whole, accuracy = segmentation_loss(logits, labels)
     half = labels.clone()
     half[:, :4] = 255
     part, part_accuracy = segmentation_loss(logits, half)
     expected = F.cross_entropy(logits[:, :, 4:], labels[:, 4:])
-    torch.testing.assert_close(part, expected / 2)
-    correct = (logits.argmax(1) == labels).float()
-    torch.testing.assert_close(accuracy, 100 * correct.mean())
-    torch.testing.assert_close(part_accuracy, 50 * correct[:, 4:].mean())
+    assert_same(part, expected / 2)
+    correct = (logits.argmax(1) == labels).double()
+    assert_same(accuracy, 100 * correct.mean())
+    assert_same(part_accuracy, 50 * correct[:, 4:].mean())
     assert whole.shape == accuracy.shape == ()
 
 
@@ -37,18 +38,18 @@ def test_only_ignored_pixels_give_zero_that_can_be_differentiated():
     assert loss == 0 and accuracy == 0 and (logits.grad == 0).all()
 
 
-def test_weight_multiplies_each_pixel():
+def test_weight_multiplies_each_pixel(float64):
     logits, labels = draw()
     weight = torch.rand(labels.shape)
     loss, _ = segmentation_loss(logits, labels, weight)
     expected = (F.cross_entropy(logits, labels, reduction='none') * weight).sum() / labels.numel()
-    torch.testing.assert_close(loss, expected)
+    assert_same(loss, expected)
 
 
-def test_logits_are_brought_to_the_labels_size():
+def test_logits_are_brought_to_the_labels_size(float64):
     logits = torch.zeros(1, 4, 3, 5)
     loss, _ = segmentation_loss(logits, torch.zeros(1, 11, 17, dtype=torch.long))
-    torch.testing.assert_close(loss, torch.tensor(math.log(4)))
+    assert_same(loss, torch.tensor(math.log(4)))
 
 
 def test_half_precision_logits_are_scored_in_float32():
@@ -63,18 +64,18 @@ def test_upscale_leaves_the_right_size_alone():
     assert upscale(logits, (8, 12)) is logits
 
 
-def test_the_mean_can_be_over_labelled_pixels_alone():
+def test_the_mean_can_be_over_labelled_pixels_alone(float64):
     logits, labels = draw()
     labels[:, :4] = 255
     loss, _ = segmentation_loss(logits, labels, average='valid')
-    torch.testing.assert_close(loss, F.cross_entropy(logits, labels, ignore_index=255))
+    assert_same(loss, F.cross_entropy(logits, labels, ignore_index=255))
     nothing, _ = segmentation_loss(logits, torch.full_like(labels, 255), average='valid')
     assert nothing == 0
 
 
 def lovasz_by_the_definition(logits, labels):
-    """Class by class: the Lovász extension from increments of the Jaccard loss, in float64."""
-    probabilities = logits.double().softmax(1).permute(0, 2, 3, 1)[labels != 255]
+    """Class by class: the Lovász extension from increments of the Jaccard loss."""
+    probabilities = logits.softmax(1).permute(0, 2, 3, 1)[labels != 255]
     labels = labels[labels != 255]
     losses = []
     for k in labels.unique():
@@ -85,19 +86,19 @@ def lovasz_by_the_definition(logits, labels):
         intersection = total - inside.cumsum(0)
         union = total + (1 - inside).cumsum(0)
         jaccard = 1 - intersection / union
-        steps = torch.diff(jaccard, prepend=torch.zeros(1, dtype=jaccard.dtype))
+        steps = torch.diff(jaccard, prepend=torch.zeros(1))
         losses.append((errors * steps).sum())
     return torch.stack(losses).mean()
 
 
-def test_lovasz_is_its_definition_with_its_gradient():
+def test_lovasz_is_its_definition_with_its_gradient(float64):
     logits, labels = draw()
     labels = labels.clamp(max=3).masked_fill(torch.rand(labels.shape) < 0.2, 255)  # no class 4
     ours, theirs = (logits.clone().requires_grad_() for _ in range(2))
     loss, expected = lovasz_softmax(ours, labels), lovasz_by_the_definition(theirs, labels)
-    torch.testing.assert_close(loss, expected.float())
+    assert_same(loss, expected)
     loss.backward(), expected.backward()
-    torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-7, rtol=1e-4)
+    assert_same(ours.grad, theirs.grad)
 
 
 def test_lovasz_of_sets_of_images_is_the_mean_of_those_alone():
@@ -108,7 +109,7 @@ def test_lovasz_of_sets_of_images_is_the_mean_of_those_alone():
         pairs = zip(logits.split(images), labels.split(images), strict=True)
         alone = [lovasz_softmax(*pair) for pair in pairs]
         expected = sum(alone) / len(alone)
-        torch.testing.assert_close(lovasz_softmax(logits, labels, images), expected)
+        assert_same(lovasz_softmax(logits, labels, images), expected)
         assert (expected - lovasz_softmax(logits, labels)).abs() > 1e-3
     assert lovasz_softmax(logits, labels, 4) == lovasz_softmax(logits, labels)
     for images in (3, 8):
@@ -116,7 +117,7 @@ def test_lovasz_of_sets_of_images_is_the_mean_of_those_alone():
             lovasz_softmax(logits, labels, images)
 
 
-def test_lovasz_with_one_labelled_pixel_or_none():
+def test_lovasz_with_one_labelled_pixel_or_none(float64):
     logits, labels = draw()
     logits.requires_grad_()
     labels = torch.full_like(labels, 255)
@@ -125,6 +126,6 @@ def test_lovasz_with_one_labelled_pixel_or_none():
     assert loss == 0 and (logits.grad == 0).all()
     labels[1, 2, 3] = 4
     loss = lovasz_softmax(logits, labels)
-    torch.testing.assert_close(loss, 1 - logits.softmax(1)[1, 4, 2, 3])
+    assert_same(loss, 1 - logits.softmax(1)[1, 4, 2, 3])
     loss.backward()
     assert (logits.grad[1, :, 2, 3] != 0).all() and logits.grad.isfinite().all()

@@ -7,6 +7,7 @@ from mmseg.structures import SegDataSample
 import mmseg_uda.models  # noqa: F401 - registers the networks
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.losses import lovasz_softmax, segmentation_loss
+from tests.precision import assert_same
 
 DIMS = (32, 64, 160, 256)
 
@@ -25,12 +26,12 @@ def sample(**metainfo):
     return SegDataSample(metainfo=metainfo)
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture
 def network():
     return build()
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture
 def images():
     return torch.randn(2, 3, 45, 70, generator=torch.Generator().manual_seed(0))
 
@@ -43,28 +44,24 @@ def test_logits_have_the_images_size(network, images):
         assert network.logits(images).shape == (2, 5, 45, 70)
 
 
-def test_supervise_gives_losses_features_and_logits(network, images):
+def test_supervise_gives_losses_features_and_logits(float64, network, images):
     labels = torch.randint(5, (2, 45, 70))
     weight = torch.rand(2, 45, 70)
     supervision = network.supervise(images, labels, weight)
     loss, accuracy = segmentation_loss(supervision.logits, labels, weight)
-    torch.testing.assert_close(
-        supervision.losses, {'decode.loss_seg': loss, 'decode.acc_seg': accuracy}
-    )
+    assert_same(supervision.losses, {'decode.loss_seg': loss, 'decode.acc_seg': accuracy})
     gradients = torch.autograd.grad(supervision.losses['decode.loss_seg'], supervision.features)
     assert all(gradient.abs().sum() > 0 for gradient in gradients)
 
 
-def test_mmseg_loss_is_the_same_loss(network, images):
+def test_mmseg_loss_is_the_same_loss(float64, network, images):
     labels = torch.randint(5, (2, 45, 70))
     samples = [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels]
     with torch.no_grad():
-        torch.testing.assert_close(
-            network(images, samples, mode='loss'), network.supervise(images, labels).losses
-        )
+        assert_same(network(images, samples, mode='loss'), network.supervise(images, labels).losses)
 
 
-def test_predict_resizes_to_the_original_image_and_undoes_the_flip(network, images):
+def test_predict_resizes_to_the_original_image_and_undoes_the_flip(float64, network, images):
     metainfo = dict(img_shape=(45, 70), ori_shape=(90, 141))
     with torch.no_grad():
         plain = network.predict(images[:1], [sample(**metainfo)])[0]
@@ -73,10 +70,10 @@ def test_predict_resizes_to_the_original_image_and_undoes_the_flip(network, imag
         )[0]
     assert plain.seg_logits.data.shape == (5, 90, 141)
     assert plain.pred_sem_seg.data.shape == (1, 90, 141)
-    torch.testing.assert_close(flipped.seg_logits.data, plain.seg_logits.data.flip(2))
+    assert_same(flipped.seg_logits.data, plain.seg_logits.data.flip(2))
 
 
-def test_slide_and_batched_slide_agree_and_leave_the_records_alone(images):
+def test_slide_and_batched_slide_agree_and_leave_the_records_alone(float64, images):
     slide = dict(mode='slide', crop_size=(32, 32), stride=(16, 24))
     samples = [sample(img_shape=(45, 70), ori_shape=(45, 70)) for _ in images]
     results = []
@@ -85,7 +82,7 @@ def test_slide_and_batched_slide_agree_and_leave_the_records_alone(images):
         with torch.no_grad():
             results.append(network.inference(images, [s.metainfo for s in samples]))
             network.predict(images, samples)
-    torch.testing.assert_close(*results)
+    assert_same(*results)
     assert samples[0].img_shape == (45, 70)
 
 
@@ -122,7 +119,7 @@ def test_pretrained_weights_are_read_by_init_weights(network, tmp_path):
     torch.save(network.backbone.state_dict(), path)
     other = build(pretrained=str(path))
     for name, value in network.backbone.state_dict().items():
-        torch.testing.assert_close(other.backbone.state_dict()[name], value)
+        assert torch.equal(other.backbone.state_dict()[name], value)
 
 
 @pytest.mark.parametrize(
@@ -146,38 +143,38 @@ def deeplab(**kwargs):
     return network.eval()
 
 
-def test_the_head_says_how_logits_are_upscaled(images):
+def test_the_head_says_how_logits_are_upscaled(float64, images):
     network = deeplab()
     with torch.no_grad():
         small = network.decode(network.features(images))
         expected = torch.nn.functional.interpolate(small, (45, 70), None, 'bilinear', True)
-        torch.testing.assert_close(network.logits(images), expected)
+        assert_same(network.logits(images), expected)
 
 
-def test_direct_predictions_are_upscaled_once(images):
+def test_direct_predictions_are_upscaled_once(float64, images):
     network = deeplab(test_cfg=dict(mode='whole', direct=True))
     with torch.no_grad():
         small = network.decode(network.features(images))
         (result, _) = network.predict(images, [sample(ori_shape=(90, 141)) for _ in range(2)])
     expected = torch.nn.functional.interpolate(small[:1], (90, 141), None, 'bilinear', True)[0]
-    torch.testing.assert_close(result.seg_logits.data, expected)
+    assert_same(result.seg_logits.data, expected)
     with pytest.raises(UserError, match='direct'):
         deeplab(test_cfg=dict(mode='slide', crop_size=(8, 8), stride=(4, 4), direct=True))
 
 
-def test_losses_of_deeplab_in_fada_and_sdca(images):
+def test_losses_of_deeplab_in_fada_and_sdca(float64, images):
     network = deeplab(average='valid', lovasz_weight=0.75)
     labels = torch.randint(5, (2, 45, 70)).masked_fill(torch.rand(2, 45, 70) < 0.3, 255)
     losses = network.supervise(images, labels).losses
     with torch.no_grad():
         full = network.logits(images)
     expected = torch.nn.functional.cross_entropy(full, labels, ignore_index=255)
-    torch.testing.assert_close(losses['decode.loss_seg'].detach(), expected)
+    assert_same(losses['decode.loss_seg'].detach(), expected)
     lovasz = losses['decode.loss_lovasz'].detach()
-    torch.testing.assert_close(lovasz, 0.75 * lovasz_softmax(full, labels))
+    assert_same(lovasz, 0.75 * lovasz_softmax(full, labels))
     network.lovasz_images = 1
     lovasz = network.supervise(images, labels).losses['decode.loss_lovasz'].detach()
-    torch.testing.assert_close(lovasz, 0.75 * lovasz_softmax(full, labels, 1))
+    assert_same(lovasz, 0.75 * lovasz_softmax(full, labels, 1))
     with pytest.raises(UserError, match="'some'"):
         deeplab(average='some')
     for wrong in (0, 1.5):

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from mmseg_uda.models.sliding_window import sliding_window_logits, window_boxes
+from tests.precision import assert_same
 
 
 @pytest.mark.parametrize('size', [(70, 115), (48, 48), (20, 100), (47, 49), (96, 112)])
@@ -30,7 +31,7 @@ def test_last_window_is_moved_back_and_rows_come_first():
 
 
 @pytest.mark.parametrize('at_once', [1, 4, None])
-def test_a_pixelwise_network_is_unchanged_by_windows(at_once):
+def test_a_pixelwise_network_is_unchanged_by_windows(float64, at_once):
     images = torch.randn(2, 3, 13, 17)
     weight = torch.randn(5, 3)
 
@@ -38,7 +39,7 @@ def test_a_pixelwise_network_is_unchanged_by_windows(at_once):
         return torch.einsum('kc,bchw->bkhw', weight, x)
 
     out = sliding_window_logits(network, images, (8, 8), (4, 6), at_once)
-    torch.testing.assert_close(out, network(images))
+    assert_same(out, network(images))
 
 
 def test_windows_are_averaged_by_visits():
@@ -52,20 +53,20 @@ def test_windows_are_averaged_by_visits():
 
 
 @pytest.mark.parametrize('batch', [1, 2])
-def test_batched_windows_keep_images_apart(batch):
-    images = torch.arange(batch).float().view(-1, 1, 1, 1).expand(-1, 3, 5, 7)
+def test_batched_windows_keep_images_apart(float64, batch):
+    images = torch.arange(batch).double().view(-1, 1, 1, 1).expand(-1, 3, 5, 7)
     out = sliding_window_logits(lambda x: x[:, :1], images, (3, 3), (2, 2), at_once=None)
-    torch.testing.assert_close(out, images[:, :1])
+    assert_same(out, images[:, :1])
 
 
-def test_windows_of_coarse_logits_are_put_together():
+def test_windows_of_coarse_logits_are_put_together(float64):
     images = torch.randn(2, 3, 16, 24)
 
     def network(x):
         return torch.nn.functional.avg_pool2d(x, 4)
 
     out = sliding_window_logits(network, images, (8, 8), (4, 4), at_once=3, cell=4)
-    torch.testing.assert_close(out, network(images))
+    assert_same(out, network(images))
 
 
 def test_so_many_windows_at_once():

@@ -58,7 +58,8 @@ def read(folder):
     }
 
 
-def test_the_files_hold_the_statistics_of_all_source_images(given, whole):
+def test_the_files_hold_the_statistics_of_all_source_images(float64, given, tmp_path):
+    initialise_statistics(*given, str(tmp_path))
     config = init_statistics.load_config(given[0])
     network, source = build_segmentor(config, given[1]), init_statistics.Source(config)
     assert len(source) == 8
@@ -73,15 +74,16 @@ def test_the_files_hold_the_statistics_of_all_source_images(given, whole):
         for name, cells in maps.items():
             rows[name].append(cells[0].flatten(1).T)
             own[name].append(nearest_labels(batch.labels, cells.shape[2:]).flatten())
-    for name, content in read(whole).items():
+    for name, content in read(tmp_path).items():
         vectors, labels = torch.cat(rows[name]), torch.cat(own[name])
         counts = torch.bincount(labels[labels != 255], minlength=19)
         assert torch.equal(content['Amount'], counts.float())
         for k in counts.nonzero().flatten():
             mean = vectors[labels == k].mean(dim=0)
             variance = vectors[labels == k].var(dim=0, correction=0)
-            torch.testing.assert_close(content['Mean'][k], mean, atol=1e-4, rtol=1e-3)
-            torch.testing.assert_close(content['CoVariance'][k], variance, atol=1e-4, rtol=1e-3)
+            for entry, expected in (('Mean', mean), ('CoVariance', variance)):
+                rounding = dict(rtol=2**-23, atol=1e-9)  # the files are float32
+                torch.testing.assert_close(content[entry][k].double(), expected, **rounding)
 
 
 def break_off(given, folder, monkeypatch, after):

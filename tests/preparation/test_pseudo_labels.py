@@ -26,9 +26,10 @@ def test_thresholds_are_those_of_the_sorted_confidences(num_classes, quantile):
     logits = 2 * torch.randn(3, num_classes, 20, 30)
     logits[:, 1] -= 50  # never predicted
     histogram = ConfidenceHistogram(num_classes)
-    for image in logits:
-        histogram.add(*confidence(image[None], (20, 30), True))
-    probability, label = (x.flatten().numpy() for x in confidence(logits, (20, 30), True))
+    maps = [confidence(image[None], (20, 30), True) for image in logits]
+    for confidences, labels in maps:
+        histogram.add(confidences, labels)
+    probability, label = (torch.cat(x).flatten().numpy() for x in zip(*maps, strict=True))
     expected = [
         sorted_threshold(probability[label == c], quantile, 0.9) for c in range(num_classes)
     ]

@@ -1,4 +1,4 @@
-"""The same steps on one rank with the whole batch, and on two with a half each."""
+"""The same steps on one rank with the whole batch, and on two with a half each, in float64."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ from torch import Tensor
 from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.uda.components.distributed import average_gradients
 from mmseg_uda.uda.method import UDAMethod
+from tests.precision import assert_same, double_precision
 
 from .steps import Batches, batch_of, optimiser
 
@@ -22,12 +23,12 @@ STEPS = 3
 
 @contextmanager
 def process_group(rank: int, world_size: int, rendezvous: Path) -> Iterator[None]:
-    """Be one of the ranks that meet at the file; with one rank there is no group."""
+    """Be one of the ranks that meet at the file, in float64; with one rank there is no group."""
     torch.set_num_threads(1)
     if world_size > 1:
         meeting = dict(init_method=f'file://{rendezvous}', rank=rank, world_size=world_size)
         dist.init_process_group('gloo', **meeting)
-    with DefaultScope.overwrite_default_scope('mmseg'):
+    with DefaultScope.overwrite_default_scope('mmseg'), double_precision():
         yield
     if world_size > 1:
         dist.barrier()
@@ -99,13 +100,6 @@ def two_ranks_equal_one(
             mp.spawn(run, given, nprocs=world_size)
         one, two, other = results[1, 0], results[2, 0], results[2, 1]
     assert two['gradient_reduces'] == STEPS
-    for alone, together in zip(one['losses'], two['losses'], strict=True):
-        for name, value in alone.items():
-            assert abs(value - together[name]) < 1e-5 * max(1, abs(value)), name
-    for alone, together in zip(one['gradients'], two['gradients'], strict=True):
-        assert alone.keys() == together.keys()
-        for name, value in alone.items():
-            assert torch.allclose(value, together[name], atol=1e-5), name
-    for name, value in one['state'].items():
-        assert torch.allclose(value, two['state'][name], atol=1e-5), name
+    for what in ('losses', 'gradients', 'state'):
+        assert_same(two[what], one[what], what)
     return one, two, other

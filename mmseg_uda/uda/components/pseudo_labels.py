@@ -41,7 +41,7 @@ def pseudo_labels(probabilities: Tensor, threshold: float | None) -> PseudoLabel
     confidence, labels = probabilities.max(dim=1)
     if threshold is None:
         return PseudoLabels(labels, torch.ones_like(confidence), confidence)
-    share = (confidence >= threshold).float().mean()
+    share = (confidence >= threshold).to(confidence).mean()
     all_reduce(share, op='mean')
     return PseudoLabels(labels, share.expand_as(confidence).clone(), confidence)
 

@@ -18,6 +18,7 @@ from mmseg_uda.uda.components.depth_alignment import (
     reweight_by_first_row,
 )
 from mmseg_uda.uda.components.depth_similarity import DepthSimilarity, distribution_tables
+from tests.precision import assert_same
 
 from .conftest import build, hrda, segmentor, sepico, uda_batch
 from .depth_banks import CLASSES, EVERYTHING, ROWS, SIZE, Bank, depths, label_maps
@@ -88,7 +89,7 @@ def weights_by_loops(labels, weight, confident, similarity, chosen, first_row):
 
 @pytest.mark.parametrize('first_row', [False, True])
 @pytest.mark.parametrize('seed', range(3))
-def test_weights_by_class_similarity(first_row, seed):
+def test_weights_by_class_similarity(float64, first_row, seed):
     rng = torch.Generator().manual_seed(seed)
     labels = label_maps(2, 32, seed, CLASSES)
     labels[0, :4, 8:20] = 255
@@ -100,7 +101,7 @@ def test_weights_by_class_similarity(first_row, seed):
     classes = class_weights(similarity, chosen, 0.75, 0.1)
     found = (reweight_by_first_row if first_row else reweight)(labels, weight, confident, classes)
     expected = weights_by_loops(labels, weight, confident, similarity, chosen, first_row)
-    torch.testing.assert_close(found, expected)
+    assert_same(found, expected)
 
 
 # Which classes are missing, and the guidance
@@ -127,26 +128,26 @@ def test_the_last_pair_decides_as_published(seed):
     assert last_pair(torch.zeros_like(candidates), torch.zeros_like(pairs)) == 0
 
 
-def test_guidance_is_cross_entropy_with_soft_labels():
+def test_guidance_is_cross_entropy_with_soft_labels(float64):
     labels, depth = label_maps(2, 300)[:, :, :48], depths(2, 300)[:, :, :48]
     labels[1, 100:120] = 255
     rows = distribution_tables(label_maps(2, 300, 7, CLASSES), depths(2, 300), CLASSES)
     soft = class_given_depth(rows, 0.99999)
     soft[:, :6] = 0  # classes of the pseudo-labels are not missing
     weight = torch.rand(labels.shape)
-    logits = torch.randn(2, CLASSES, *labels.shape[1:], dtype=torch.float64, requires_grad=True)
+    logits = torch.randn(2, CLASSES, *labels.shape[1:], requires_grad=True)
 
     target = F.one_hot(labels.clamp(max=CLASSES), CLASSES + 1)[..., :CLASSES].double()
     for image in range(2):
-        extra = soft[image].T[depth[image].long()].double()
+        extra = soft[image].T[depth[image].long()]
         target[image] = target[image] * (1 - extra.sum(-1, keepdim=True)) + extra
     dense = -(target.movedim(-1, 1) * logits.log_softmax(1)).sum(1) * weight
     (expected,) = torch.autograd.grad(dense.mean(), logits)
 
     loss = guidance_loss(logits, labels, depth, soft, weight)
     (gradient,) = torch.autograd.grad(loss, logits)
-    torch.testing.assert_close(loss, dense.mean())
-    torch.testing.assert_close(gradient, expected)
+    assert_same(loss, dense.mean())
+    assert_same(gradient, expected)
 
 
 # The thresholds over time
@@ -184,7 +185,7 @@ def test_below_the_thresholds_a_step_is_the_hosts(bank):
         assert torch.equal(value, ours.state_dict()[name]), name
 
 
-def test_above_the_thresholds_the_crop_is_pasted_and_the_target_guided(bank):
+def test_above_the_thresholds_the_crop_is_pasted_and_the_target_guided(float64, bank):
     ours = method()
     ours.keep_pictures = True
     (logs,) = steps(ours, 1)
@@ -195,7 +196,7 @@ def test_above_the_thresholds_the_crop_is_pasted_and_the_target_guided(bank):
         rgb, labels = bank.crop(row)
         assert torch.equal(step.pasted.labels[image], labels.long())
         expected = (rgb - step.mean) / step.std
-        torch.testing.assert_close(step.pasted.images[image], expected)
+        assert_same(step.pasted.images[image], expected)
     assert step.pasted is not step.batch.source
     assert set(step.mixed.labels.unique().tolist()) - set(step.pseudo.labels.unique().tolist())
     assert (step.pseudo.weight[:, :4] == 0).all() and (step.pseudo.weight[:, -8:] == 0).all()
@@ -278,11 +279,11 @@ def guided(options, labels=None):
     return seen[0]
 
 
-def test_guidance_weighs_a_share_of_the_uniform_weight_margins_included(bank):
+def test_guidance_weighs_a_share_of_the_uniform_weight_margins_included(float64, bank):
     *_, weight = guided({})
     assert weight.unique().numel() == 1 and 0 < weight.max() <= 0.1
     *_, twice = guided(dict(guidance_weight=0.2))
-    torch.testing.assert_close(twice, 2 * weight)
+    assert_same(twice, 2 * weight)
 
 
 def test_guidance_can_leave_out_the_margins(bank):
@@ -290,7 +291,7 @@ def test_guidance_can_leave_out_the_margins(bank):
     assert not weight[:, :4].any() and not weight[:, -8:].any() and weight[:, 4:-8].all()
 
 
-def test_guidance_can_leave_out_images_without_new_labels(bank):
+def test_guidance_can_leave_out_images_without_new_labels(float64, bank):
     ours = part(guidance_per_image=True)
     data = batch()
     labels = torch.stack([bank.labels[0].long(), label_maps(1)[0]])
@@ -302,7 +303,7 @@ def test_guidance_can_leave_out_images_without_new_labels(bank):
     alone = ours._guidance_loss(step)
     ours.guidance_per_image = False
     both = ours._guidance_loss(step)
-    torch.testing.assert_close(2 * alone, both)  # all classes are as likely
+    assert_same(2 * alone, both)  # all classes are as likely
 
 
 def test_it_joins_sepico_whose_crop_takes_the_depth_along(bank):

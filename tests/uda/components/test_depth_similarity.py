@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 import torch
 
 from mmseg_uda.uda.components.depth_similarity import (
@@ -8,6 +7,7 @@ from mmseg_uda.uda.components.depth_similarity import (
     depth_histograms,
     distribution_tables,
 )
+from tests.precision import assert_same
 
 CLASSES = 5
 
@@ -27,18 +27,18 @@ def tables_of(seed, images=3):
 
 
 def plain_similarities(bank, table):
-    """The formula as the paper states it: bank (N, C, D), table (C, D), in float64."""
+    """The formula as the paper states it: bank (N, C, D), table (C, D), pair by pair."""
     scores, classes = [], []
-    for row in bank.double():
+    for row in bank:
         total, per_class = 0.0, []
-        for s, t in zip(row, table.double(), strict=True):
+        for s, t in zip(row, table, strict=True):
             lengths = s.norm() * t.norm()
             cosine = s @ t / lengths if lengths > 0 else torch.tensor(0.0)
             both = s.sum() + t.sum()
             distance = (s - t).abs().sum() / both if both > 0 else torch.tensor(0.0)
             per_class.append((cosine + 1 - distance) / 2 if t.sum() > 0 else 0 * cosine)
             total += per_class[-1]
-        n, m = row.double().sum(1), table.double().sum(1)
+        n, m = row.sum(1), table.sum(1)
         lengths = n.norm() * m.norm()
         scores.append(total * (n @ m / lengths if lengths > 0 else 0))
         classes.append(torch.stack(per_class))
@@ -67,7 +67,7 @@ def test_the_limits_of_depth_are_bins():
     assert depth_histograms(depth, whole_only=True)[0, [0, 254, 255]].tolist() == [1, 0, 2]
 
 
-def test_the_search_is_the_plain_formula():
+def test_the_search_is_the_plain_formula(float64):
     bank = torch.cat([tables_of(seed) for seed in range(1, 8)])
     bank[3] = 0  # an empty row
     tables = tables_of(0)
@@ -76,21 +76,20 @@ def test_the_search_is_the_plain_formula():
     scores, match = similarity.image_similarities(tables), similarity.search(tables)
     for image, table in enumerate(tables):
         expected, classes = plain_similarities(bank, table)
-        torch.testing.assert_close(scores[image].double(), expected, rtol=0, atol=1e-6)
+        assert_same(scores[image], expected)
         best = int(expected.argmax())
         assert match.rows[image] == best
-        found = match.class_similarity[image].double()
-        torch.testing.assert_close(found, classes[best], rtol=0, atol=1e-6)
+        assert_same(match.class_similarity[image], classes[best])
         mean = expected[best] / (table.sum(1) > 0).sum()
-        assert match.similarity[image].item() == pytest.approx(mean.item(), abs=1e-6)
+        assert_same(match.similarity[image], mean)
         assert torch.equal(match.tables[image], bank[best])
 
 
-def test_an_image_is_most_similar_to_itself():
+def test_an_image_is_most_similar_to_itself(float64):
     bank = torch.cat([tables_of(seed) for seed in range(4)])
     match = DepthSimilarity(bank.transpose(0, 1).contiguous()).search(bank)
     assert match.rows.tolist() == list(range(len(bank)))
-    torch.testing.assert_close(match.similarity, torch.ones(len(bank)))
+    assert_same(match.similarity, torch.ones(len(bank)))
 
 
 def test_of_equal_rows_the_first_is_found():

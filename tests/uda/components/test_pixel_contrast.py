@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from mmseg_uda.errors import UserError
 from mmseg_uda.uda.components import contrast_losses
 from mmseg_uda.uda.components.pixel_contrast import VARIANTS, PixelContrast
+from tests.precision import assert_same
 
 CLASSES, CHANNELS, TEMPERATURE = 5, 8, 0.3
 
@@ -52,7 +53,7 @@ def by_the_formula(variant, statistics, embeddings, truth):
 
 @pytest.mark.parametrize('variant', VARIANTS)
 @pytest.mark.parametrize('block', [4, 256])
-def test_the_losses_and_gradients_are_those_of_the_formulas(variant, block, monkeypatch):
+def test_the_losses_and_gradients_are_those_of_the_formulas(float64, variant, block, monkeypatch):
     monkeypatch.setattr(contrast_losses, 'MAX_BLOCK', block)
     module = contrast(variant)
     ours, theirs = (cells(7).requires_grad_() for _ in range(2))
@@ -60,17 +61,17 @@ def test_the_losses_and_gradients_are_those_of_the_formulas(variant, block, monk
     expected = by_the_formula(variant, module.statistics[0], theirs, labels(7))
     loss.backward()
     expected.backward()
-    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
-    assert torch.allclose(ours.grad, theirs.grad, atol=1e-6)
+    assert_same(loss, expected)
+    assert_same(ours.grad, theirs.grad)
 
 
-def test_the_regulariser_is_that_of_the_formula():
+def test_the_regulariser_is_that_of_the_formula(float64):
     module, embeddings, truth = contrast('proto', regulariser=2.0), cells(7), labels(7)
     mean = embeddings.permute(0, 2, 3, 1)[truth != 255].mean(dim=0)
     logits = module.statistics[0].mean @ mean / TEMPERATURE
     expected = logits.log_softmax(0).sum() / (CLASSES * math.log(CLASSES))
     plain = contrast('proto').loss([embeddings], truth)
-    assert (module.loss([embeddings], truth) - plain).item() == pytest.approx(2 * expected.item())
+    assert_same(module.loss([embeddings], truth) - plain, 2 * expected)
 
 
 @pytest.mark.parametrize('variant', VARIANTS)
@@ -82,7 +83,7 @@ def test_without_labels_the_loss_is_zero_and_still_backpropagates(variant):
 
 
 @pytest.mark.parametrize('variant', VARIANTS)
-def test_several_maps_have_statistics_and_weights_of_their_own(variant):
+def test_several_maps_have_statistics_and_weights_of_their_own(float64, variant):
     weighted = PixelContrast(CLASSES, CHANNELS, variant, TEMPERATURE, weight=[1.0, 0.5], num_maps=2)
     alone = [PixelContrast(CLASSES, CHANNELS, variant, TEMPERATURE) for _ in range(2)]
     truth = labels(0, 4).repeat_interleave(4, 1).repeat_interleave(4, 2)
@@ -92,7 +93,7 @@ def test_several_maps_have_statistics_and_weights_of_their_own(variant):
     for module, own in zip(alone, maps, strict=True):
         module.observe([own], truth)
         losses.append(module.loss([own], truth))
-    assert weighted.loss(maps, truth).item() == pytest.approx((losses[0] + losses[1] / 2).item())
+    assert_same(weighted.loss(maps, truth), losses[0] + losses[1] / 2)
 
 
 def test_labels_that_do_not_divide_into_cells_are_refused():

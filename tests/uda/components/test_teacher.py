@@ -2,13 +2,14 @@ import torch
 from torch import nn
 
 from mmseg_uda.uda.components.teacher import Teacher
+from tests.precision import assert_same
 
 
 def network():
     return nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.Dropout(0.5))
 
 
-def test_momentum_starts_as_a_copy_and_ends_at_alpha():
+def test_momentum_starts_as_a_copy_and_ends_at_alpha(float64):
     student = network()
     teacher = Teacher(student, alpha=0.75)
     history = []
@@ -22,7 +23,7 @@ def test_momentum_starts_as_a_copy_and_ends_at_alpha():
         momentum = min(1 - 1 / (iteration + 1), 0.75)
         value = momentum * value + (1 - momentum) * iteration
         expected.append(value)
-    assert torch.allclose(torch.tensor(history), torch.tensor(expected))
+    assert_same(history, expected)
 
 
 def test_buffers_are_its_own_and_nothing_is_trained():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmseg_uda.uda.methods.fada import SOURCE, TARGET, Seen, class_domain_loss
+from tests.precision import assert_same
 
 from .conftest import MIC, build, segmentor, uda_batch
 from .steps import bfloat16_optimiser, continue_exactly, no_host_round_trips, optimiser, steps
@@ -15,7 +16,7 @@ def fada(temperature=1.8, **options):
     return build(dict(type='ClassAdversarial', segmentor=network, **options))
 
 
-def test_the_loss_counts_the_classes_of_one_domain():
+def test_the_loss_counts_the_classes_of_one_domain(float64):
     scores = torch.zeros(1, 4, 1, 2)
     scores[0, 2, 0, 1] = 50.0  # the target's first class
     classes = torch.tensor([0.9, 0.1]).view(1, 2, 1, 1).expand(1, 2, 1, 2)
@@ -23,10 +24,10 @@ def test_the_loss_counts_the_classes_of_one_domain():
     expected = {SOURCE: [even, 50.0], TARGET: [even, 0.1 * 50]}
     for domain, values in expected.items():
         loss = class_domain_loss(scores, classes, domain)
-        torch.testing.assert_close(loss, torch.tensor([[values]]))
+        assert_same(loss, torch.tensor([[values]]))
 
 
-def test_soft_classes_are_capped_and_softened():
+def test_soft_classes_are_capped_and_softened(float64):
     method = fada(temperature=2.0, cap=0.6)
     for p in method.discriminator.parameters():
         torch.nn.init.zeros_(p)  # every class of every domain is as likely
@@ -36,10 +37,10 @@ def test_soft_classes_are_capped_and_softened():
     for factor, total in ((1, 1.0), (10, 0.6)):
         seen = Seen(torch.randn(1, 256, 2, 2), factor * logits, size)
         loss = method.judge(seen, SOURCE)
-        assert loss.item() == pytest.approx(total * math.log(2 * 19), rel=1e-5)
+        assert_same(loss.item(), total * math.log(2 * 19))
 
 
-def test_the_temperature_is_of_the_training_loss_alone():
+def test_the_temperature_is_of_the_training_loss_alone(float64):
     images = uda_batch().source.images
     warm, plain = fada().student.eval(), fada(temperature=1.0).student.eval()
     assert torch.equal(warm.logits(images), plain.logits(images))
@@ -47,7 +48,7 @@ def test_the_temperature_is_of_the_training_loss_alone():
     logits = plain.logits(images) / 1.8
     expected = torch.nn.functional.cross_entropy(logits, labels, ignore_index=255)
     loss = warm.supervise(images, labels).losses['decode.loss_seg']
-    torch.testing.assert_close(loss, expected)
+    assert_same(loss, expected)
 
 
 def test_a_step_logs_each_loss_and_their_sum():

@@ -1,0 +1,5 @@
+"""Imported by a test's config (``custom_imports``): its commands compute in float64."""
+
+import torch
+
+torch.set_default_dtype(torch.float64)

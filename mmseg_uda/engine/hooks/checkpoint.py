@@ -1,5 +1,7 @@
-"""When checkpoints are written, and how many are kept."""
+"""When checkpoints are written, and how many are kept; no validation is lost or made twice."""
 
+import json
+import logging
 import math
 from collections.abc import Mapping
 from itertools import chain
@@ -7,20 +9,25 @@ from pathlib import Path
 
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_uda.engine.records import best_checkpoint, checkpoints
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation import SegmentationMetric
+from mmseg_uda.files import save_json
 from mmseg_uda.models.checkpoint import load_checkpoint
+
+VALIDATED = 'validated.json'  # the last iteration whose validation was finished
 
 
 @HOOKS.register_module()
 class ExactCheckpointHook(Hook):
     """Writes ``iter_<n>.pth`` every ``interval`` iterations and at the end.
 
-    The oldest ones are removed only when a newer one is safely on the disk.
+    The oldest ones are removed only when a newer one is safely on the disk. A run that resumes
+    makes up for the validation of its iteration first, if the run before was ended before or in it.
 
     Args:
         interval: iterations between two checkpoints.
@@ -42,7 +49,7 @@ class ExactCheckpointHook(Hook):
         self.best_score = -math.inf
 
     def before_train(self, runner: Runner) -> None:
-        """Tidy up after a run that was killed, and read the best score that it had reached.
+        """Go on where the last run ended: tidy up, read its best score, make up its validation.
 
         Raises:
             UserError: the validation has no ``SegmentationMetric`` with a figure ``save_best``.
@@ -50,8 +57,15 @@ class ExactCheckpointHook(Hook):
         if is_main_process():  # a run that was killed while it wrote leaves its temporary file
             for rest in Path(runner.work_dir).glob('.*.pth.*.tmp'):
                 rest.unlink()
-        if self.save_best is None:
-            return
+            if runner.iter == 0:
+                Path(runner.work_dir, VALIDATED).unlink(missing_ok=True)
+        if self.save_best is not None:
+            self._read_best_score(runner)
+        if runner.iter > 0 and self._validation_is_missing(runner):
+            runner.logger.info(f'validation at iteration {runner.iter}, which was not finished')
+            runner.val_loop.run()
+
+    def _read_best_score(self, runner: Runner) -> None:
         metrics = runner.val_loop.evaluator.metrics if runner.val_loop else []
         known = [m.figures for m in metrics if isinstance(m, SegmentationMetric)]
         if self.save_best not in chain(*known):
@@ -61,7 +75,21 @@ class ExactCheckpointHook(Hook):
             )
         path = best_checkpoint(runner.work_dir, self.save_best)
         if path.exists():
-            self.best_score = load_checkpoint(path)['meta']['score']
+            try:
+                self.best_score = load_checkpoint(path)['meta']['score']
+            except (UserError, KeyError) as error:
+                message = f'{path} has no score: {error}; the next validation replaces it'
+                print_log(message, logger='current', level=logging.WARNING)
+
+    def _validation_is_missing(self, runner: Runner) -> bool:
+        """Whether one was due at this iteration, and was not finished or left no best weights."""
+        loop = runner.train_loop
+        loop._decide_current_val_interval()
+        due = loop.iter % loop.val_interval == 0 or loop.iter == loop.max_iters
+        if runner.val_loop is None or loop.iter < loop.val_begin or not due:
+            return False
+        no_best = self.save_best is not None and self.best_score == -math.inf
+        return no_best or last_validated(runner.work_dir) < loop.iter
 
     def after_train_iter(self, runner: Runner, *_, **__) -> None:
         if not (self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)):
@@ -73,13 +101,22 @@ class ExactCheckpointHook(Hook):
         barrier()
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
-        """Keep the weights if they are better than any before."""
+        """Keep the weights if they are better than any before; note that the validation is done."""
         score = (metrics or {}).get(self.save_best, -math.inf)
-        if score <= self.best_score:
-            return
-        self.best_score = score
+        better = score > self.best_score
+        self.best_score = max(self.best_score, score)
         if is_main_process():
-            path = best_checkpoint(runner.work_dir, self.save_best)
-            runner.save_weights(path, score=score)
-            runner.logger.info(f'{path.name}: {self.save_best} {score:.2f} at {runner.iter}')
+            if better:
+                path = best_checkpoint(runner.work_dir, self.save_best)
+                runner.save_weights(path, score=score)
+                runner.logger.info(f'{path.name}: {self.save_best} {score:.2f} at {runner.iter}')
+            save_json(Path(runner.work_dir, VALIDATED), {'iteration': runner.iter})
         barrier()
+
+
+def last_validated(work_dir: str | Path) -> int:
+    """The last iteration whose validation was finished; 0 if there is none, or no telling."""
+    try:
+        return int(json.loads(Path(work_dir, VALIDATED).read_text())['iteration'])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return 0

@@ -52,9 +52,9 @@ class SegmentationMetric(BaseMetric):
             13 classes on which adaptation from SYNTHIA is compared.
         out_dir: folder for ``scores.json`` and ``scores.csv``; None writes no files.
 
-    ``evaluate`` returns percentages, not rounded: mIoU, the subsets, mAcc, aAcc and ``IoU.<class>``;
-    NaN where there is none, so that no figure of an earlier evaluation stands in its place. The :class:`Scores` stay in ``scores``; the dict ``meta`` goes into
-    the JSON file.
+    ``evaluate`` returns percentages, not rounded: mIoU, the subsets, mAcc, aAcc and
+    ``IoU.<class>``; NaN where there is none, so that no figure of an earlier evaluation stands in
+    its place. The :class:`Scores` stay in ``scores``; the dict ``meta`` goes into the JSON file.
     """
 
     default_prefix = ''  # names stay as they are: mIoU

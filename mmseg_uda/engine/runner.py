@@ -20,6 +20,7 @@ from mmseg_uda.engine.optim import uses_autocast
 from mmseg_uda.engine.records import checkpoints
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.checkpoint import (
+    first_not_finite,
     load_checkpoint,
     load_segmentor_weights,
     load_weights,
@@ -86,18 +87,31 @@ class UDARunner(Runner):
             network.decode_head.compile(**options)
 
     def save_checkpoint(self, out_dir: str, filename: str, **_) -> None:
-        """Write everything that the run needs to go on, atomically; at the end of an iteration."""
+        """Write everything that the run needs to go on, atomically; at the end of an iteration.
+
+        Raises:
+            UserError: a tensor is not finite, or the file cannot be written.
+        """
         checkpoint = dict(
             meta=self._meta(self.iter + 1),
             state_dict=self.model.state_dict(),
             optimizer=self.optim_wrapper.state_dict(),
             param_schedulers=[scheduler.state_dict() for scheduler in self._schedulers()],
         )
-        save_checkpoint(checkpoint, Path(out_dir) / filename)
+        self._save(checkpoint, Path(out_dir) / filename)
 
     def save_weights(self, path: str | Path, **meta) -> None:
         """Write the networks alone, atomically, with ``meta`` beside iteration, config and such."""
         checkpoint = dict(meta=self._meta(self.iter) | meta, state_dict=self.model.state_dict())
+        self._save(checkpoint, path)
+
+    def _save(self, checkpoint: dict, path: str | Path) -> None:
+        if name := first_not_finite(checkpoint):
+            raise UserError(
+                f'{path} is not written: {name} is not finite at iteration '
+                f'{checkpoint["meta"]["iter"]}; the checkpoints before that are in '
+                f'{self.work_dir}. Try a lower learning rate, a longer warm-up, or float32'
+            )
         save_checkpoint(checkpoint, path)
 
     def _meta(self, iteration: int) -> dict:
@@ -164,18 +178,21 @@ class UDARunner(Runner):
 def newest_checkpoint(work_dir: str | Path) -> tuple[Path, dict[str, Any]] | None:
     """The newest checkpoint that is whole, with its content; None when there is none at all.
 
-    Damaged ones are passed over with a warning.
+    Damaged ones and those with NaN or Inf in them are passed over with a warning.
 
     Raises:
-        UserError: every checkpoint is damaged.
+        UserError: there are checkpoints, and all are passed over.
     """
     paths, problems = checkpoints(work_dir), []
     for path in paths:
         try:
-            return path, load_checkpoint(path)
+            checkpoint = load_checkpoint(path)
+            if name := first_not_finite(checkpoint):
+                raise UserError(f'checkpoint {path} is spoilt: {name} is not finite')
+            return path, checkpoint
         except UserError as error:
             problems.append(str(error))
             print_log(f'{error}; trying the one before', logger='current', level=logging.WARNING)
     if paths:
-        raise UserError(f'no checkpoint in {work_dir} can be read: ' + '; '.join(problems))
+        raise UserError(f'no checkpoint in {work_dir} can be used: ' + '; '.join(problems))
     return None

@@ -14,6 +14,7 @@ from mmseg_uda.engine.records import checkpoints
 from mmseg_uda.engine.train import build_runner, load_config
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.checkpoint import load_checkpoint
+from mmseg_uda.uda.method import UDAMethod
 from tests.tiny_training import MAX_ITERS, SIZE, write_config
 from tools import test as tools_test
 from tools import train
@@ -187,6 +188,28 @@ def test_not_finite_loss_stops_before_a_checkpoint_is_replaced(tiny_config, tmp_
             'default_hooks.checkpoint.interval=1',
         )
     assert [path.name for path in checkpoints(tmp_path)] == ['iter_1.pth']
+
+
+@pytest.mark.parametrize('value', ['nan', 'inf'])
+@pytest.mark.parametrize(
+    'name', ['student.decode_head.conv_seg.weight', 'teacher.network.decode_head.conv_seg.bias']
+)
+def test_not_finite_weights_are_not_written(tiny_config, tmp_path, monkeypatch, name, value):
+    """Spoilt in the step of a checkpoint, when the losses are still finite."""
+    step = UDAMethod.train_step
+
+    def spoil(method, *arguments, **named):
+        logs = step(method, *arguments, **named)
+        if method.iteration == 4:
+            with torch.no_grad():
+                method.get_parameter(name).view(-1)[3] = float(value)
+        return logs
+
+    monkeypatch.setattr(UDAMethod, 'train_step', spoil)
+    message = rf'iter_4\.pth is not written: state_dict\.{name} is not finite at iteration 4'
+    with pytest.raises(UserError, match=message):
+        run(tiny_config, tmp_path)
+    assert [path.name for path in checkpoints(tmp_path)] == ['iter_2.pth']
 
 
 def test_speed_options_train(tiny_config, tmp_path):

@@ -1,7 +1,11 @@
 """mmengine's Runner with exact, safe checkpoints and one gradient all-reduce a step."""
 
 import logging
+import os
+import signal
 import time
+from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -9,16 +13,19 @@ from typing import Any
 import mmengine
 import torch
 from mmengine.device import get_device
+from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import RUNNERS
 from torch import nn
+from torch.utils.data import DataLoader
 
 from mmseg_uda import __version__
+from mmseg_uda.engine.interruption import StopRequest
 from mmseg_uda.engine.optim import uses_autocast
 from mmseg_uda.engine.records import checkpoints
-from mmseg_uda.errors import UserError
+from mmseg_uda.errors import Interrupted, UserError, dead_loader_workers
 from mmseg_uda.models.checkpoint import (
     first_not_finite,
     load_checkpoint,
@@ -27,6 +34,8 @@ from mmseg_uda.models.checkpoint import (
     save_checkpoint,
 )
 from mmseg_uda.uda.teacher import Teacher
+
+GO_ON = 'to go on, run the same command again (tools/train.py with --resume)'
 
 
 @RUNNERS.register_module()
@@ -40,6 +49,36 @@ class UDARunner(Runner):
     Config options of its own: ``channels_last`` and ``compile`` (``True`` or arguments of
     ``torch.compile``) for the student's and teachers' networks.
     """
+
+    def train(self) -> nn.Module:
+        """Train; the first SIGINT, SIGTERM or SIGHUP ends it after the step, with a checkpoint.
+
+        Raises:
+            Interrupted: such a signal came.
+        """
+        reply = 'the training ends after this step' if is_main_process() else ''
+        advice = f'{GO_ON} from the newest checkpoint in {self.work_dir}'
+        with StopRequest(reply) as self.stop, dead_loader_workers(advice):
+            model = super().train()
+        if self.stop.signal:  # it came after the last step
+            self.interrupt(self.stop.signal)
+        return model
+
+    def interrupt(self, number: int) -> None:
+        """End the training, whose checkpoint of this iteration is on the disk."""
+        message = (
+            f'interrupted by {signal.Signals(number).name} after iteration {self.model.iteration} '
+            f'of {self.max_iters}, whose checkpoint is in {self.work_dir}; {GO_ON}'
+        )
+        raise Interrupted(message if is_main_process() else '', number)
+
+    @staticmethod
+    def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
+        """As mmengine; signals to the process group (Ctrl-C, torchrun's) spare the workers."""
+        loader = Runner.build_dataloader(dataloader, *args, **kwargs)
+        if loader is not dataloader:
+            loader.worker_init_fn = partial(_begin_worker, loader.worker_init_fn)
+        return loader
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Put the model on the device; no DistributedDataParallel (see ``average_gradients``)."""
@@ -87,13 +126,13 @@ class UDARunner(Runner):
             network.decode_head.compile(**options)
 
     def save_checkpoint(self, out_dir: str, filename: str, **_) -> None:
-        """Write everything that the run needs to go on, atomically; at the end of an iteration.
+        """Write everything that the run needs to go on, atomically; between two iterations.
 
         Raises:
             UserError: a tensor is not finite, or the file cannot be written.
         """
         checkpoint = dict(
-            meta=self._meta(self.iter + 1),
+            meta=self._meta(),
             state_dict=self.model.state_dict(),
             optimizer=self.optim_wrapper.state_dict(),
             param_schedulers=[scheduler.state_dict() for scheduler in self._schedulers()],
@@ -102,7 +141,7 @@ class UDARunner(Runner):
 
     def save_weights(self, path: str | Path, **meta) -> None:
         """Write the networks alone, atomically, with ``meta`` beside iteration, config and such."""
-        checkpoint = dict(meta=self._meta(self.iter) | meta, state_dict=self.model.state_dict())
+        checkpoint = dict(meta=self._meta() | meta, state_dict=self.model.state_dict())
         self._save(checkpoint, path)
 
     def _save(self, checkpoint: dict, path: str | Path) -> None:
@@ -114,9 +153,9 @@ class UDARunner(Runner):
             )
         save_checkpoint(checkpoint, path)
 
-    def _meta(self, iteration: int) -> dict:
+    def _meta(self) -> dict:
         return dict(
-            iter=iteration,
+            iter=self.model.iteration,
             seed=self.seed,
             config=self.cfg.pretty_text,
             time=time.strftime('%Y-%m-%d %H:%M:%S'),
@@ -173,6 +212,11 @@ class UDARunner(Runner):
         self.train_loop._iter = iteration
         self._has_loaded = True
         self.logger.info(f'resumed {path} at iteration {self.iter}')
+
+
+def _begin_worker(begin: Callable[[int], None], worker: int) -> None:
+    os.setpgrp()  # it ends when the training's process does
+    begin(worker)
 
 
 def newest_checkpoint(work_dir: str | Path) -> tuple[Path, dict[str, Any]] | None:

@@ -6,7 +6,6 @@ that a stage left is ever overwritten by a stage that means something else.
 
 import gc
 import importlib
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any
 
 from mmseg_uda.engine import records
 from mmseg_uda.engine.experiment import ROOT, Stage, locate
+from mmseg_uda.engine.interruption import run_command
 from mmseg_uda.engine.launch import joined_processes, torchrun_world
 from mmseg_uda.engine.plan import Plan, State
 from mmseg_uda.errors import UserError
@@ -133,7 +133,7 @@ class StageRunner:
         command += ['--nproc_per_node', str(self.plan.processes), str(ROOT / 'tools' / 'train.py')]
         command += [str(launched), '--launcher', 'pytorch', '--seed', str(self.plan.seed)]
         command += ['--work-dir', str(folder), *(['--resume'] if resume else [])]
-        status = subprocess.run(command, check=False).returncode
+        status = run_command(command)
         if status:
             raise UserError(
                 f'stage {stage.name} ended with status {status}; its messages stand above. '

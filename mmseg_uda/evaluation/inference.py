@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from mmseg_uda.datasets.image_files import read_image
 from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset
-from mmseg_uda.errors import BUILD_ERRORS, UserError
+from mmseg_uda.errors import BUILD_ERRORS, UserError, dead_loader_workers
 from mmseg_uda.models.checkpoint import load_segmentor_weights
 from mmseg_uda.models.losses import upscale
 
@@ -139,7 +139,8 @@ def attention_maps(
 def _over(loader: DataLoader, compute: Callable[[dict], list]) -> Iterator[list]:
     """What ``compute`` makes of each batch, one entry an image, with a progress bar."""
     total = -(-len(loader.dataset) // get_world_size())
-    with tqdm(total=total, unit='img', disable=not is_main_process()) as bar:
+    bar = tqdm(total=total, unit='img', disable=not is_main_process())
+    with bar, dead_loader_workers('run the command again'):
         try:
             for batch in loader:
                 results = compute(batch)

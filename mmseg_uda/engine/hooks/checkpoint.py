@@ -26,8 +26,12 @@ VALIDATED = 'validated.json'  # the last iteration whose validation was finished
 class ExactCheckpointHook(Hook):
     """Writes ``iter_<n>.pth`` every ``interval`` iterations and at the end.
 
-    The oldest ones are removed only when a newer one is safely on the disk. A run that resumes
-    makes up for the validation of its iteration first, if the run before was ended before or in it.
+    The oldest ones are removed only when a newer one is safely on the disk. A signal (see
+    ``StopRequest``) ends the run with a checkpoint at any iteration; it does not count among those
+    to keep, and goes when a newer one is there.
+
+    A run that resumes makes up for the validation of its iteration first, if the run before ended
+    without it.
 
     Args:
         interval: iterations between two checkpoints.
@@ -47,6 +51,7 @@ class ExactCheckpointHook(Hook):
         self.keep = keep
         self.save_best = save_best
         self.best_score = -math.inf
+        self.written = 0  # the iteration whose checkpoint is on the disk
 
     def before_train(self, runner: Runner) -> None:
         """Go on where the last run ended: tidy up, read its best score, make up its validation.
@@ -59,6 +64,7 @@ class ExactCheckpointHook(Hook):
                 rest.unlink()
             if runner.iter == 0:
                 Path(runner.work_dir, VALIDATED).unlink(missing_ok=True)
+        self.written = runner.iter
         if self.save_best is not None:
             self._read_best_score(runner)
         if runner.iter > 0 and self._validation_is_missing(runner):
@@ -92,12 +98,32 @@ class ExactCheckpointHook(Hook):
         return no_best or last_validated(runner.work_dir) < loop.iter
 
     def after_train_iter(self, runner: Runner, *_, **__) -> None:
-        if not (self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)):
+        stop = runner.stop.agreed()
+        if stop or self._planned(runner, runner.iter + 1):
+            self._write(runner, runner.iter + 1)
+        if stop:
+            runner.interrupt(stop)
+
+    def after_val_iter(self, runner: Runner, *_, **__) -> None:
+        if stop := runner.stop.agreed():
+            self._write(runner, runner.iter)
+            runner.interrupt(stop)
+
+    def _planned(self, runner: Runner, iteration: int) -> bool:
+        return iteration % self.interval == 0 or iteration == runner.max_iters
+
+    def _write(self, runner: Runner, iteration: int) -> None:
+        """Write the checkpoint of ``iteration``, the current one; then remove what is too old."""
+        if iteration == self.written:
             return
+        self.written = iteration
         if is_main_process():
-            runner.save_checkpoint(runner.work_dir, f'iter_{runner.iter + 1}.pth')
-            for old in checkpoints(runner.work_dir)[self.keep :]:
-                old.unlink()
+            runner.save_checkpoint(runner.work_dir, f'iter_{iteration}.pth')
+            found = {int(path.stem[5:]): path for path in checkpoints(runner.work_dir)}
+            planned = sorted(found, key=lambda number: not self._planned(runner, number))
+            for number in planned[self.keep :]:
+                if number != iteration:
+                    found[number].unlink()
         barrier()
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:

@@ -24,7 +24,8 @@ from torch.utils.data import DataLoader
 from mmseg_uda import __version__
 from mmseg_uda.engine.interruption import StopRequest
 from mmseg_uda.engine.optim import uses_autocast
-from mmseg_uda.engine.records import checkpoints
+from mmseg_uda.engine.records import checkpoints, plain
+from mmseg_uda.engine.resume import check_settings, load_moments
 from mmseg_uda.errors import Interrupted, UserError, dead_loader_workers
 from mmseg_uda.models.checkpoint import (
     first_not_finite,
@@ -49,6 +50,8 @@ class UDARunner(Runner):
     Config options of its own: ``channels_last`` and ``compile`` (``True`` or arguments of
     ``torch.compile``) for the student's and teachers' networks.
     """
+
+    accept_changes = False  # resume with other settings than the checkpoint's
 
     def train(self) -> nn.Module:
         """Train; the first SIGINT, SIGTERM or SIGHUP ends it after the step, with a checkpoint.
@@ -157,7 +160,8 @@ class UDARunner(Runner):
         return dict(
             iter=self.model.iteration,
             seed=self.seed,
-            config=self.cfg.pretty_text,
+            config=plain(self.cfg.to_dict()),
+            processes=self.world_size,
             time=time.strftime('%Y-%m-%d %H:%M:%S'),
             versions=dict(
                 mmseg_uda=__version__, torch=str(torch.__version__), mmengine=mmengine.__version__
@@ -199,12 +203,16 @@ class UDARunner(Runner):
                 f'{path} is beyond the {self.max_iters} iterations of this config '
                 '(train_cfg.max_iters): choose another --work-dir'
             )
+        changed = check_settings(path, checkpoint['meta'], self._meta(), self.accept_changes)
         load_weights(self.model, checkpoint['state_dict'], path)
-        states = checkpoint['param_schedulers']
+        schedulers, states = self._schedulers(), checkpoint['param_schedulers']
         try:
-            self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
-            for scheduler, state in zip(self._schedulers(), states, strict=True):
-                scheduler.load_state_dict(state)
+            if changed:
+                load_moments(self.optim_wrapper, checkpoint['optimizer'], schedulers, iteration)
+            else:
+                self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
+                for scheduler, state in zip(schedulers, states, strict=True):
+                    scheduler.load_state_dict(state)
         except (ValueError, KeyError, AssertionError) as error:
             raise UserError(
                 f'optimiser and schedules of {path} are not those of this config: {error}'

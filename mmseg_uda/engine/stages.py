@@ -119,8 +119,9 @@ class StageRunner:
         if torchrun_world() is None and self.plan.processes > 1:
             self._start_torchrun(stage, config, folder, resume)
             return
-        with self._alone_in(folder):
-            train(config, resume=resume, launcher='pytorch' if torchrun_world() else 'none')
+        launcher = 'pytorch' if torchrun_world() else 'none'
+        with self._alone_in(folder):  # the plan has compared the settings, whatever folders moved
+            train(config, resume, launcher, accept_changes=True)
         gc.collect()  # the runner is full of cycles; its memory belongs to the next stage
 
     def _start_torchrun(self, stage: Stage, config: Any, folder: Path, resume: bool) -> None:
@@ -132,7 +133,8 @@ class StageRunner:
         command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
         command += ['--nproc_per_node', str(self.plan.processes), str(ROOT / 'tools' / 'train.py')]
         command += [str(launched), '--launcher', 'pytorch', '--seed', str(self.plan.seed)]
-        command += ['--work-dir', str(folder), *(['--resume'] if resume else [])]
+        command += ['--work-dir', str(folder)]
+        command += ['--resume', '--accept-changes'] if resume else []
         status = run_command(command)
         if status:
             raise UserError(

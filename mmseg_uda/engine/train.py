@@ -98,11 +98,15 @@ def load_config(
     return config
 
 
-def train(config: Config, resume: bool = False, launcher: str = 'none') -> Path:
+def train(
+    config: Config, resume: bool = False, launcher: str = 'none', accept_changes: bool = False
+) -> Path:
     """Train as ``config`` says; returns the path of the final checkpoint.
 
     Args:
         resume: go on from the newest whole checkpoint in ``config.work_dir``, if there is one.
+        accept_changes: resume with this config even if the checkpoint was trained with another, or
+            with other processes. Optimiser settings and schedules are then those of this config.
         launcher: ``none``, or ``pytorch`` when the processes have joined (``joined_processes``).
 
     Raises:
@@ -124,6 +128,7 @@ def train(config: Config, resume: bool = False, launcher: str = 'none') -> Path:
     # mmengine finds loggers and writers by this name; stages of one process must not share them.
     config.experiment_name = config.work_dir
     runner = build_runner(config)
+    runner.accept_changes = accept_changes
     runner.train()
     return Path(config.work_dir) / f'iter_{runner.max_iters}.pth'
 

@@ -41,10 +41,10 @@ def trainings(monkeypatch, tmp_path):
         config.work_dir = work_dir
         return config
 
-    def train(config, resume, launcher):
+    def train(config, resume, launcher, accept_changes):
         folder, last = Path(config.work_dir), config.train_cfg.max_iters
         there = [int(path.stem[5:]) for path in folder.glob('iter_*.pth')]
-        assert resume == bool(there) and launcher == 'none'
+        assert resume == bool(there) and launcher == 'none' and accept_changes
         first, stop_at = max(there, default=0), done.stop_at
         done.runs.append((folder.name, first, stop_at or last))
         done.load_from.append(config.load_from)

@@ -34,6 +34,7 @@ from mmseg_uda.models.checkpoint import (
     load_weights,
     save_checkpoint,
 )
+from mmseg_uda.models.precision import set_precision
 from mmseg_uda.uda.teacher import Teacher
 
 GO_ON = 'to go on, run the same command again (tools/train.py with --resume)'
@@ -47,11 +48,16 @@ class UDARunner(Runner):
     whole state, the optimiser and the schedules; data and draws depend on (seed, position) alone,
     so no random state need be stored.
 
-    Config options of its own: ``channels_last`` and ``compile`` (``True`` or arguments of
-    ``torch.compile``) for the student's and teachers' networks.
+    Config options of its own: ``precision`` of float32 (see ``set_precision``); ``channels_last``
+    and ``compile`` (``True`` or arguments of ``torch.compile``) for the student's and teachers'
+    networks.
     """
 
     accept_changes = False  # resume with other settings than the checkpoint's
+
+    def setup_env(self, env_cfg: dict) -> None:
+        self.precision = set_precision(self.cfg)
+        super().setup_env(env_cfg)
 
     def train(self) -> nn.Module:
         """Train; the first SIGINT, SIGTERM or SIGHUP ends it after the step, with a checkpoint.
@@ -59,6 +65,8 @@ class UDARunner(Runner):
         Raises:
             Interrupted: such a signal came.
         """
+        if get_device() == 'cuda':
+            self.logger.info(f'precision of float32: {self.precision}')
         reply = 'the training ends after this step' if is_main_process() else ''
         advice = f'{GO_ON} from the newest checkpoint in {self.work_dir}'
         with StopRequest(reply) as self.stop, dead_loader_workers(advice):

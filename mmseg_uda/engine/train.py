@@ -20,7 +20,8 @@ from mmseg_uda.errors import BUILD_ERRORS, UserError
 
 # Top-level keys of a config that are read besides the runner's own arguments.
 OPTIONS = (
-    *('custom_imports', 'runner_type', 'channels_last', 'compile', 'sync_bn', 'total_batch_size'),
+    *('custom_imports', 'runner_type', 'precision', 'channels_last', 'compile', 'sync_bn'),
+    'total_batch_size',
     *('activation_checkpointing', 'efficient_conv_bn_eval'),  # mmengine's
     'training_crop',  # of configs of mmseg 0.x, for tests on windows
 )

@@ -13,6 +13,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.dist import get_world_size, is_main_process
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
@@ -28,6 +29,7 @@ from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset
 from mmseg_uda.errors import BUILD_ERRORS, UserError, dead_loader_workers
 from mmseg_uda.models.checkpoint import load_segmentor_weights
 from mmseg_uda.models.losses import upscale
+from mmseg_uda.models.precision import set_precision
 
 
 def build_segmentor(
@@ -46,6 +48,9 @@ def build_segmentor(
 
     if 'segmentor' not in config.get('model', {}):
         raise UserError(f'config {config.filename} has no model.segmentor')
+    precision = set_precision(config)
+    if str(device).startswith('cuda'):
+        print_log(f'precision of float32: {precision}', logger='current')
     init_default_scope(config.get('default_scope', 'mmseg'))
     options = copy.deepcopy(config.model.segmentor)
     # where the config is silent, the default of methods (see UDAMethod)

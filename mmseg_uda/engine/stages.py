@@ -125,6 +125,11 @@ class StageRunner:
         gc.collect()  # the runner is full of cycles; its memory belongs to the next stage
 
     def _start_torchrun(self, stage: Stage, config: Any, folder: Path, resume: bool) -> None:
+        import torch
+
+        if torch.cuda.device_count() == 0:
+            processes = f'the {self.plan.processes} processes of the training'
+            self.say(f'warning: no GPU is found: {processes} share the CPU')
         # The overrides may hold any Python value, so the processes get the finished config as a
         # file, apart from the folder where the training keeps its own copy.
         launched = folder / 'launch' / Path(config.filename).name

@@ -327,3 +327,19 @@ def test_overrides_from_the_command_line():
     for wrong in ('novalue', '=1', 'a=[1,2'):
         with pytest.raises(UserError, match='--cfg-options'):
             parse_overrides([wrong])
+
+
+@pytest.mark.parametrize('gpus', [0, 4])
+def test_processes_without_a_gpu_are_warned_of(trainings, monkeypatch, gpus):
+    def run_command(command):
+        folder = Path(command[command.index('--work-dir') + 1])
+        assert command[command.index('--nproc_per_node') + 1] == '4'
+        (folder / 'iter_4.pth').touch()
+        return 0
+
+    monkeypatch.setattr('mmseg_uda.engine.stages.run_command', run_command)
+    monkeypatch.setattr('torch.cuda.device_count', lambda: gpus)
+    lines = run(processes=4)
+    warnings = [line for line in lines if line.startswith('warning: ')]
+    expected = 'warning: no GPU is found: the 4 processes of the training share the CPU'
+    assert warnings == ([] if gpus else [expected] * 2)

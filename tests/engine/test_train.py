@@ -143,9 +143,30 @@ def test_log_lines(trained):
         parts = ('decode.loss_seg', 'mix.decode.loss_seg', 'src.loss_imnet_feat_dist')
         assert all(math.isfinite(line[name]) for name in (*parts, 'lr', 'time', 'data_time'))
         assert {'decode.acc_seg', 'mix.decode.acc_seg'} < line.keys()
+        assert [name for name in line if name.endswith('lr')] == ['lr']
     assert [line['step'] for line in lines if 'mIoU' in line] == [4, MAX_ITERS]
     log = next(trained.glob('*/*.log')).read_text()
     assert f'Iter(train) [{MAX_ITERS}/{MAX_ITERS}]' in log and 'eta:' in log
+
+
+def test_one_rate_for_each_optimiser_is_logged(world, tmp_path):
+    """That of the config, before the multipliers of groups."""
+    more = """
+del model['threshold'], model['jitter_threshold']
+optim_wrapper = dict(
+    student=dict(paramwise_cfg=dict(custom_keys=dict(patch_embed1=dict(lr_mult=3.0))))
+)
+"""
+    config = write_config(tmp_path / 'adv.py', world, more, 'adversarial_mitb0_toy_game2city.py')
+    run(config, tmp_path, *SHORT, 'param_scheduler=[]')
+    wrappers = load_config(config).optim_wrapper
+    lines = [line for line in scalars(tmp_path) if 'loss' in line]
+    for line in lines:  # the first group is that of the patch embedding
+        rates = {name: value for name, value in line.items() if name.endswith('lr')}
+        assert rates == {
+            f'{name}.lr': wrappers[name].optimizer.lr for name in ('student', 'discriminator')
+        }
+    assert len(lines) == 2
 
 
 def test_tensorboard_scalars(trained):

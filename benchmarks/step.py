@@ -14,6 +14,7 @@ from mmengine.optim import build_optim_wrapper
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.models.precision import set_precision
 from mmseg_uda.models.segmentors import Supervision
 from mmseg_uda.uda.method import UDAMethod
 
@@ -42,6 +43,7 @@ class StepCost:
 
 def build_method(config: Config, device: str) -> tuple[UDAMethod, nn.Module]:
     """The method of ``config`` with random weights, and its optimiser wrapper."""
+    set_precision(config)
     method = MODELS.build(config.model).to(device).train()
     if config.get('channels_last'):
         method.to(memory_format=torch.channels_last)

@@ -195,7 +195,8 @@ def test_checkpoint_of_another_architecture(tiny_config, trained, capfd):
     other = ['--cfg-options', 'model.segmentor.decode_head.channels=16']
     line = failure(capfd, test.main, tiny_config, trained / 'iter_1.pth', '--eval', 'mIoU', *other)
     assert 'does not fit this architecture' in line
-    line = failure(capfd, train.main, tiny_config, '--work-dir', trained, '--resume', *other)
+    command = [tiny_config, '--work-dir', trained, '--resume', '--accept-changes', *other]
+    line = failure(capfd, train.main, *command)
     assert f'{trained}/iter_1.pth does not fit this architecture' in line
     assert (trained / 'iter_1.pth').read_bytes() == before
 
@@ -204,7 +205,18 @@ def test_checkpoint_of_another_architecture(tiny_config, trained, capfd):
     ('options', 'message'),
     [
         (['--seed', '3'], 'use --seed 0'),
-        (['--cfg-options', 'param_scheduler=[]'], 'are not those of this config'),
+        (
+            ['--cfg-options', 'param_scheduler=[]'],
+            'config.param_scheduler.0.begin: 0 -> (not set)',
+        ),
+        (
+            ['--accept-changes', '--cfg-options', 'optim_wrapper.optimizer.type=NAdam'],
+            'Another optimiser cannot go on: start a new training from the weights',
+        ),
+        (
+            ['--accept-changes', '--cfg-options', 'optim_wrapper.paramwise_cfg.bias_lr_mult=3'],
+            'are not those of this config',
+        ),
     ],
 )
 def test_checkpoint_of_another_run(tiny_config, trained, capfd, options, message):

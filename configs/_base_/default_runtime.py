@@ -25,5 +25,6 @@ custom_hooks = [dict(type='ProgressBarHook'), dict(type='PicturePanelHook', inte
 load_from = None
 
 # Speed options, all off: float32, eager, NCHW is the reference that the golden figures check.
+precision = 'highest'  # of float32; 'high' computes convolutions and matrix products in TF32
 channels_last = False
 compile = False

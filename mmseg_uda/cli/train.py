@@ -27,6 +27,11 @@ def main(argv: list[str] | None = None) -> int | None:
         action='store_true',
         help='go on from the newest whole checkpoint of the work dir',
     )
+    parser.add_argument(
+        '--accept-changes',
+        action='store_true',
+        help='resume even if config or number of processes have changed, with the new ones',
+    )
     parser.add_argument('--seed', type=int, help="default: the config's")
     parser.add_argument(
         '--cfg-options', nargs='+', metavar='KEY=VALUE', help='override entries of the config'
@@ -50,7 +55,7 @@ def main(argv: list[str] | None = None) -> int | None:
     with joined:
         first = launcher == 'none' or torchrun_world()[0] == 0
         with exclusive(Path(config.work_dir)) if first else nullcontext():
-            train(config, resume=arguments.resume, launcher=launcher)
+            train(config, arguments.resume, launcher, arguments.accept_changes)
     return None
 
 

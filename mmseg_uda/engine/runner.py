@@ -1,7 +1,11 @@
 """mmengine's Runner with exact, safe checkpoints and one gradient all-reduce a step."""
 
 import logging
+import os
+import signal
 import time
+from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -9,19 +13,31 @@ from typing import Any
 import mmengine
 import torch
 from mmengine.device import get_device
+from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import RUNNERS
 from torch import nn
+from torch.utils.data import DataLoader
 
 from mmseg_uda import __version__
 from mmseg_uda.compat.checkpoints import load_segmentor_weights
+from mmseg_uda.engine.interruption import StopRequest
 from mmseg_uda.engine.optim import uses_autocast
-from mmseg_uda.errors import UserError
-from mmseg_uda.experiments.records import checkpoints
-from mmseg_uda.models.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from mmseg_uda.engine.resume import check_settings, load_moments
+from mmseg_uda.errors import Interrupted, UserError, dead_loader_workers
+from mmseg_uda.experiments.records import checkpoints, plain
+from mmseg_uda.models.checkpoint import (
+    first_not_finite,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+)
+from mmseg_uda.models.precision import set_precision
 from mmseg_uda.uda.components.teacher import Teacher
+
+GO_ON = 'to go on, run the same command again (tools/train.py with --resume)'
 
 
 @RUNNERS.register_module()
@@ -32,9 +48,48 @@ class UDARunner(Runner):
     whole state, the optimiser and the schedules; data and draws depend on (seed, position) alone,
     so no random state need be stored.
 
-    Config options of its own: ``channels_last`` and ``compile`` (``True`` or arguments of
-    ``torch.compile``) for the student's and teachers' networks.
+    Config options of its own: ``precision`` of float32 (see ``set_precision``); ``channels_last``
+    and ``compile`` (``True`` or arguments of ``torch.compile``) for the student's and teachers'
+    networks.
     """
+
+    accept_changes = False  # resume with other settings than the checkpoint's
+
+    def setup_env(self, env_cfg: dict) -> None:
+        self.precision = set_precision(self.cfg)
+        super().setup_env(env_cfg)
+
+    def train(self) -> nn.Module:
+        """Train; the first SIGINT, SIGTERM or SIGHUP ends it after the step, with a checkpoint.
+
+        Raises:
+            Interrupted: such a signal came.
+        """
+        if get_device() == 'cuda':
+            self.logger.info(f'precision of float32: {self.precision}')
+        reply = 'the training ends after this step' if is_main_process() else ''
+        advice = f'{GO_ON} from the newest checkpoint in {self.work_dir}'
+        with StopRequest(reply) as self.stop, dead_loader_workers(advice):
+            model = super().train()
+        if self.stop.signal:  # it came after the last step
+            self.interrupt(self.stop.signal)
+        return model
+
+    def interrupt(self, number: int) -> None:
+        """End the training, whose checkpoint of this iteration is on the disk."""
+        message = (
+            f'interrupted by {signal.Signals(number).name} after iteration {self.model.iteration} '
+            f'of {self.max_iters}, whose checkpoint is in {self.work_dir}; {GO_ON}'
+        )
+        raise Interrupted(message if is_main_process() else '', number)
+
+    @staticmethod
+    def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
+        """As mmengine; signals to the process group (Ctrl-C, torchrun's) spare the workers."""
+        loader = Runner.build_dataloader(dataloader, *args, **kwargs)
+        if loader is not dataloader:
+            loader.worker_init_fn = partial(_begin_worker, loader.worker_init_fn)
+        return loader
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Put the model on the device; no DistributedDataParallel (see ``average_gradients``)."""
@@ -82,25 +137,39 @@ class UDARunner(Runner):
             network.decode_head.compile(**options)
 
     def save_checkpoint(self, out_dir: str, filename: str, **_) -> None:
-        """Write everything that the run needs to go on, atomically; at the end of an iteration."""
+        """Write everything that the run needs to go on, atomically; between two iterations.
+
+        Raises:
+            UserError: a tensor is not finite, or the file cannot be written.
+        """
         checkpoint = dict(
-            meta=self._meta(self.iter + 1),
+            meta=self._meta(),
             state_dict=self.model.state_dict(),
             optimizer=self.optim_wrapper.state_dict(),
             param_schedulers=[scheduler.state_dict() for scheduler in self._schedulers()],
         )
-        save_checkpoint(checkpoint, Path(out_dir) / filename)
+        self._save(checkpoint, Path(out_dir) / filename)
 
     def save_weights(self, path: str | Path, **meta) -> None:
         """Write the networks alone, atomically, with ``meta`` beside iteration, config and such."""
-        checkpoint = dict(meta=self._meta(self.iter) | meta, state_dict=self.model.state_dict())
+        checkpoint = dict(meta=self._meta() | meta, state_dict=self.model.state_dict())
+        self._save(checkpoint, path)
+
+    def _save(self, checkpoint: dict, path: str | Path) -> None:
+        if name := first_not_finite(checkpoint):
+            raise UserError(
+                f'{path} is not written: {name} is not finite at iteration '
+                f'{checkpoint["meta"]["iter"]}; the checkpoints before that are in '
+                f'{self.work_dir}. Try a lower learning rate, a longer warm-up, or float32'
+            )
         save_checkpoint(checkpoint, path)
 
-    def _meta(self, iteration: int) -> dict:
+    def _meta(self) -> dict:
         return dict(
-            iter=iteration,
+            iter=self.model.iteration,
             seed=self.seed,
-            config=self.cfg.pretty_text,
+            config=plain(self.cfg.to_dict()),
+            processes=self.world_size,
             time=time.strftime('%Y-%m-%d %H:%M:%S'),
             versions=dict(
                 mmseg_uda=__version__, torch=str(torch.__version__), mmengine=mmengine.__version__
@@ -142,12 +211,16 @@ class UDARunner(Runner):
                 f'{path} is beyond the {self.max_iters} iterations of this config '
                 '(train_cfg.max_iters): choose another --work-dir'
             )
+        changed = check_settings(path, checkpoint['meta'], self._meta(), self.accept_changes)
         load_weights(self.model, checkpoint['state_dict'], path)
-        states = checkpoint['param_schedulers']
+        schedulers, states = self._schedulers(), checkpoint['param_schedulers']
         try:
-            self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
-            for scheduler, state in zip(self._schedulers(), states, strict=True):
-                scheduler.load_state_dict(state)
+            if changed:
+                load_moments(self.optim_wrapper, checkpoint['optimizer'], schedulers, iteration)
+            else:
+                self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
+                for scheduler, state in zip(schedulers, states, strict=True):
+                    scheduler.load_state_dict(state)
         except (ValueError, KeyError, AssertionError) as error:
             raise UserError(
                 f'optimiser and schedules of {path} are not those of this config: {error}'
@@ -157,21 +230,29 @@ class UDARunner(Runner):
         self.logger.info(f'resumed {path} at iteration {self.iter}')
 
 
+def _begin_worker(begin: Callable[[int], None], worker: int) -> None:
+    os.setpgrp()  # it ends when the training's process does
+    begin(worker)
+
+
 def newest_checkpoint(work_dir: str | Path) -> tuple[Path, dict[str, Any]] | None:
     """The newest checkpoint that is whole, with its content; None when there is none at all.
 
-    Damaged ones are passed over with a warning.
+    Damaged ones and those with NaN or Inf in them are passed over with a warning.
 
     Raises:
-        UserError: every checkpoint is damaged.
+        UserError: there are checkpoints, and all are passed over.
     """
     paths, problems = checkpoints(work_dir), []
     for path in paths:
         try:
-            return path, load_checkpoint(path)
+            checkpoint = load_checkpoint(path)
+            if name := first_not_finite(checkpoint):
+                raise UserError(f'checkpoint {path} is spoilt: {name} is not finite')
+            return path, checkpoint
         except UserError as error:
             problems.append(str(error))
             print_log(f'{error}; trying the one before', logger='current', level=logging.WARNING)
     if paths:
-        raise UserError(f'no checkpoint in {work_dir} can be read: ' + '; '.join(problems))
+        raise UserError(f'no checkpoint in {work_dir} can be used: ' + '; '.join(problems))
     return None

@@ -25,7 +25,8 @@ from mmseg_uda.experiments.records import checkpoints
 
 # Top-level keys of a config that are read besides the runner's own arguments.
 OPTIONS = (
-    *('custom_imports', 'runner_type', 'channels_last', 'compile', 'sync_bn', 'total_batch_size'),
+    *('custom_imports', 'runner_type', 'precision', 'channels_last', 'compile', 'sync_bn'),
+    'total_batch_size',
     *('activation_checkpointing', 'efficient_conv_bn_eval'),  # mmengine's
     'training_crop',  # of configs of mmseg 0.x, for tests on windows
 )
@@ -102,11 +103,15 @@ def load_config(
     return config
 
 
-def train(config: Config, resume: bool = False, launcher: str = 'none') -> Path:
+def train(
+    config: Config, resume: bool = False, launcher: str = 'none', accept_changes: bool = False
+) -> Path:
     """Train as ``config`` says; returns the path of the final checkpoint.
 
     Args:
         resume: go on from the newest whole checkpoint in ``config.work_dir``, if there is one.
+        accept_changes: resume with this config even if the checkpoint was trained with another, or
+            with other processes. Optimiser settings and schedules are then those of this config.
         launcher: ``none``, or ``pytorch`` when the processes have joined (``joined_processes``).
 
     Raises:
@@ -128,6 +133,7 @@ def train(config: Config, resume: bool = False, launcher: str = 'none') -> Path:
     # mmengine finds loggers and writers by this name; stages of one process must not share them.
     config.experiment_name = config.work_dir
     runner = build_runner(config)
+    runner.accept_changes = accept_changes
     if is_main_process():
         for warning in runner.train_dataloader.dataset.source_warnings():
             print_log(warning, logger='current', level=logging.WARNING)

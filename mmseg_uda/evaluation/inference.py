@@ -13,6 +13,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.dist import get_world_size, is_main_process
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
@@ -26,8 +27,9 @@ from tqdm import tqdm
 from mmseg_uda.compat.checkpoints import load_segmentor_weights
 from mmseg_uda.datasets.image_files import read_image
 from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset, dataset_metainfo
-from mmseg_uda.errors import BUILD_ERRORS, UserError
+from mmseg_uda.errors import BUILD_ERRORS, UserError, dead_loader_workers
 from mmseg_uda.models.losses import upscale
+from mmseg_uda.models.precision import set_precision
 
 
 def build_segmentor(
@@ -44,6 +46,9 @@ def build_segmentor(
     """
     if 'segmentor' not in config.get('model', {}):
         raise UserError(f'config {config.filename} has no model.segmentor')
+    precision = set_precision(config)
+    if str(device).startswith('cuda'):
+        print_log(f'precision of float32: {precision}', logger='current')
     init_default_scope(config.get('default_scope', 'mmseg'))
     options = copy.deepcopy(config.model.segmentor)
     # where the config is silent, the default of methods (see UDAMethod)
@@ -150,7 +155,8 @@ def attention_maps(
 def _over(loader: DataLoader, compute: Callable[[dict], list]) -> Iterator[list]:
     """What ``compute`` makes of each batch, one entry an image, with a progress bar."""
     total = -(-len(loader.dataset) // get_world_size())
-    with tqdm(total=total, unit='img', disable=not is_main_process()) as bar:
+    bar = tqdm(total=total, unit='img', disable=not is_main_process())
+    with bar, dead_loader_workers('run the command again'):
         try:
             for batch in loader:
                 results = compute(batch)

@@ -53,9 +53,9 @@ class SegmentationMetric(BaseMetric):
             13 classes on which adaptation from SYNTHIA is compared.
         out_dir: folder for ``scores.json`` and ``scores.csv``; None writes no files.
 
-    ``evaluate`` returns percentages, not rounded: mIoU, the subsets, mAcc, aAcc and ``IoU.<class>``
-    of each class that has one. The :class:`Scores` stay in ``scores``; the dict ``meta`` goes into
-    the JSON file.
+    ``evaluate`` returns percentages, not rounded: mIoU, the subsets, mAcc, aAcc and
+    ``IoU.<class>``; NaN where there is none, so that no figure of an earlier evaluation stands in
+    its place. The :class:`Scores` stay in ``scores``; the dict ``meta`` goes into the JSON file.
     """
 
     default_prefix = ''  # names stay as they are: mIoU
@@ -153,4 +153,4 @@ class SegmentationMetric(BaseMetric):
         fractions |= {
             f'IoU.{name}': float(iou) for name, iou in zip(classes, self.scores.iou, strict=True)
         }
-        return {name: 100 * value for name, value in fractions.items() if not np.isnan(value)}
+        return {name: 100 * value for name, value in fractions.items()}

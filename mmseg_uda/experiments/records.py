@@ -23,7 +23,7 @@ RECORD = 'stage.json'
 # Keys of the flattened settings that leave trained weights and scores as they are.
 IRRELEVANT = re.compile(
     r'(^|\.)(nproc|num_workers|persistent_workers|pin_memory|prefetch_factor)$'
-    r'|^config\.(work_dir|resume|launcher|log_level|log_processor|visualizer|vis_backends)(\.|$)'
+    r'|^config\.(work_dir|experiment_name|resume|launcher|log_level|log_processor|visualizer|vis_backends)(\.|$)'
     r'|^config\.default_hooks\.(logger|visualization)(\.|$)'
     r'|^config\.default_hooks\.checkpoint\.(interval|keep)$'
     r'|^config\.train_cfg\.val_interval$'

@@ -6,7 +6,6 @@ that a stage left is ever overwritten by a stage that means something else.
 
 import gc
 import importlib
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_uda.config import locate
+from mmseg_uda.engine.interruption import run_command
 from mmseg_uda.engine.launch import joined_processes, torchrun_world
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments import records
@@ -120,21 +120,27 @@ class StageRunner:
         if torchrun_world() is None and self.plan.processes > 1:
             self._start_torchrun(stage, config, folder, resume)
             return
-        with self._alone_in(folder):
-            train(config, resume=resume, launcher='pytorch' if torchrun_world() else 'none')
+        launcher = 'pytorch' if torchrun_world() else 'none'
+        with self._alone_in(folder):  # the plan has compared the settings, whatever folders moved
+            train(config, resume, launcher, accept_changes=True)
         gc.collect()  # the runner is full of cycles; its memory belongs to the next stage
 
     def _start_torchrun(self, stage: Stage, config: Any, folder: Path, resume: bool) -> None:
+        import torch
+
+        if torch.cuda.device_count() == 0:
+            processes = f'the {self.plan.processes} processes of the training'
+            self.say(f'warning: no GPU is found: {processes} share the CPU')
         # The overrides may hold any Python value, so the processes get the finished config as a
         # file, apart from the folder where the training keeps its own copy.
         launched = folder / 'launch' / Path(config.filename).name
         launched.parent.mkdir(parents=True, exist_ok=True)
         config.dump(launched)
         command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
-        command += ['--nproc_per_node', str(self.plan.processes), str(ROOT / 'tools' / 'train.py')]
+        command += ['--nproc_per_node', str(self.plan.processes), '-m', 'mmseg_uda.cli.train']
         command += [str(launched), '--launcher', 'pytorch', '--work-dir', str(folder)]
-        command += ['--resume'] if resume else []
-        status = subprocess.run(command, check=False).returncode
+        command += ['--resume', '--accept-changes'] if resume else []
+        status = run_command(command)
         if status:
             raise UserError(
                 f'stage {stage.name} ended with status {status}; its messages stand above. '

@@ -5,6 +5,7 @@ Written atomically, verified on reading, read with ``weights_only=True`` and not
 
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,32 @@ def save_checkpoint(checkpoint: dict, path: str | Path) -> None:
             f'cannot write checkpoint {path}: {error}; earlier checkpoints are untouched: '
             'free space (or choose another --work-dir) and run the same command with --resume'
         ) from error
+
+
+def first_not_finite(checkpoint: dict) -> str | None:
+    """Dotted name of a floating-point tensor with NaN or Inf in it, None if all are finite.
+
+    One host round trip for each device that holds tensors.
+    """
+    devices: dict[torch.device, dict[str, Tensor]] = {}
+    for name, tensor in _tensors(checkpoint):
+        if tensor.is_floating_point():
+            devices.setdefault(tensor.device, {})[name] = tensor
+    for tensors in devices.values():
+        finite = torch.stack([tensor.isfinite().all() for tensor in tensors.values()])
+        for name, is_finite in zip(tensors, finite.tolist(), strict=True):
+            if not is_finite:
+                return name
+    return None
+
+
+def _tensors(value: Any, name: str = '') -> Iterator[tuple[str, Tensor]]:
+    """The tensors in nested dicts and lists with their dotted names."""
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, (dict, list, tuple)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _tensors(item, f'{name}.{key}' if name else str(key))
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from mmseg_uda.engine.train import build_runner, load_config
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments.records import checkpoints
 from mmseg_uda.models.checkpoint import load_checkpoint
+from mmseg_uda.uda.method import UDAMethod
 from tests.tiny_training import MAX_ITERS, SIZE, write_config
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -169,9 +170,30 @@ def test_log_lines(trained):
         parts = ('decode.loss_seg', 'mix.decode.loss_seg', 'src.loss_imnet_feat_dist')
         assert all(math.isfinite(line[name]) for name in (*parts, 'lr', 'time', 'data_time'))
         assert {'decode.acc_seg', 'mix.decode.acc_seg'} < line.keys()
+        assert [name for name in line if name.endswith('lr')] == ['lr']
     assert [line['step'] for line in lines if 'mIoU' in line] == [4, MAX_ITERS]
     log = next(trained.glob('*/*.log')).read_text()
     assert f'Iter(train) [{MAX_ITERS}/{MAX_ITERS}]' in log and 'eta:' in log
+
+
+def test_one_rate_for_each_optimiser_is_logged(world, tmp_path):
+    """That of the config, before the multipliers of groups."""
+    more = """
+del model['threshold'], model['jitter_threshold']
+optim_wrapper = dict(
+    student=dict(paramwise_cfg=dict(custom_keys=dict(patch_embed1=dict(lr_mult=3.0))))
+)
+"""
+    config = write_config(tmp_path / 'adv.py', world, more, 'advseg_mitb0_toy_game2city.py')
+    run(config, tmp_path, *SHORT, 'param_scheduler=[]')
+    wrappers = load_config(config).optim_wrapper
+    lines = [line for line in scalars(tmp_path) if 'loss' in line]
+    for line in lines:  # the first group is that of the patch embedding
+        rates = {name: value for name, value in line.items() if name.endswith('lr')}
+        assert rates == {
+            f'{name}.lr': wrappers[name].optimizer.lr for name in ('student', 'discriminator')
+        }
+    assert len(lines) == 2
 
 
 def test_tensorboard_scalars(trained):
@@ -214,6 +236,28 @@ def test_not_finite_loss_stops_before_a_checkpoint_is_replaced(tiny_config, tmp_
             'default_hooks.checkpoint.interval=1',
         )
     assert [path.name for path in checkpoints(tmp_path)] == ['iter_1.pth']
+
+
+@pytest.mark.parametrize('value', ['nan', 'inf'])
+@pytest.mark.parametrize(
+    'name', ['student.decode_head.conv_seg.weight', 'teacher.network.decode_head.conv_seg.bias']
+)
+def test_not_finite_weights_are_not_written(tiny_config, tmp_path, monkeypatch, name, value):
+    """Spoilt in the step of a checkpoint, when the losses are still finite."""
+    step = UDAMethod.train_step
+
+    def spoil(method, *arguments, **named):
+        logs = step(method, *arguments, **named)
+        if method.iteration == 4:
+            with torch.no_grad():
+                method.get_parameter(name).view(-1)[3] = float(value)
+        return logs
+
+    monkeypatch.setattr(UDAMethod, 'train_step', spoil)
+    message = rf'iter_4\.pth is not written: state_dict\.{name} is not finite at iteration 4'
+    with pytest.raises(UserError, match=message):
+        run(tiny_config, tmp_path)
+    assert [path.name for path in checkpoints(tmp_path)] == ['iter_2.pth']
 
 
 def test_speed_options_train(tiny_config, tmp_path):

@@ -69,7 +69,7 @@ def test_metric_streams_over_batches_and_starts_anew():
         assert values['mIoU'] == pytest.approx(100 * np.nanmean(expected))
         assert values['mIoU2'] == pytest.approx(100 * np.mean(expected[:2]))
         assert values['IoU.class1'] == pytest.approx(100 * expected[1])
-        assert 'IoU.class4' not in values  # no score: nothing to log
+        assert math.isnan(values['IoU.class4'])  # or the log would repeat an earlier figure
         assert {'mAcc', 'aAcc'} < values.keys()
 
 
@@ -158,7 +158,8 @@ def test_ranks_are_summed_and_repeated_images_count_once(tmp_path):
     alone.process(None, [sample(*pair) for pair in random_maps(3)])
     expected = alone.evaluate(3)
     for rank in range(2):
-        assert torch.load(tmp_path / f'rank{rank}', weights_only=True) == expected
+        found = torch.load(tmp_path / f'rank{rank}', weights_only=True)
+        assert found == pytest.approx(expected, rel=0, abs=0, nan_ok=True)
 
 
 def test_scores_that_cannot_be_written_are_an_error(tmp_path):

@@ -43,10 +43,10 @@ def trainings(monkeypatch, tmp_path):
         done.seeds.append(seed_of(config) if seed is None else seed)
         return config
 
-    def train(config, resume, launcher):
+    def train(config, resume, launcher, accept_changes):
         folder, last = Path(config.work_dir), config.train_cfg.max_iters
         there = [int(path.stem[5:]) for path in folder.glob('iter_*.pth')]
-        assert resume == bool(there) and launcher == 'none'
+        assert resume == bool(there) and launcher == 'none' and accept_changes
         first, stop_at = max(there, default=0), done.stop_at
         done.runs.append((folder.name, first, stop_at or last))
         done.load_from.append(config.load_from)
@@ -368,3 +368,19 @@ def test_overrides_from_the_command_line():
     for wrong in ('novalue', '=1', 'a=[1,2'):
         with pytest.raises(UserError, match='--cfg-options'):
             parse_overrides([wrong])
+
+
+@pytest.mark.parametrize('gpus', [0, 4])
+def test_processes_without_a_gpu_are_warned_of(trainings, monkeypatch, gpus):
+    def run_command(command):
+        folder = Path(command[command.index('--work-dir') + 1])
+        assert command[command.index('--nproc_per_node') + 1] == '4'
+        (folder / 'iter_4.pth').touch()
+        return 0
+
+    monkeypatch.setattr('mmseg_uda.experiments.stages.run_command', run_command)
+    monkeypatch.setattr('torch.cuda.device_count', lambda: gpus)
+    lines = run(processes=4)
+    warnings = [line for line in lines if line.startswith('warning: ')]
+    expected = 'warning: no GPU is found: the 4 processes of the training share the CPU'
+    assert warnings == ([] if gpus else [expected] * 2)

@@ -1,5 +1,7 @@
-"""When checkpoints are written, and how many are kept."""
+"""When checkpoints are written, and how many are kept; no validation is lost or made twice."""
 
+import json
+import logging
 import math
 from collections.abc import Mapping
 from itertools import chain
@@ -7,20 +9,29 @@ from pathlib import Path
 
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation import SegmentationMetric
 from mmseg_uda.experiments.records import best_checkpoint, checkpoints
+from mmseg_uda.files import save_json
 from mmseg_uda.models.checkpoint import load_checkpoint
+
+VALIDATED = 'validated.json'  # the last iteration whose validation was finished
 
 
 @HOOKS.register_module()
 class ExactCheckpointHook(Hook):
     """Writes ``iter_<n>.pth`` every ``interval`` iterations and at the end.
 
-    The oldest ones are removed only when a newer one is safely on the disk.
+    The oldest ones are removed only when a newer one is safely on the disk. A signal (see
+    ``StopRequest``) ends the run with a checkpoint at any iteration; it does not count among those
+    to keep, and goes when a newer one is there.
+
+    A run that resumes makes up for the validation of its iteration first, if the run before ended
+    without it.
 
     Args:
         interval: iterations between two checkpoints.
@@ -40,9 +51,10 @@ class ExactCheckpointHook(Hook):
         self.keep = keep
         self.save_best = save_best
         self.best_score = -math.inf
+        self.written = 0  # the iteration whose checkpoint is on the disk
 
     def before_train(self, runner: Runner) -> None:
-        """Tidy up after a run that was killed, and read the best score that it had reached.
+        """Go on where the last run ended: tidy up, read its best score, make up its validation.
 
         Raises:
             UserError: the validation has no ``SegmentationMetric`` with a figure ``save_best``.
@@ -50,8 +62,16 @@ class ExactCheckpointHook(Hook):
         if is_main_process():  # a run that was killed while it wrote leaves its temporary file
             for rest in Path(runner.work_dir).glob('.*.pth.*.tmp'):
                 rest.unlink()
-        if self.save_best is None:
-            return
+            if runner.iter == 0:
+                Path(runner.work_dir, VALIDATED).unlink(missing_ok=True)
+        self.written = runner.iter
+        if self.save_best is not None:
+            self._read_best_score(runner)
+        if runner.iter > 0 and self._validation_is_missing(runner):
+            runner.logger.info(f'validation at iteration {runner.iter}, which was not finished')
+            runner.val_loop.run()
+
+    def _read_best_score(self, runner: Runner) -> None:
         metrics = runner.val_loop.evaluator.metrics if runner.val_loop else []
         known = [m.figures for m in metrics if isinstance(m, SegmentationMetric)]
         if self.save_best not in chain(*known):
@@ -61,25 +81,68 @@ class ExactCheckpointHook(Hook):
             )
         path = best_checkpoint(runner.work_dir, self.save_best)
         if path.exists():
-            self.best_score = load_checkpoint(path)['meta']['score']
+            try:
+                self.best_score = load_checkpoint(path)['meta']['score']
+            except (UserError, KeyError) as error:
+                message = f'{path} has no score: {error}; the next validation replaces it'
+                print_log(message, logger='current', level=logging.WARNING)
+
+    def _validation_is_missing(self, runner: Runner) -> bool:
+        """Whether one was due at this iteration, and was not finished or left no best weights."""
+        loop = runner.train_loop
+        loop._decide_current_val_interval()
+        due = loop.iter % loop.val_interval == 0 or loop.iter == loop.max_iters
+        if runner.val_loop is None or loop.iter < loop.val_begin or not due:
+            return False
+        no_best = self.save_best is not None and self.best_score == -math.inf
+        return no_best or last_validated(runner.work_dir) < loop.iter
 
     def after_train_iter(self, runner: Runner, *_, **__) -> None:
-        if not (self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)):
+        stop = runner.stop.agreed()
+        if stop or self._planned(runner, runner.iter + 1):
+            self._write(runner, runner.iter + 1)
+        if stop:
+            runner.interrupt(stop)
+
+    def after_val_iter(self, runner: Runner, *_, **__) -> None:
+        if stop := runner.stop.agreed():
+            self._write(runner, runner.iter)
+            runner.interrupt(stop)
+
+    def _planned(self, runner: Runner, iteration: int) -> bool:
+        return iteration % self.interval == 0 or iteration == runner.max_iters
+
+    def _write(self, runner: Runner, iteration: int) -> None:
+        """Write the checkpoint of ``iteration``, the current one; then remove what is too old."""
+        if iteration == self.written:
             return
+        self.written = iteration
         if is_main_process():
-            runner.save_checkpoint(runner.work_dir, f'iter_{runner.iter + 1}.pth')
-            for old in checkpoints(runner.work_dir)[self.keep :]:
-                old.unlink()
+            runner.save_checkpoint(runner.work_dir, f'iter_{iteration}.pth')
+            found = {int(path.stem[5:]): path for path in checkpoints(runner.work_dir)}
+            planned = sorted(found, key=lambda number: not self._planned(runner, number))
+            for number in planned[self.keep :]:
+                if number != iteration:
+                    found[number].unlink()
         barrier()
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
-        """Keep the weights if they are better than any before."""
+        """Keep the weights if they are better than any before; note that the validation is done."""
         score = (metrics or {}).get(self.save_best, -math.inf)
-        if score <= self.best_score:
-            return
-        self.best_score = score
+        better = score > self.best_score
+        self.best_score = max(self.best_score, score)
         if is_main_process():
-            path = best_checkpoint(runner.work_dir, self.save_best)
-            runner.save_weights(path, score=score)
-            runner.logger.info(f'{path.name}: {self.save_best} {score:.2f} at {runner.iter}')
+            if better:
+                path = best_checkpoint(runner.work_dir, self.save_best)
+                runner.save_weights(path, score=score)
+                runner.logger.info(f'{path.name}: {self.save_best} {score:.2f} at {runner.iter}')
+            save_json(Path(runner.work_dir, VALIDATED), {'iteration': runner.iter})
         barrier()
+
+
+def last_validated(work_dir: str | Path) -> int:
+    """The last iteration whose validation was finished; 0 if there is none, or no telling."""
+    try:
+        return int(json.loads(Path(work_dir, VALIDATED).read_text())['iteration'])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return 0

@@ -28,6 +28,18 @@ class DeferredLossHook(RuntimeInfoHook):
         self.intervals = {hook.interval for hook in runner.hooks if isinstance(hook, readers)}
         self.pending: list[dict[str, Tensor]] = []
 
+    def before_train_iter(self, runner: Runner, *_, **__) -> None:
+        """One rate for each optimiser: that of its config times the schedule.
+
+        With several parameter groups mmengine tells it beside the first group's (``base_lr``).
+        """
+        runner.message_hub.update_info('iter', runner.iter)
+        rates = runner.optim_wrapper.get_lr()
+        for name in rates:
+            if not name.endswith('base_lr'):
+                rate = rates.get(f'{name.removesuffix("lr")}base_lr', rates[name])
+                runner.message_hub.update_scalar(f'train/{name}', rate[0])
+
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None
     ) -> None:

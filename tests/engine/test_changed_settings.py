@@ -17,7 +17,7 @@ from mmseg_uda.files import save_json
 from mmseg_uda.models.checkpoint import load_checkpoint
 from tests.engine.test_resume import assert_same
 from tests.tiny_training import MAX_ITERS, write_config
-from tools import train
+from mmseg_uda.cli import train
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 

@@ -18,14 +18,14 @@ from mmseg_uda.errors import Interrupted, UserError, dead_loader_workers, run_cl
 from mmseg_uda.experiments.records import checkpoints, read_record
 from tests.engine.test_resume import assert_same
 from tests.tiny_training import MAX_ITERS, ROOT, environment, start, write_config
-from tools import train
+from mmseg_uda.cli import train
 
 LAST = f'iter_{MAX_ITERS}.pth'
 # Trains, and runs {then} when step {step} has just begun.
 TRAIN = """
 import os, signal, sys
 from mmseg_uda.uda.method import UDAMethod
-from tools.train import main
+from mmseg_uda.cli.train import main
 from mmseg_uda.errors import run_cli
 
 def step(method, *arguments, **named):

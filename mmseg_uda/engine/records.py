@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from mmseg_uda.errors import UserError
-from mmseg_uda.files import save_json, sha256
+from mmseg_uda.errors import UserError, cannot_write
+from mmseg_uda.files import LOCK, remove_temporary_files, save_json, sha256
 
 RECORD = 'stage.json'
 
@@ -148,25 +148,22 @@ def exclusive(folder: Path, say: Callable[[str], None] | None = None) -> Iterato
     """Hold ``folder`` for this process; the system lets go when the process ends, however it ends.
 
     A process lock and not a lock that forked loader workers share: those outlive a killed parent
-    by seconds and would keep the next run out.
+    by seconds and would keep the next run out. What killed runs left half-written in the folder is
+    removed.
 
     Args:
         say: wait for another process that holds it, and tell so by this.
 
     Raises:
-        UserError: if another process works in the folder and nobody waits, or a file is in its
-            place.
+        UserError: if another process works in the folder and nobody waits, or the folder cannot be
+            made or written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(f'{folder}: a file is in the way of this folder, choose another') from error
-    with open(folder / '.lock', 'a+') as file:
+    with _open_lock(folder) as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            holder = file.read().strip() or '?'
+            holder = file.read().decode().strip() or '?'
             if say is None:
                 raise UserError(
                     f'{folder} is in use by process {holder}; '
@@ -174,10 +171,23 @@ def exclusive(folder: Path, say: Callable[[str], None] | None = None) -> Iterato
                 ) from error
             say(f'{folder} is in use by process {holder}: waiting for it')
             fcntl.lockf(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
+        except OSError as error:
+            raise cannot_write(folder / LOCK, error) from error
+        remove_temporary_files(folder)
         yield
+
+
+def _open_lock(folder: Path) -> BinaryIO:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return open(folder / LOCK, 'a+b', buffering=0)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f'{folder}: a file is in the way of this folder, choose another') from error
+    except OSError as error:
+        raise cannot_write(folder, error) from error
 
 
 def _version(package: str) -> str | None:

@@ -19,6 +19,7 @@ from mmseg_uda.engine.experiment import ROOT, Stage, locate
 from mmseg_uda.engine.launch import joined_processes, torchrun_world
 from mmseg_uda.engine.plan import Plan, State
 from mmseg_uda.errors import UserError
+from mmseg_uda.files import remove_temporary_files
 
 
 class StageRunner:
@@ -60,6 +61,8 @@ class StageRunner:
             # Several experiments may want the same data made: the first makes them, others wait.
             with records.exclusive(state.folder, self.say if stage.folder else None):
                 state = self._check(self.plan.state(stage))
+                for path in state.outputs.values() if state.status != 'done' else ():
+                    remove_temporary_files(path if path.is_dir() else path.parent)
                 self._carry_out(stage, state, title)
         else:
             self._carry_out(stage, state, title)

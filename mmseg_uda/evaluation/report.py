@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.scores import Scores
 from mmseg_uda.files import atomic_write, save_json
 
@@ -38,11 +37,8 @@ def save_report(folder: str | Path, scores: Scores, classes: Sequence[str], meta
     Raises:
         UserError: the files cannot be written.
     """
-    try:
-        _save_json(Path(folder) / 'scores.json', scores, classes, meta)
-        _save_csv(Path(folder) / 'scores.csv', scores, classes)
-    except OSError as error:
-        raise UserError(f'cannot write scores into {folder}: {error.strerror or error}') from error
+    _save_json(Path(folder) / 'scores.json', scores, classes, meta)
+    _save_csv(Path(folder) / 'scores.csv', scores, classes)
 
 
 def _rows(scores: Scores) -> list[dict[str, float | int | None]]:

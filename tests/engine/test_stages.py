@@ -245,6 +245,24 @@ def test_two_runs_do_not_share_a_work_dir(trainings):
         pass  # the lock ends with its process
 
 
+def test_a_lock_that_cannot_be_written_is_said(tmp_path):
+    script = (
+        'import resource, pathlib; from mmseg_uda.engine.records import exclusive\n'
+        'from mmseg_uda.errors import run_cli\n'
+        'resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n'
+        f'run_cli(lambda: exclusive(pathlib.Path({str(tmp_path)!r})).__enter__())'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={'PYTHONPATH': str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f'error: cannot write {tmp_path}/.lock: File too large; ')
+
+
 def test_a_stage_that_another_experiment_shares_is_waited_for(trainings):
     stage = making(1, 'shared')
     plan, said = Plan(Experiment(None, 'x', (stage,)), 'out'), []
@@ -283,6 +301,19 @@ def test_command_stage_shared_between_work_dirs(trainings):
         StageRunner(Plan(Experiment(None, 'x', (stage,)), work_dir)).run()
     assert json.loads(Path('made/stages/make/stage.json').read_text())['finished']
     assert not Path('two/make').exists()
+
+
+def test_what_killed_runs_left_half_written_is_removed(trainings):
+    stage = making(2)
+    left = [Path('made/sub/.0.png.0123456789abcdef.tmp'), Path('out/make/.stage.json.abcdefgh.tmp')]
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    StageRunner(Plan(Experiment(None, 'x', (stage,)), 'out')).run()
+    assert not any(path.exists() for path in left)
+    left[0].touch()  # a stage that is done is not the one who writes there
+    StageRunner(Plan(Experiment(None, 'x', (stage,)), 'out')).run()
+    assert left[0].exists()
 
 
 def test_command_that_makes_nothing_is_not_finished(trainings):

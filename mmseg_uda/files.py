@@ -120,8 +120,12 @@ def sha256(path: str | os.PathLike) -> str:
 def signature(path: Path) -> dict[str, Any]:
     """What identifies a file's content: path, size in bytes, time in ns, SHA-256."""
     stat = path.stat()
-    content = {'size': stat.st_size, 'mtime_ns': stat.st_mtime_ns, 'sha256': sha256(path)}
-    return {'path': str(path), **content}
+    return {
+        'path': str(path),
+        'size': stat.st_size,
+        'mtime_ns': stat.st_mtime_ns,
+        'sha256': sha256(path),
+    }
 
 
 def is_unchanged(path: Path, recorded: Mapping[str, Any]) -> bool:

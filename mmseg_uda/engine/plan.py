@@ -1,6 +1,5 @@
 """Where an experiment stands on the disk: what its stages read and wrote, what is left to do."""
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 from mmseg_uda.engine import records
 from mmseg_uda.engine.experiment import Experiment, Stage, overridden, read_config
 from mmseg_uda.errors import UserError
+from mmseg_uda.files import load_record
 
 REFERENCE = re.compile(r'\{(\w+)\.(\w+)\}')
 MAX_DIFFERENCES = 20
@@ -87,16 +87,15 @@ class Plan:
             return replace(state, problem=self._refuse(stage, '\n  '.join([problem, *lines])))
         for name, recorded in record['inputs'].items():
             path = inputs.get(name)
-            if path is not None and path.exists() and not records.is_unchanged(path, recorded):
+            if path is not None and path.exists() and (change := records.change(path, recorded)):
                 if not record['finished'] and not self._left_something(stage):
                     return replace(state, status='to do')
-                problem = f'its input {name} ({path}) has changed since it {self._ended(state)}'
+                problem = f'its input {name} ({path}) {change} since it {self._ended(state)}'
                 return replace(state, problem=self._refuse(stage, problem))
         for name, recorded in record.get('outputs', {}).items():
             path = outputs.get(name, Path(recorded['path']))
-            if not records.is_unchanged(path, recorded):
-                what = 'has changed' if path.exists() else 'is gone'
-                problem = f'it is finished, but its output {name} ({path}) {what}'
+            if change := records.change(path, recorded):
+                problem = f'it is finished, but its output {name} ({path}) {change}'
                 return replace(state, problem=self._refuse(stage, problem))
         return state
 
@@ -126,7 +125,7 @@ class Plan:
         found = {}
         for stage in self.experiment.stages:
             if stage.kind == 'test' and (path := self._outputs(stage)['scores']).is_file():
-                found[stage.name] = json.loads(path.read_text())
+                found[stage.name] = load_record(path, 'a file of scores', 'test again', ['mIoU'])
         return found
 
     def folder(self, stage: Stage) -> Path:

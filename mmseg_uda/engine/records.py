@@ -15,8 +15,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from mmseg_uda import files
 from mmseg_uda.errors import UserError, cannot_write
-from mmseg_uda.files import LOCK, remove_temporary_files, save_json, sha256
+from mmseg_uda.files import LOCK, remove_temporary_files
 
 RECORD = 'stage.json'
 
@@ -71,44 +72,48 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def signature(path: Path) -> dict[str, Any]:
-    """What identifies a file's content. Of a folder, that it is there."""
-    if path.is_dir():
-        return {'path': str(path), 'folder': True}
-    stat = path.stat()
-    content = {'size': stat.st_size, 'mtime_ns': stat.st_mtime_ns, 'sha256': sha256(path)}
-    return {'path': str(path), **content}
+    """What identifies the content of a file, or of each file below a folder.
 
-
-def is_unchanged(path: Path, recorded: Mapping[str, Any]) -> bool:
-    """Whether ``path`` has the content that ``recorded`` (a :func:`signature`) describes.
-
-    A file of the same size and time is taken as it is; only one that was touched is read.
+    Hidden files and records of stages do not count. Of a stage's own folder it is only said that
+    it is there: what the stage makes in it are outputs by themselves.
     """
-    if recorded.get('folder'):
-        return path.is_dir()
-    if not path.is_file() or path.stat().st_size != recorded['size']:
-        return False
-    return path.stat().st_mtime_ns == recorded['mtime_ns'] or sha256(path) == recorded['sha256']
+    if not path.is_dir():
+        return files.signature(path)
+    if (path / RECORD).exists():
+        return {'path': str(path), 'folder': True}
+    found = sorted(
+        Path(place, name).relative_to(path).as_posix()
+        for place, _, names in os.walk(path, followlinks=True)
+        for name in names
+        if not name.startswith('.') and name != RECORD
+    )
+    return {'path': str(path), 'files': {name: files.signature(path / name) for name in found}}
+
+
+def change(path: Path, recorded: Mapping[str, Any]) -> str | None:
+    """How the content of ``path`` differs from a :func:`signature`, as the end of a sentence.
+
+    None where it does not. Files that came into a folder since are no change: conversion, for one,
+    writes labels beside their sources.
+    """
+    if not path.exists():
+        return 'is gone'
+    entries = recorded.get('files', {} if recorded.get('folder') else {'': recorded})
+    for name, entry in entries.items():
+        if not files.is_unchanged(path / name, entry):
+            return f'has changed ({name})' if name else 'has changed'
+    return None
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
     """The record in ``folder``, ``None`` where there is none.
 
     Raises:
-        UserError: if the file is not a stage's record.
+        UserError: if the file is not a stage's record, or of a newer version.
     """
-    path = folder / RECORD
-    try:
-        record = json.loads(path.read_text())
-        if not {'settings', 'inputs', 'finished'} <= record.keys():
-            raise ValueError('keys are missing')
-    except FileNotFoundError:
-        return None
-    except (ValueError, AttributeError) as error:
-        raise UserError(
-            f'{path} is not the record of a stage ({error}); delete {folder} to run the stage again'
-        ) from error
-    return record
+    advice = f'delete {folder} to run the stage again'
+    keys = ('settings', 'inputs', 'finished')
+    return files.load_record(folder / RECORD, 'the record of a stage', advice, keys)
 
 
 def write_record(folder: Path, name: str, settings: Mapping[str, Any], **content: Any) -> None:
@@ -121,7 +126,7 @@ def write_record(folder: Path, name: str, settings: Mapping[str, Any], **content
         'versions': versions,
         **content,
     }
-    save_json(folder / RECORD, record)
+    files.save_record(folder / RECORD, record)
 
 
 def checkpoints(folder: str | Path) -> list[Path]:

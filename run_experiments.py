@@ -10,6 +10,7 @@ import difflib
 from pathlib import Path
 
 from experiments import EXPERIMENTS, of_config
+from mmseg_uda.command_line import CommandParser
 from mmseg_uda.engine.experiment import Experiment, parse_overrides
 from mmseg_uda.engine.launch import torchrun_world
 from mmseg_uda.engine.plan import Plan
@@ -18,7 +19,7 @@ from mmseg_uda.errors import UserError, run_cli
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument('--exp', metavar='ID', help='experiment of the table, by number or name')
     what.add_argument('--config', metavar='FILE', help='train this config, then test the result')

@@ -8,13 +8,14 @@ which is a bank as tools/depth_distributions.py makes it, too. A run that was br
 import argparse
 from pathlib import Path
 
+from mmseg_uda.command_line import CommandParser
 from mmseg_uda.errors import run_cli
 from tools.depth_distributions import add_options, count_stored, make
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(

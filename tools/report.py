@@ -14,11 +14,12 @@ from typing import Any
 if __name__ == '__main__':
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg_uda.command_line import CommandParser
 from mmseg_uda.errors import UserError, run_cli
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='a config whose test set the runs were tested on')
@@ -60,13 +61,12 @@ def draw(config_path: str, runs: dict[str, Path], count: int) -> Any:
     """Images spread evenly over the test set: image, truth and each run's prediction.
 
     Raises:
-        UserError: a prediction is missing.
+        UserError: a prediction or an image is missing or damaged.
     """
     import numpy as np
     from mmengine.registry import init_default_scope
-    from PIL import Image
 
-    from mmseg_uda.datasets.image_files import read_image
+    from mmseg_uda.datasets.image_files import read_image, read_values
     from mmseg_uda.datasets.segmentation import build_dataset
     from mmseg_uda.engine.experiment import locate
     from mmseg_uda.engine.train import load_config
@@ -87,7 +87,7 @@ def draw(config_path: str, runs: dict[str, Path], count: int) -> Any:
                 f'{missing[0]} does not exist; test again with '
                 f'--show-dir {missing[0].parent} --opacity 1'
             )
-        labels = [np.asarray(Image.open(f)) for f in (infos[index]['seg_map_path'], *files)]
+        labels = [read_values(file) for file in (infos[index]['seg_map_path'], *files)]
         image = read_image(infos[index]['img_path'])[..., ::-1]
         rows.append([image, *(coloured(label, palette) for label in labels)])
     return comparison_picture(['image', 'truth', *runs], rows)

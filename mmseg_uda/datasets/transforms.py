@@ -15,7 +15,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 
 from mmseg_uda.datasets.depth import PAD_DEPTH, read_depth
-from mmseg_uda.datasets.image_files import read_image
+from mmseg_uda.datasets.image_files import PILLOW_ERRORS, read_image
 from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.errors import UserError
 
@@ -227,7 +227,7 @@ def read_label(load: LoadAnnotations, results: dict) -> np.ndarray:
     path = results['seg_map_path']
     try:
         label = load(results)['gt_seg_map']
-    except (OSError, SyntaxError) as error:  # what Pillow raises for a damaged file
+    except PILLOW_ERRORS as error:
         raise UserError(f'{path}: not a readable label ({error}), make it again') from error
     if label.ndim != 2:
         raise UserError(f'{path}: a label has one channel, this has shape {label.shape}')

@@ -1,11 +1,11 @@
 """What the conversion commands share: their options."""
 
-import argparse
+from mmseg_uda.command_line import CommandParser
 
 
 def parse(argv: list[str] | None, description: str, label_dir: str, nproc: int = 4):
     """Parse ``ROOT [--gt-dir DIR] [-o OUT] [--nproc N]``."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = CommandParser(description=description)
     parser.add_argument('root', help='folder of the data set')
     parser.add_argument(
         '--gt-dir', default=label_dir, help='folder of the labels below ROOT (%(default)s)'

@@ -182,7 +182,7 @@ def test_poisoned_checkpoint(tiny_config, tmp_path, capfd):
     path = work_dir / 'iter_2.pth'
     torch.save({'state_dict': {}, 'meta': Poison(flag)}, path)
     content = path.read_bytes()
-    message = f'checkpoint {path} is refused'
+    message = f'{path} is refused'
     line = failure(capfd, test.main, tiny_config, path, '--eval', 'mIoU')
     assert message in line and 'mkdir' in line and 'weights_only' not in line
     line = failure(capfd, train.main, tiny_config, '--work-dir', work_dir, '--resume')
@@ -243,7 +243,8 @@ def test_full_disk_keeps_what_is_there(tiny_config, trained, tmp_path):
         )
         assert process.wait() == 2
     (line,) = (tmp_path / 'stderr').read_text().splitlines()
-    assert f'error: cannot write checkpoint {tmp_path}/iter_2.pth' in line and '--resume' in line
+    assert f'error: cannot write {tmp_path}/iter_2.pth' in line and '--resume' in line
+    assert 'File too large' in line
     assert old.read_bytes() == before
     assert not list(tmp_path.glob('.iter_*')) and len(checkpoints(tmp_path)) == 1
 

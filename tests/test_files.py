@@ -1,10 +1,23 @@
+import errno
+import io
 import json
 import os
+import re
 import stat
+from pathlib import Path
 
 import pytest
+import torch
 
-from mmseg_uda.files import atomic_write, save_json, sha256
+from mmseg_uda.errors import UserError
+from mmseg_uda.files import (
+    atomic_write,
+    load_record,
+    remove_temporary_files,
+    save_json,
+    save_record,
+    sha256,
+)
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path):
@@ -37,3 +50,90 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
 def test_checksum(tmp_path):
     (tmp_path / 'x').write_bytes(b'')
     assert sha256(tmp_path / 'x').startswith('e3b0c44298fc1c14')
+
+
+def test_the_umask_of_the_process_is_left_alone(tmp_path, monkeypatch):
+    """Threads that make files meanwhile would make them with the other mask."""
+
+    def changed(_):
+        raise AssertionError('the umask was changed')
+
+    monkeypatch.setattr(os, 'umask', changed)
+    save_json(tmp_path / 'x.json', [])
+    assert (tmp_path / 'x.json').exists()
+
+
+def full_disk(code: int):
+    """Stands in for ``open``: nothing can be written to its files."""
+
+    class Full(io.FileIO):
+        def write(self, _):
+            raise OSError(code, os.strerror(code))
+
+    return lambda path, mode: Full(path, mode.replace('b', ''))
+
+
+@pytest.mark.parametrize('code', [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+@pytest.mark.parametrize(
+    'save', [lambda file: file.write(b'new'), lambda file: torch.save(1, file)]
+)
+def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path, monkeypatch, code, save):
+    path = tmp_path / 'x.pth'
+    path.write_bytes(b'old')
+    monkeypatch.setattr('mmseg_uda.files.open', full_disk(code), raising=False)
+    message = f'cannot write {path}: {os.strerror(code)}; '
+    with pytest.raises(UserError, match=re.escape(message)), atomic_write(path) as file:
+        save(file)
+    assert path.read_bytes() == b'old' and os.listdir(tmp_path) == ['x.pth']
+
+
+@pytest.mark.parametrize('code', [errno.EROFS, errno.EACCES])
+def test_a_folder_that_cannot_be_written_is_said(tmp_path, monkeypatch, code):
+    def refuse(path, *_):
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr('mmseg_uda.files.open', refuse, raising=False)
+    with pytest.raises(UserError, match=f'cannot write .*x.json: {os.strerror(code)}; '):
+        save_json(tmp_path / 'x.json', [])
+
+
+def test_a_file_that_cannot_be_read_is_not_taken_for_the_one_being_written(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / 'x') as file:
+        file.write((tmp_path / 'source').read_bytes())
+
+
+def test_what_killed_runs_left_is_removed(tmp_path):
+    left = ['.x.pth.0123456789abcdef.tmp', 'sub/.y.png.k3_zabcd.tmp']
+    kept = ['x.pth', '.hidden', 'x.tmp', '.note.tmp', 'locked/.lock', 'locked/.z.0123abcd.tmp']
+    for name in left + kept:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    remove_temporary_files(tmp_path)
+    there = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob('*') if path.is_file()]
+    assert sorted(there) == sorted(kept)
+
+
+def load(path: Path) -> dict | None:
+    return load_record(path, 'the record of a bank', 'make it again', keys=['rows'])
+
+
+def test_records(tmp_path):
+    path = tmp_path / 'x.json'
+    assert load(path) is None and load(path / 'below') is None
+    save_record(path, {'rows': 3})
+    assert load(path) == json.loads(path.read_text()) == {'schema': 1, 'rows': 3}
+    save_json(path, {'rows': 3})  # of before there was a schema
+    assert load(path) == {'rows': 3}
+    save_json(path, {'schema': 2, 'rows': 3})
+    with pytest.raises(UserError, match=r'x\.json has schema 2, .* up to 1: update mmseg-uda'):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    'content', [b'', b'{', b'[]', b'3', b'\xff', b'{"a": 1}', b'{"rows": 1, "schema": "x"}', None]
+)
+def test_files_that_are_no_records(tmp_path, content):
+    path = tmp_path / 'x.json'
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(UserError, match=r'x\.json is not the record of a bank .*; make it again'):
+        load(path)

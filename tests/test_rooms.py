@@ -15,7 +15,7 @@ FLOORS = (
     *('cli', 'apis', 'experiments', 'preparation', 'engine', 'evaluation', 'compat', 'uda'),
     *('models', 'datasets'),
 )
-BASE = ('config', 'data_config', 'random', 'files', 'errors')
+BASE = ('config', 'data_config', 'tensor_files', 'random', 'files', 'errors')
 FILES = sorted(PACKAGE.rglob('*.py'))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmseg_uda.config import locate, parse_overrides
+from mmseg_uda.config import parse_overrides
 from mmseg_uda.engine.launch import joined_processes
 from mmseg_uda.errors import UserError, run_cli
 
@@ -86,7 +86,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--out-dir',
         metavar='DIR',
         help='folder for scores.json and scores.csv; default: test-<checkpoint>-<network> beside '
-        'the checkpoint',
+        'the checkpoint. Scores made with other settings are not overwritten',
     )
     parser.add_argument(
         '--test-set',
@@ -292,6 +292,7 @@ def build_evaluator(args: argparse.Namespace, config: 'Config', metainfo: dict) 
     from mmseg_uda import __version__
     from mmseg_uda.errors import BUILD_ERRORS
     from mmseg_uda.evaluation import SegmentationMetric
+    from mmseg_uda.files import sha256
 
     checkpoint = Path(args.checkpoint)
     if args.work_dir is None:
@@ -307,24 +308,54 @@ def build_evaluator(args: argparse.Namespace, config: 'Config', metainfo: dict) 
     except BUILD_ERRORS as error:
         raise UserError(f'config {args.config}: test_evaluator: {error}') from error
     evaluator.dataset_meta = metainfo
+    settings = dict(
+        checkpoint=str(checkpoint.resolve()),
+        checkpoint_sha256=sha256(checkpoint),
+        network=args.network,
+        scales=args.scales,
+        flip=args.flip,
+        config=str(Path(args.config).resolve()),
+        test_set=args.test_set,
+        inference_mode=args.inference_mode,
+        hrda_out=args.hrda_out,
+        aug_test=args.aug_test,
+        cfg_options=args.cfg_options,
+    )
+    refuse_other_results(Path(args.work_dir, 'scores.json'), settings)
     for metric in evaluator.metrics:
         if isinstance(metric, SegmentationMetric):
             metric.out_dir = args.work_dir
-            metric.meta = dict(
-                checkpoint=str(checkpoint.resolve()),
-                network=args.network,
-                scales=args.scales,
-                flip=args.flip,
-                config=str(locate(args.config).resolve()),
-                test_set=args.test_set,
-                inference_mode=args.inference_mode,
-                hrda_out=args.hrda_out,
-                aug_test=args.aug_test,
-                cfg_options=args.cfg_options,
-                date=time.strftime('%Y-%m-%d %H:%M:%S'),
-                version=__version__,
-            )
+            date = time.strftime('%Y-%m-%d %H:%M:%S')
+            metric.meta = dict(**settings, date=date, version=__version__)
     return evaluator
+
+
+def refuse_other_results(path: Path, settings: dict[str, Any]) -> None:
+    """Check that to write scores to ``path`` replaces none that were made with other settings.
+
+    A checkpoint is known by its content, a config by its file's name: folders may be moved.
+
+    Raises:
+        UserError: it holds others; says what differs.
+    """
+    from mmseg_uda.evaluation.comparison import read_scores
+    from mmseg_uda.experiments.records import differences
+
+    if not path.exists():
+        return
+    old = read_scores(path).get('meta', {})
+    keys = old.keys() & settings.keys()
+    if 'checkpoint_sha256' in keys:  # scores of before have the path alone
+        keys.discard('checkpoint')
+
+    def compared(meta: dict[str, Any]) -> dict[str, Any]:
+        return {key: Path(meta[key]).name if key == 'config' else meta[key] for key in sorted(keys)}
+
+    if changed := differences(compared(old), compared(settings)):
+        raise UserError(
+            f'{path.parent} holds scores made with other settings ({changed[0]}): choose another '
+            '--work-dir, or delete that one'
+        )
 
 
 if __name__ == '__main__':

@@ -2,7 +2,7 @@
 
 A bank that :mod:`mmseg_uda.preparation.depth_bank` made is a folder of three files:
 
-- ``bank.json``: what it was made with, its fingerprint;
+- ``bank.json``: what it was made with, its fingerprint, and the SHA-256 of ``counts.npy``;
 - ``rows.npz``: image file, label file, box and flip of each row, from which its crop is cut again,
   pixel by pixel the same, so that no tens of gigabytes of crops are stored;
 - ``counts.npy``: float32 (classes, rows, 256), dense and class by class. The search reads all rows
@@ -10,7 +10,9 @@ A bank that :mod:`mmseg_uda.preparation.depth_bank` made is a folder of three fi
   the operating system shares it among the processes of a run.
 """
 
-import json
+import os
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,10 +26,19 @@ from mmseg_uda.datasets.depth import BINS
 from mmseg_uda.datasets.image_files import decode, read_image
 from mmseg_uda.datasets.transforms import LabelFirstCrop, PackDomain
 from mmseg_uda.errors import UserError
-from mmseg_uda.files import atomic_write, looked_in
+from mmseg_uda.files import (
+    atomic_write,
+    is_unchanged,
+    load_record,
+    looked_in,
+    save_record,
+    sha256,
+    signature,
+)
+from mmseg_uda.tensor_files import read_tensors
 
-FORMAT = 1
 RECORD, ROWS, COUNTS = 'bank.json', 'rows.npz', 'counts.npy'
+_KEYS = 'data_root', 'label_map', 'reduce_zero_label', 'crops', 'fingerprint'
 
 Crop = tuple[Tensor, Tensor]  # image uint8 (3, H, W) RGB, label uint8 (H, W)
 
@@ -77,16 +88,22 @@ class DepthBank:
                 f'{path}: no bank, {RECORD} is missing{looked_in(path)}; '
                 'make it with tools/depth_distributions.py'
             )
-        if not (path / COUNTS).is_file():
+        if not is_finished(path, record):
             raise UserError(
                 f'{path}: the bank is unfinished; tools/depth_distributions.py, called as before, '
                 'goes on with it'
+            )
+        checksum = record.get('counts_sha256')  # banks of before have none
+        if checksum and sha256(path / COUNTS) != checksum:
+            raise UserError(
+                f'{path / COUNTS}: damaged (checksum); remove it and make the bank again with '
+                'tools/depth_distributions.py'
             )
         counts = _open_counts(path / COUNTS)
         try:
             with np.load(path / ROWS) as stored:
                 rows = {name: stored[name] for name in ('image', 'label', 'box', 'flip')}
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(f'{path / ROWS}: damaged ({error}); make the bank again') from error
         crop_size = record['fingerprint']['crop_size']
         if any(len(column) != counts.shape[1] for column in rows.values()):
@@ -103,7 +120,8 @@ class DepthBank:
         """Open a bank in the published form.
 
         The first call writes the counts class by class beside the matrix, as
-        ``<matrix>.counts.npy``.
+        ``<matrix>.counts.npy`` with ``<matrix>.counts.json``, and so does a later one if the matrix
+        has changed or these counts are damaged.
 
         Args:
             matrix_path: ``<dataset>_<N>_distribution.pth``, a float32 tensor (N, C, 256).
@@ -113,13 +131,9 @@ class DepthBank:
             UserError: a file is missing or damaged, or the matrix is not of these crops.
         """
         matrix, images, labels = Path(matrix_path), Path(images_dir), Path(labels_dir)
-        converted = matrix.with_suffix('.counts.npy')
         if not matrix.is_file():
             raise UserError(f'{matrix}: not found{looked_in(matrix)}; run_seg.py makes it')
-        if not converted.exists() or converted.stat().st_mtime_ns < matrix.stat().st_mtime_ns:
-            published = _read_matrix(matrix)
-            write_counts(converted, published.shape, [published])
-        counts = _open_counts(converted)
+        counts = _convert(matrix)
         for folder in (images, labels):
             _check_numbered(folder, counts.shape[1], matrix)
         stored = _Stored(images, labels)
@@ -227,19 +241,15 @@ def read_record(path: Path) -> dict | None:
     """What ``bank.json`` in a folder says; None: there is none.
 
     Raises:
-        UserError: it is damaged or of another version.
+        UserError: it is damaged or of a newer version.
     """
-    file = path / RECORD
-    if not file.is_file():
-        return None
-    try:
-        record = json.loads(file.read_text())
-        known = record['format'] == FORMAT
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f'{file}: damaged ({error}); make the bank again') from error
-    if not known:
-        raise UserError(f'{file}: format {record["format"]}, not {FORMAT}; make the bank again')
-    return record
+    return load_record(path / RECORD, 'the record of a bank', 'make the bank again', _KEYS)
+
+
+def is_finished(path: Path, record: Mapping[str, Any]) -> bool:
+    """Whether the bank in a folder, with this ``bank.json``, has its counts."""
+    # Records without a schema are of before the checksum.
+    return (path / COUNTS).is_file() and ('counts_sha256' in record or 'schema' not in record)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
@@ -261,7 +271,8 @@ def write_counts(path: Path, shape: Sequence[int], parts: Iterable[np.ndarray]) 
         header = {'descr': '<f4', 'fortran_order': False, 'shape': shape}
         np.lib.format.write_array_header_1_0(file, header)
         start = file.tell()
-        file.truncate(start + 4 * int(np.prod(shape)))
+        # A disk that is full says so here; to write to a memory map on it would kill the process.
+        os.posix_fallocate(file.fileno(), start, 4 * int(np.prod(shape)))
         counts = np.memmap(file, np.float32, 'r+', start, shape)
         first = 0
         for part in parts:
@@ -272,7 +283,7 @@ def write_counts(path: Path, shape: Sequence[int], parts: Iterable[np.ndarray]) 
 
 def _open_counts(path: Path) -> np.memmap:
     try:
-        counts = np.load(path, mmap_mode='r')
+        counts = np.lib.format.open_memmap(path, mode='r')
     except (OSError, ValueError) as error:
         raise UserError(f'{path}: damaged ({error}); remove it and make it again') from error
     if counts.ndim != 3 or counts.dtype != np.float32 or counts.shape[2] != BINS:
@@ -280,11 +291,27 @@ def _open_counts(path: Path) -> np.memmap:
     return counts
 
 
+def _convert(matrix: Path) -> np.memmap:
+    """The counts of a published matrix class by class, from the files beside it where they fit."""
+    converted = matrix.with_suffix('.counts.npy')
+    written = converted.with_suffix('.json')
+    record = load_record(
+        written, 'the record of converted counts', 'remove it', ('matrix', 'counts_sha256')
+    )
+    if not (
+        record
+        and converted.is_file()
+        and is_unchanged(matrix, record['matrix'])
+        and sha256(converted) == record['counts_sha256']
+    ):
+        published = _read_matrix(matrix)
+        write_counts(converted, published.shape, [published])
+        save_record(written, {'matrix': signature(matrix), 'counts_sha256': sha256(converted)})
+    return _open_counts(converted)
+
+
 def _read_matrix(path: Path) -> np.ndarray:
-    try:
-        matrix = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # unpickling raises whatever the bytes make it raise
-        raise UserError(f'{path}: not a file of one tensor ({type(error).__name__})') from error
+    matrix = read_tensors(path, 'fetch it again, or make it with run_seg.py')
     found = tuple(matrix.shape) if torch.is_tensor(matrix) else type(matrix).__name__
     if not torch.is_tensor(matrix) or matrix.shape[2:] != (BINS,) or not len(matrix):
         raise UserError(f'{path}: a tensor (rows, classes, {BINS}) is needed, this is {found}')

@@ -1,6 +1,5 @@
 """Several runs side by side: a table of their scores and a picture of their predictions."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mmseg_uda.errors import UserError
+from mmseg_uda.files import load_record
 
 MEANS = ('mIoU', 'mIoU16', 'mIoU13')
 GAP, TITLE = 4, 16  # pixels between the tiles of a picture, and of its line of titles
@@ -18,16 +18,11 @@ def read_scores(path: str | Path) -> dict[str, Any]:
     """The content of a ``scores.json``.
 
     Raises:
-        UserError: the file is missing or holds no scores.
+        UserError: the file is missing, holds no scores, or is of a newer version.
     """
-    try:
-        scores = json.loads(Path(path).read_text())
-        if not {'mIoU', 'classes'} <= scores.keys():
-            raise ValueError('no mIoU or no classes in it')
-    except FileNotFoundError as error:
-        raise UserError(f'{path} does not exist; tools/test.py --eval mIoU writes it') from error
-    except (OSError, ValueError, AttributeError) as error:
-        raise UserError(f'{path} holds no scores ({error}); run tools/test.py again') from error
+    scores = load_record(path, 'a file of scores', 'run tools/test.py again', ('mIoU', 'classes'))
+    if scores is None:
+        raise UserError(f'{path} does not exist; tools/test.py --eval mIoU writes it')
     return scores
 
 

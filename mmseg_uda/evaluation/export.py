@@ -2,11 +2,10 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -49,7 +48,7 @@ def write_label(
     image = Image.fromarray(label)
     if palette is not None:
         image.putpalette(np.asarray(palette, np.uint8).tobytes())
-    with _writing(path) as file:
+    with atomic_write(path) as file:
         image.save(file, format='png')
 
 
@@ -68,7 +67,7 @@ def write_overlay(
     """
     colours = np.asarray(palette, np.uint8)[label][..., ::-1]
     blended = cv2.addWeighted(image, 1 - opacity, colours, opacity, 0)
-    with _writing(path) as file:
+    with atomic_write(path) as file:
         file.write(cv2.imencode('.png', blended)[1])
 
 
@@ -90,15 +89,6 @@ def to_label_ids(label: np.ndarray) -> np.ndarray:
     """Train ids (H, W) -> Cityscapes label ids (H, W) uint8."""
     table = np.array([TRAIN_TO_CITYSCAPES[train_id] for train_id in range(len(CLASSES))], np.uint8)
     return table[label]
-
-
-@contextmanager
-def _writing(path: str | os.PathLike) -> Iterator[IO]:
-    try:
-        with atomic_write(path) as file:
-            yield file
-    except OSError as error:
-        raise UserError(f'cannot write {path}: {error.strerror or error}') from error
 
 
 class BackgroundWriter:

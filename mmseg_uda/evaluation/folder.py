@@ -12,7 +12,7 @@ import numpy as np
 
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.scores import Scores
-from mmseg_uda.files import atomic_write, save_json
+from mmseg_uda.files import atomic_write, save_record
 
 RESULTS, BEST = 'test_results.csv', 'model_best.pth'
 
@@ -62,6 +62,6 @@ def save_results(
     last = folder / paths[-1].stem
     content = json.loads((last / 'scores.json').read_text())
     content['best'] = {'mIoU': 100 * scores[best].miou, 'checkpoint': str(paths[best].resolve())}
-    save_json(folder / 'scores.json', content)
+    save_record(folder / 'scores.json', content)
     with atomic_write(folder / 'scores.csv', 'w') as file:
         file.write((last / 'scores.csv').read_text())

@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.scores import Scores
-from mmseg_uda.files import atomic_write, save_json
+from mmseg_uda.files import atomic_write, save_record
 
 
 def score_table(scores: Scores, classes: Sequence[str], images: int) -> str:
@@ -31,6 +30,8 @@ def score_table(scores: Scores, classes: Sequence[str], images: int) -> str:
 def save_report(folder: str | Path, scores: Scores, classes: Sequence[str], meta: dict) -> None:
     """Write ``scores.json`` and ``scores.csv``: unrounded percentages, null or empty for NaN.
 
+    The JSON file has the confusion matrix too: pixels, a row for each true class.
+
     Args:
         folder: made if it does not exist; the files of an earlier evaluation are replaced.
         meta: what was evaluated (checkpoint, config, images, ...); goes into the JSON file.
@@ -38,11 +39,8 @@ def save_report(folder: str | Path, scores: Scores, classes: Sequence[str], meta
     Raises:
         UserError: the files cannot be written.
     """
-    try:
-        _save_json(Path(folder) / 'scores.json', scores, classes, meta)
-        _save_csv(Path(folder) / 'scores.csv', scores, classes)
-    except OSError as error:
-        raise UserError(f'cannot write scores into {folder}: {error.strerror or error}') from error
+    _save_json(Path(folder) / 'scores.json', scores, classes, meta)
+    _save_csv(Path(folder) / 'scores.csv', scores, classes)
 
 
 def _rows(scores: Scores) -> list[dict[str, float | int | None]]:
@@ -58,10 +56,11 @@ def _save_json(path: Path, scores: Scores, classes: Sequence[str], meta: dict) -
         'mAcc': _number(scores.macc),
         'aAcc': _number(scores.aacc),
         'classes': dict(zip(classes, _rows(scores), strict=True)),
+        'confusion_matrix': scores.confusion.tolist(),
         'subsets': {name: [classes[i] for i in ids] for name, ids in scores.subsets.items()},
         'meta': meta,
     }
-    save_json(path, content)
+    save_record(path, content)
 
 
 def _save_csv(path: Path, scores: Scores, classes: Sequence[str]) -> None:

@@ -27,16 +27,21 @@ class Scores:
     Attributes:
         iou: (C,) intersection / union of each class.
         acc: (C,) correct pixels / ground-truth pixels of each class.
-        pixels: (C,) int64 ground-truth pixels of each class.
+        confusion: (C, C) int64 pixels by (true class, predicted class).
         aacc: correct pixels / all labelled pixels.
         subsets: name -> train ids of the classes of a further mean.
     """
 
     iou: np.ndarray
     acc: np.ndarray
-    pixels: np.ndarray
+    confusion: np.ndarray
     aacc: float
     subsets: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """(C,) int64 ground-truth pixels of each class."""
+        return self.confusion.sum(1)
 
     @property
     def miou(self) -> float:
@@ -66,7 +71,7 @@ def scores(confusion: ArrayLike, subsets: Mapping[str, Sequence[int]] | None = N
         return Scores(
             iou=hits / (truth + predicted - hits),
             acc=hits / truth,
-            pixels=truth.astype(np.int64),
+            confusion=confusion.astype(np.int64),
             aacc=float(hits.sum() / truth.sum()),
             subsets=dict(subsets or {}),
         )

@@ -57,14 +57,11 @@ def write_archive(folders: dict[str, dict[str, Path]], path: Path) -> None:
     Raises:
         UserError: it cannot be written.
     """
-    try:
-        with atomic_write(path) as file, zipfile.ZipFile(file, 'w') as archive:
-            for folder, files in folders.items():
-                for name, source in sorted(files.items()):
-                    # Without the time of today; PNGs are compressed already.
-                    archive.writestr(zipfile.ZipInfo(f'{folder}/{name}'), source.read_bytes())
-    except OSError as error:
-        raise UserError(f'cannot write {path}: {error.strerror or error}') from error
+    with atomic_write(path) as file, zipfile.ZipFile(file, 'w') as archive:
+        for folder, files in folders.items():
+            for name, source in sorted(files.items()):
+                # Without the time of today; PNGs are compressed already.
+                archive.writestr(zipfile.ZipInfo(f'{folder}/{name}'), source.read_bytes())
 
 
 def _files(folder: Path) -> dict[str, Path]:

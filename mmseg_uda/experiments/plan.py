@@ -1,6 +1,5 @@
 """Where an experiment stands on the disk: what its stages read and wrote, what is left to do."""
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from mmseg_uda.config import overridden, read_config, seed_of
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments import records
 from mmseg_uda.experiments.experiment import Experiment, Stage
+from mmseg_uda.files import load_record
 
 REFERENCE = re.compile(r'\{(\w+)\.(\w+)\}')
 MAX_DIFFERENCES = 20
@@ -89,16 +89,15 @@ class Plan:
             return replace(state, problem=self._refuse(stage, '\n  '.join([problem, *lines])))
         for name, recorded in record['inputs'].items():
             path = inputs.get(name)
-            if path is not None and path.exists() and not records.is_unchanged(path, recorded):
+            if path is not None and path.exists() and (change := records.change(path, recorded)):
                 if not record['finished'] and not self._left_something(stage):
                     return replace(state, status='to do')
-                problem = f'its input {name} ({path}) has changed since it {self._ended(state)}'
+                problem = f'its input {name} ({path}) {change} since it {self._ended(state)}'
                 return replace(state, problem=self._refuse(stage, problem))
         for name, recorded in record.get('outputs', {}).items():
             path = outputs.get(name, Path(recorded['path']))
-            if not records.is_unchanged(path, recorded):
-                what = 'has changed' if path.exists() else 'is gone'
-                problem = f'it is finished, but its output {name} ({path}) {what}'
+            if change := records.change(path, recorded):
+                problem = f'it is finished, but its output {name} ({path}) {change}'
                 return replace(state, problem=self._refuse(stage, problem))
         return state
 
@@ -128,7 +127,7 @@ class Plan:
         found = {}
         for stage in self.experiment.stages:
             if stage.kind == 'test' and (path := self._outputs(stage)['scores']).is_file():
-                found[stage.name] = json.loads(path.read_text())
+                found[stage.name] = load_record(path, 'a file of scores', 'test again', ['mIoU'])
         return found
 
     def seed_of(self, stage: Stage) -> int:

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from mmseg_uda.errors import UserError
-from mmseg_uda.files import save_json, sha256
+from mmseg_uda import files
+from mmseg_uda.errors import UserError, cannot_write
+from mmseg_uda.files import LOCK, remove_temporary_files
 
 RECORD = 'stage.json'
 
@@ -71,44 +72,48 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def signature(path: Path) -> dict[str, Any]:
-    """What identifies a file's content. Of a folder, that it is there."""
-    if path.is_dir():
-        return {'path': str(path), 'folder': True}
-    stat = path.stat()
-    content = {'size': stat.st_size, 'mtime_ns': stat.st_mtime_ns, 'sha256': sha256(path)}
-    return {'path': str(path), **content}
+    """What identifies the content of a file, or of each file below a folder.
 
-
-def is_unchanged(path: Path, recorded: Mapping[str, Any]) -> bool:
-    """Whether ``path`` has the content that ``recorded`` (a :func:`signature`) describes.
-
-    A file of the same size and time is taken as it is; only one that was touched is read.
+    Hidden files and records of stages do not count. Of a stage's own folder it is only said that
+    it is there: what the stage makes in it are outputs by themselves.
     """
-    if recorded.get('folder'):
-        return path.is_dir()
-    if not path.is_file() or path.stat().st_size != recorded['size']:
-        return False
-    return path.stat().st_mtime_ns == recorded['mtime_ns'] or sha256(path) == recorded['sha256']
+    if not path.is_dir():
+        return files.signature(path)
+    if (path / RECORD).exists():
+        return {'path': str(path), 'folder': True}
+    found = sorted(
+        Path(place, name).relative_to(path).as_posix()
+        for place, _, names in os.walk(path, followlinks=True)
+        for name in names
+        if not name.startswith('.') and name != RECORD
+    )
+    return {'path': str(path), 'files': {name: files.signature(path / name) for name in found}}
+
+
+def change(path: Path, recorded: Mapping[str, Any]) -> str | None:
+    """How the content of ``path`` differs from a :func:`signature`, as the end of a sentence.
+
+    None where it does not. Files that came into a folder since are no change: conversion, for one,
+    writes labels beside their sources.
+    """
+    if not path.exists():
+        return 'is gone'
+    entries = recorded.get('files', {} if recorded.get('folder') else {'': recorded})
+    for name, entry in entries.items():
+        if not files.is_unchanged(path / name, entry):
+            return f'has changed ({name})' if name else 'has changed'
+    return None
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
     """The record in ``folder``, ``None`` where there is none.
 
     Raises:
-        UserError: if the file is not a stage's record.
+        UserError: if the file is not a stage's record, or of a newer version.
     """
-    path = folder / RECORD
-    try:
-        record = json.loads(path.read_text())
-        if not {'settings', 'inputs', 'finished'} <= record.keys():
-            raise ValueError('keys are missing')
-    except FileNotFoundError:
-        return None
-    except (ValueError, AttributeError) as error:
-        raise UserError(
-            f'{path} is not the record of a stage ({error}); delete {folder} to run the stage again'
-        ) from error
-    return record
+    advice = f'delete {folder} to run the stage again'
+    keys = ('settings', 'inputs', 'finished')
+    return files.load_record(folder / RECORD, 'the record of a stage', advice, keys)
 
 
 def write_record(folder: Path, name: str, settings: Mapping[str, Any], **content: Any) -> None:
@@ -121,7 +126,7 @@ def write_record(folder: Path, name: str, settings: Mapping[str, Any], **content
         'versions': versions,
         **content,
     }
-    save_json(folder / RECORD, record)
+    files.save_record(folder / RECORD, record)
 
 
 def checkpoints(folder: str | Path) -> list[Path]:
@@ -148,25 +153,22 @@ def exclusive(folder: Path, say: Callable[[str], None] | None = None) -> Iterato
     """Hold ``folder`` for this process; the system lets go when the process ends, however it ends.
 
     A process lock and not a lock that forked loader workers share: those outlive a killed parent
-    by seconds and would keep the next run out.
+    by seconds and would keep the next run out. What killed runs left half-written in the folder is
+    removed.
 
     Args:
         say: wait for another process that holds it, and tell so by this.
 
     Raises:
-        UserError: if another process works in the folder and nobody waits, or a file is in its
-            place.
+        UserError: if another process works in the folder and nobody waits, or the folder cannot be
+            made or written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(f'{folder}: a file is in the way of this folder, choose another') from error
-    with open(folder / '.lock', 'a+') as file:
+    with _open_lock(folder) as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            holder = file.read().strip() or '?'
+            holder = file.read().decode().strip() or '?'
             if say is None:
                 raise UserError(
                     f'{folder} is in use by process {holder}; '
@@ -174,10 +176,23 @@ def exclusive(folder: Path, say: Callable[[str], None] | None = None) -> Iterato
                 ) from error
             say(f'{folder} is in use by process {holder}: waiting for it')
             fcntl.lockf(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
+        except OSError as error:
+            raise cannot_write(folder / LOCK, error) from error
+        remove_temporary_files(folder)
         yield
+
+
+def _open_lock(folder: Path) -> BinaryIO:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return open(folder / LOCK, 'a+b', buffering=0)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f'{folder}: a file is in the way of this folder, choose another') from error
+    except OSError as error:
+        raise cannot_write(folder, error) from error
 
 
 def _version(package: str) -> str | None:

@@ -20,6 +20,7 @@ from mmseg_uda.errors import UserError
 from mmseg_uda.experiments import records
 from mmseg_uda.experiments.experiment import Stage
 from mmseg_uda.experiments.plan import Plan, State
+from mmseg_uda.files import remove_temporary_files
 
 
 class StageRunner:
@@ -61,6 +62,8 @@ class StageRunner:
             # Several experiments may want the same data made: the first makes them, others wait.
             with records.exclusive(state.folder, self.say if stage.folder else None):
                 state = self._check(self.plan.state(stage))
+                for path in state.outputs.values() if state.status != 'done' else ():
+                    remove_temporary_files(path if path.is_dir() else path.parent)
                 self._carry_out(stage, state, title)
         else:
             self._carry_out(stage, state, title)

@@ -3,27 +3,16 @@
 Written atomically, verified on reading, read with ``weights_only=True`` and nothing else.
 """
 
-import re
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mmseg_uda.errors import UserError
-from mmseg_uda.files import atomic_write, looked_in
-
-# Plain numbers of NumPy, which older training code put into the meta of its checkpoints.
-SAFE_GLOBALS = [
-    np.ndarray,
-    np.dtype,
-    np._core.multiarray._reconstruct,
-    np._core.multiarray.scalar,
-    *(type(np.dtype(name)) for name in ('float32', 'float64', 'int32', 'int64', 'uint8', 'bool')),
-]
+from mmseg_uda.files import atomic_write
+from mmseg_uda.tensor_files import read_tensors
 
 
 def save_checkpoint(checkpoint: dict, path: str | Path) -> None:
@@ -35,10 +24,10 @@ def save_checkpoint(checkpoint: dict, path: str | Path) -> None:
     try:
         with atomic_write(path) as file:
             torch.save(checkpoint, file)
-    except (OSError, RuntimeError) as error:
+    except UserError as error:
         raise UserError(
-            f'cannot write checkpoint {path}: {error}; earlier checkpoints are untouched: '
-            'free space (or choose another --work-dir) and run the same command with --resume'
+            f'{error}. Earlier checkpoints are untouched: the same command goes on from them '
+            '(tools/train.py with --resume)'
         ) from error
 
 
@@ -69,32 +58,12 @@ def _tensors(value: Any, name: str = '') -> Iterator[tuple[str, Tensor]]:
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint file into CPU memory, after checking that it is whole.
+    """Read a checkpoint file into CPU memory, see :func:`read_tensors`.
 
     Raises:
         UserError: the file is missing, damaged, or holds more than tensors and plain values.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f'checkpoint {path} does not exist{looked_in(path)}')
-    try:
-        if zipfile.is_zipfile(path):  # torch's format since 1.6; older files carry no checksums
-            with zipfile.ZipFile(path) as archive:
-                if (member := archive.testzip()) is not None:
-                    raise UserError(f'checkpoint {path} is damaged (checksum of {member})')
-        with torch.serialization.safe_globals(SAFE_GLOBALS):
-            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except UserError:
-        raise
-    except Exception as error:
-        if 'weights_only' in str(error).lower() or 'Unsupported' in str(error):
-            code = re.search(r'GLOBAL (\S+)', str(error))  # the rest advises to run it
-            raise UserError(
-                f'checkpoint {path} is refused: to read it, code stored in the file would have to '
-                f'run{f" ({code[1]})" if code else ""}. If you trust its origin, re-save its '
-                'state_dict with the code that wrote it: torch.save(checkpoint["state_dict"], path)'
-            ) from None
-        raise UserError(f'checkpoint {path} is damaged or not a checkpoint: {error}') from error
+    checkpoint = read_tensors(path, 'fetch it again, or use an earlier one')
     if not isinstance(checkpoint, dict):
         raise UserError(f'checkpoint {path} holds a {type(checkpoint).__name__}, not a dictionary')
     return checkpoint

@@ -1,12 +1,10 @@
 """Pretrained backbone weights, from the files that users have."""
 
 import os
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
@@ -14,6 +12,7 @@ from mmseg_uda.errors import UserError
 from mmseg_uda.files import looked_in
 from mmseg_uda.models.backbones.mit import MiT
 from mmseg_uda.models.backbones.vgg import DilatedVGG16
+from mmseg_uda.tensor_files import read_tensors
 
 MIN_SHARE = 0.95
 CLASSIFIERS = ('head.', 'fc.', 'classifier.')
@@ -43,7 +42,7 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | os.PathLike) -> No
     - ``vgg16-*.pth`` (``features.*``) for ``DilatedVGG16``, whose last two layers stay as they are.
       The Caffe-trained file goes with BGR images in 0..255 less the mean.
 
-    The file is read as tensors only; a pickle that would run code is not opened.
+    The file is read as tensors only, see :func:`mmseg_uda.tensor_files.read_tensors`.
 
     Raises:
         UserError: the file is missing, holds anything but weights, or belongs to another
@@ -88,18 +87,7 @@ def _read(backbone: nn.Module, path: Path) -> dict[str, Tensor]:
             f'pretrained weights {path} do not exist{looked_in(path)}: {source} and put the file '
             'there, or set pretrained=None to train from scratch'
         )
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f'{path} is damaged or holds more than tensors, which could run code, so it was not '
-            'opened; give a state dict that holds tensors only'
-        ) from error
-    except Exception as error:  # damaged bytes end in errors of almost any type
-        raise UserError(
-            f'{path} is not a file of weights, or is damaged ({type(error).__name__}); '
-            'download it again'
-        ) from error
+    content = read_tensors(path, 'download it again')
     for key in ('state_dict', 'model'):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

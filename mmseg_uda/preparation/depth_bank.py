@@ -26,11 +26,11 @@ from tqdm import tqdm
 from mmseg_uda.datasets.depth import BINS, depth_counts
 from mmseg_uda.datasets.depth_bank import (
     COUNTS,
-    FORMAT,
     RECORD,
     ROWS,
     DepthBank,
     differences,
+    is_finished,
     read_record,
     write_counts,
 )
@@ -38,7 +38,7 @@ from mmseg_uda.datasets.image_files import decode, forkable_opencv
 from mmseg_uda.datasets.source_target import SourceTargetDataset
 from mmseg_uda.datasets.transforms import PackDomain
 from mmseg_uda.errors import UserError
-from mmseg_uda.files import atomic_write, save_json
+from mmseg_uda.files import atomic_write, save_record, sha256
 
 PARTS = 'parts'
 #: Folders of the published form below the bank's: ``<i>.png`` in each.
@@ -73,7 +73,6 @@ def make_bank(
     dataset, made_with = _source(cfg, rows)
     label_info = dataset.source.get_data_info(0)
     record = {
-        'format': FORMAT,
         'data_root': dataset.source.data_root or '',
         'label_map': label_info['label_map'],
         'reduce_zero_label': label_info['reduce_zero_label'],
@@ -86,12 +85,12 @@ def make_bank(
                 f'{out} holds a bank made with other settings: {found} (that bank -> now); choose '
                 'another folder or remove it'
             )
-        if (out / COUNTS).is_file() and (old['crops'] or not crops):
+        if is_finished(out, old) and (old['crops'] or not crops):
             return DepthBank.open(out)
-    if old != json.loads(json.dumps(record)):
+    if old is None or {key: old[key] for key in record} != json.loads(json.dumps(record)):
         (out / COUNTS).unlink(missing_ok=True)  # unfinished again: the crops are not there
         shutil.rmtree(out / PARTS, ignore_errors=True)
-        save_json(out / RECORD, record)
+        save_record(out / RECORD, record)
     parts = _Parts(dataset, out, made_with['rows'], crops)
     _make_parts(parts, nproc)
     columns = [
@@ -103,6 +102,7 @@ def make_bank(
         )
     shape = (made_with['rows'], made_with['num_classes'], BINS)
     write_counts(out / COUNTS, shape, (part['counts'] for part in parts.read()))
+    save_record(out / RECORD, record | {'counts_sha256': sha256(out / COUNTS)})
     shutil.rmtree(out / PARTS)
     return DepthBank.open(out)
 

@@ -5,6 +5,7 @@ after Zou et al., ECCV 2018). The network sees every image once: its logits are 
 until all labels are written, so a run that broke off goes on with the image after the last.
 """
 
+import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmseg.models import BaseSegmentor
 from torch import Tensor
 from torch.nn import functional as F
@@ -21,7 +23,8 @@ from tqdm import tqdm
 from mmseg_uda.datasets.image_files import forkable_opencv
 from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.errors import UserError
-from mmseg_uda.files import atomic_write, save_json, sha256
+from mmseg_uda.files import atomic_write, load_record, save_record, sha256
+from mmseg_uda.tensor_files import read_tensors
 
 LABELS, THRESHOLDS = 'soft_labels', 'thres_const.npy'
 _RECORD = 'pseudo_labels.json'
@@ -81,10 +84,9 @@ def generate_pseudo_labels(
         return
 
     caches = [(out / _LOGITS / name).with_suffix('.pth') for name in names]
-    with forkable_opencv():
-        _cache_logits(segmentor, loader, caches)
+    _cache_logits(segmentor, loader, caches)
     histogram = ConfidenceHistogram(segmentor.num_classes, next(segmentor.parameters()).device)
-    for logits, sizes in _cached(segmentor, caches, 'thresholds'):
+    for logits, sizes in _cached(segmentor, loader, caches, 'thresholds'):
         histogram.add(*confidence(logits, sizes['input'], segmentor.align_corners))
     thresholds = histogram.thresholds(quantile, cap)
     with atomic_write(out / THRESHOLDS) as file:
@@ -92,7 +94,8 @@ def generate_pseudo_labels(
 
     palette = full_palette(metainfo['palette'])
     with BackgroundWriter() as writer:
-        for path, (logits, sizes) in zip(labels, _cached(segmentor, caches, 'labels'), strict=True):
+        cached = _cached(segmentor, loader, caches, 'labels')
+        for path, (logits, sizes) in zip(labels, cached, strict=True):
             if not path.is_file():
                 sure = confidence(logits, sizes['label'], segmentor.align_corners)
                 label = select(*sure, thresholds)[0].byte().cpu().numpy()
@@ -183,13 +186,10 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
     from mmseg_uda.experiments.records import plain
 
     path, settings = folder / _RECORD, plain(settings)
-    if not path.exists():
-        save_json(path, settings)
-        return
-    import json
-
-    changed = [key for key, value in json.loads(path.read_text()).items() if settings[key] != value]
-    if changed:
+    old = load_record(path, 'the record of pseudo-labels', f'delete {folder}', list(settings))
+    if old is None:
+        save_record(path, settings)
+    elif changed := [key for key, value in settings.items() if old[key] != value]:
         raise UserError(
             f'{folder} holds pseudo-labels of another call ({", ".join(changed)} differ): choose '
             'another folder, or delete that one'
@@ -198,6 +198,7 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
 
 @torch.no_grad()
 def _cache_logits(segmentor: BaseSegmentor, loader: Any, caches: list[Path]) -> None:
+    """Predict the images whose file in ``caches`` is missing, and write that."""
     missing = [index for index, path in enumerate(caches) if not path.is_file()]
     loader = torch.utils.data.DataLoader(
         torch.utils.data.Subset(loader.dataset, missing),
@@ -207,21 +208,30 @@ def _cache_logits(segmentor: BaseSegmentor, loader: Any, caches: list[Path]) -> 
     )
     bar = tqdm(zip(missing, loader, strict=True), 'predictions', len(caches), unit='img')
     bar.update(len(caches) - len(missing))
-    for index, batch in bar:
-        data = segmentor.data_preprocessor(batch, False)
-        images, sample = data['inputs'], data['data_samples'][0]
-        logits = segmentor.coarse_logits(images)
-        content = dict(
-            logits=logits.cpu(), input=tuple(images.shape[2:]), label=tuple(sample.ori_shape[:2])
-        )
-        with atomic_write(caches[index]) as file:
-            torch.save(content, file)
+    with forkable_opencv():
+        for index, batch in bar:
+            data = segmentor.data_preprocessor(batch, False)
+            images, sample = data['inputs'], data['data_samples'][0]
+            content = dict(
+                logits=segmentor.coarse_logits(images).cpu(),
+                input=tuple(images.shape[2:]),
+                label=tuple(sample.ori_shape[:2]),
+            )
+            with atomic_write(caches[index]) as file:
+                torch.save(content, file)
 
 
 def _cached(
-    segmentor: BaseSegmentor, caches: list[Path], what: str
+    segmentor: BaseSegmentor, loader: Any, caches: list[Path], what: str
 ) -> Iterator[tuple[Tensor, dict[str, tuple[int, int]]]]:
+    """Logits and sizes of each image; those of damaged files are predicted again."""
     device = next(segmentor.parameters()).device
     for path in tqdm(caches, what, unit='img'):
-        content = torch.load(path, weights_only=True)
+        try:
+            content = read_tensors(path, 'it is made again')
+        except UserError as error:
+            print_log(str(error), logger='current', level=logging.WARNING)
+            path.unlink(missing_ok=True)
+            _cache_logits(segmentor, loader, caches)
+            content = read_tensors(path, 'run the same command again')
         yield content.pop('logits').to(device), content

@@ -1,7 +1,6 @@
 """Makes a toy world on disk: its data sets, restartable and the same whatever the order."""
 
 import hashlib
-import json
 import multiprocessing
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -10,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..errors import UserError
-from ..files import atomic_write, save_json
+from ..files import atomic_write, load_record, save_record
 from . import looks as tables
 from .writers import FOLDERS, SPLITS, Sample, files
 
@@ -103,11 +102,12 @@ def _record(out: Path, seed: int, size: tuple[int, int], wanted: dict) -> None:
     """Check ``out`` against what is asked for, then write down what it is going to hold."""
     path = out / _RECORD
     new = {'seed': seed, 'size': list(size), 'recipe': _recipe()}
-    old = _read(path)
+    keys = (*new, 'images')
+    old = load_record(path, 'the record of a toy world', 'delete its folder', keys)
     for name, value in new.items():
-        if old and old.get(name) != value:
+        if old and old[name] != value:
             raise UserError(
-                f'{path}: the world there has {name} {old.get(name)}, not {value}; '
+                f'{path}: the world there has {name} {old[name]}, not {value}; '
                 'choose another folder or delete that one'
             )
     images = dict(old['images']) if old else {}
@@ -125,19 +125,8 @@ def _record(out: Path, seed: int, size: tuple[int, int], wanted: dict) -> None:
                 )
         images[look] = splits
     new['images'] = images
-    if new != old:
-        save_json(path, new)
-
-
-def _read(path: Path) -> dict | None:
-    if not path.exists():
-        return None
-    try:
-        record = json.loads(path.read_text())
-        dict(record['images'])
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f'{path}: not the record of a toy world; delete its folder') from error
-    return record
+    if old is None or any(old[name] != value for name, value in new.items()):
+        save_record(path, new)
 
 
 def _recipe() -> str:

@@ -80,6 +80,48 @@ def test_scores_go_beside_the_checkpoint(own_tiny):
     assert student['mIoU'] != teacher['mIoU']
 
 
+def test_scores_of_other_settings_are_not_overwritten(own_tiny, tmp_path):
+    root, config, checkpoint = own_tiny
+    command = [config, checkpoint, '--eval', 'mIoU']
+    main(command)
+    scores = root / 'test-iter_1-student/scores.json'
+    for options, message in (
+        (['--flip'], 'flip: False -> True'),
+        (['--scales', '0.5'], r'scales: \[1.0\] -> \[0.5\]'),
+        (['--inference-mode', 'whole'], "inference_mode: 'same' -> 'whole'"),
+        (['--aug-test'], 'aug_test: False -> True'),
+        (
+            ['--cfg-options', 'test_dataloader.batch_size=1'],
+            'cfg_options.test_dataloader.batch_size',
+        ),
+    ):
+        before = scores.read_bytes()
+        with pytest.raises(UserError, match=f'test-iter_1-student holds scores .*{message}'):
+            main([*command, *options])
+        assert scores.read_bytes() == before
+    main([*command, '--flip', '--work-dir', str(tmp_path / 'flipped')])
+    other = Path(config).with_name('other.py')
+    other.write_bytes(Path(config).read_bytes())
+    with pytest.raises(UserError, match="config: 'config.py' -> 'other.py'"):
+        main([str(other), *command[1:]])
+    network = torch.load(checkpoint, weights_only=True)
+    torch.save(network | {'more': 1}, checkpoint)
+    with pytest.raises(UserError, match='checkpoint_sha256'):
+        main(command)
+
+
+def test_scores_of_the_same_settings_are_replaced(own_tiny):
+    root, config, checkpoint = own_tiny
+    command = [config, checkpoint, '--eval', 'mIoU', '--work-dir', str(root / 'out')]
+    main(command)
+    first = json.loads((root / 'out/scores.json').read_text())
+    del first['meta']['checkpoint_sha256'], first['schema']  # as of before
+    (root / 'out/scores.json').write_text(json.dumps(first))
+    main([*command, '--cfg-options', 'test_dataloader.num_workers=1'])
+    second = json.loads((root / 'out/scores.json').read_text())
+    assert second['mIoU'] == first['mIoU'] and second['schema'] == 1
+
+
 def test_export_needs_no_labels(own_tiny, tmp_path):
     root, config, checkpoint = own_tiny
     for name in IMAGES:
@@ -323,7 +365,7 @@ def test_poisoned_checkpoint_is_refused_and_does_not_run(tiny, tmp_path):
         cwd=tmp_path,
     )
     assert ran.returncode == 2
-    assert ran.stderr.splitlines()[-1].startswith('error: checkpoint')
+    assert ran.stderr.splitlines()[-1].startswith(f'error: {tmp_path}/poison.pth is refused')
     assert not (tmp_path / 'poisoned').exists()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mmseg_uda.cli import train
 from mmseg_uda.engine.resume import check_settings
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments.experiment import Experiment, Stage
@@ -17,7 +18,6 @@ from mmseg_uda.files import save_json
 from mmseg_uda.models.checkpoint import load_checkpoint
 from tests.engine.test_resume import assert_same
 from tests.tiny_training import MAX_ITERS, write_config
-from mmseg_uda.cli import train
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 

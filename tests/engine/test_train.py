@@ -341,3 +341,11 @@ def test_training_starts_from_the_student_of_another_method(tiny_config, trained
             for name, value in network.state_dict().items():
                 assert torch.equal(value, student[name]), name
         assert runner.model.iteration == 0
+
+
+def test_a_picture_that_cannot_be_written_is_a_warning(tiny_config, tmp_path):
+    (tmp_path / 'pictures').touch()  # a file where the folder should be
+    run(tiny_config, tmp_path, *SHORT, 'custom_hooks.1.interval=1')
+    assert (tmp_path / 'iter_2.pth').is_file()
+    (log,) = tmp_path.glob('*/*.log')
+    assert log.read_text().count('The training goes on without this picture') == 4  # 2 images each

@@ -10,12 +10,12 @@ import torch
 from mmengine.runner import ValLoop
 
 from mmseg_uda.cli import run as run_experiments
+from mmseg_uda.cli import train
 from mmseg_uda.engine.hooks.checkpoint import VALIDATED, ExactCheckpointHook, last_validated
 from mmseg_uda.files import save_json
 from mmseg_uda.models.checkpoint import load_checkpoint
 from tests.engine.test_resume import assert_same
 from tests.tiny_training import MAX_ITERS
-from mmseg_uda.cli import train
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 

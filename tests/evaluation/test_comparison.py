@@ -49,6 +49,15 @@ def test_ids_without_a_class_are_black():
     assert coloured(label, [(1, 2, 3), (4, 5, 6)]).tolist() == [[[1, 2, 3], [4, 5, 6], [0, 0, 0]]]
 
 
+def test_scores_of_before_are_read_and_newer_ones_refused(tmp_path):
+    path = tmp_path / 'scores.json'
+    path.write_text(json.dumps(scores(50, 1, 25.5)))
+    assert read_scores(path) == scores(50, 1, 25.5)
+    path.write_text(json.dumps(scores(50, 1, 25.5) | {'schema': 2}))
+    with pytest.raises(UserError, match=r'scores\.json has schema 2'):
+        read_scores(path)
+
+
 @pytest.mark.parametrize('text', [None, '{"a": 1}', '[]', '{'])
 def test_files_without_scores_are_named(tmp_path, text):
     path = tmp_path / 'scores.json'

@@ -92,6 +92,7 @@ def test_a_folder_of_checkpoints(folder, tmp_path, capsys):
     assert f'iteration {best} ' in last[0]
     assert (out / 'model_best.pth').read_bytes() == (run / f'iter_{best}.pth').read_bytes()
     scores = json.loads((out / 'scores.json').read_text())
+    assert scores['schema'] == 1 and len(scores['confusion_matrix']) == 19
     assert scores['mIoU'] == single[10] and scores['best']['mIoU'] == single[best]
     assert 'test_results.csv' in capsys.readouterr().out
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 import types
@@ -256,9 +257,25 @@ def test_checkpoints_of_unknown_origin_are_refused(trainings):
 
 def test_damaged_record_is_named(trainings):
     Path('out/first').mkdir(parents=True)
-    Path('out/first/stage.json').write_text('{"name": ')
+    record = Path('out/first/stage.json')
+    record.write_text('{"name": ')
     with pytest.raises(UserError, match='out/first/stage.json is not the record'):
         run()
+    record.unlink()
+    record.mkdir()
+    with pytest.raises(UserError, match='stage.json is not the record of a stage .Is a directory'):
+        run()
+
+
+def test_a_work_dir_that_is_a_file_is_refused(trainings):
+    Path('out').touch()
+    with pytest.raises(UserError, match='out: a file is in the way of this folder'):
+        run()
+
+
+def test_a_work_dir_that_cannot_be_made_is_refused(trainings):
+    with pytest.raises(UserError, match='cannot write /proc/none/out: No such file'):
+        StageRunner(Plan(experiment(), '/proc/none/out')).run()
 
 
 @contextmanager
@@ -284,6 +301,24 @@ def test_two_runs_do_not_share_a_work_dir(trainings):
         run()
     with exclusive(Path('out')):
         pass  # the lock ends with its process
+
+
+def test_a_lock_that_cannot_be_written_is_said(tmp_path):
+    script = (
+        'import resource, pathlib; from mmseg_uda.experiments.records import exclusive\n'
+        'from mmseg_uda.errors import run_cli\n'
+        'resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n'
+        f'run_cli(lambda: exclusive(pathlib.Path({str(tmp_path)!r})).__enter__())'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={'PYTHONPATH': str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f'error: cannot write {tmp_path}/.lock: File too large; ')
 
 
 def test_a_stage_that_another_experiment_shares_is_waited_for(trainings):
@@ -318,12 +353,82 @@ def making(files: int, folder: str | None = None) -> Stage:
     )
 
 
+def label(out: str) -> None:
+    for name in ('a/1.png', 'a/2.png', 'b/1.png'):
+        path = Path(out, 'labels', name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'label {name}')
+
+
+def labels_and_training() -> Plan:
+    made = Stage(
+        'labels',
+        kind='command',
+        call=f'{__name__}:label',
+        options={'out': '{folder}'},
+        outputs={'folder': '{folder}/labels'},
+    )
+    trained = Stage('ssl', 'config.py', options={'load_from': '{labels.folder}'})
+    return Plan(Experiment(None, 'x', (made, trained)), 'out')
+
+
+def test_a_changed_file_in_a_folder_is_noticed(trainings):
+    StageRunner(labels_and_training()).run()
+    made, trained = labels_and_training().experiment.stages
+    Path('out/labels/labels/b/1.png').write_text('label X/1.png')
+    state = labels_and_training().state(made)
+    assert 'its output folder (out/labels/labels) has changed (b/1.png)' in state.problem
+    state = labels_and_training().state(trained)
+    assert 'its input labels.folder (out/labels/labels) has changed (b/1.png)' in state.problem
+    Path('out/labels/labels/b/1.png').unlink()
+    assert 'has changed (b/1.png)' in labels_and_training().state(made).problem
+
+
+def test_copied_folders_and_files_beside_are_no_change(trainings):
+    StageRunner(labels_and_training()).run()
+    shutil.copytree('out/labels/labels', 'copy', copy_function=shutil.copyfile)
+    shutil.rmtree('out/labels/labels')
+    shutil.move('copy', 'out/labels/labels')
+    Path('out/labels/labels/b/1_converted.png').touch()
+    Path('out/labels/labels/.lock').touch()
+    plan = labels_and_training()
+    assert [plan.state(stage).status for stage in plan.experiment.stages] == ['done', 'done']
+    assert not any(plan.state(stage).problem for stage in plan.experiment.stages)
+
+
+def test_folders_in_records_of_before_are_accepted(trainings):
+    StageRunner(labels_and_training()).run()
+    path = Path('out/labels/stage.json')
+    record = json.loads(path.read_text())
+    assert record.pop('schema') == 1
+    record['outputs']['folder'] = {'path': 'out/labels/labels', 'folder': True}
+    path.write_text(json.dumps(record))
+    made = labels_and_training().experiment.stages[0]
+    assert labels_and_training().state(made).problem is None
+    path.write_text(json.dumps(record | {'schema': 2}))
+    with pytest.raises(UserError, match=r'labels/stage\.json has schema 2'):
+        labels_and_training().state(made)
+
+
 def test_command_stage_shared_between_work_dirs(trainings):
     stage = making(2, 'made/stages/make')
     for work_dir in ('one', 'two'):
         StageRunner(Plan(Experiment(None, 'x', (stage,)), work_dir)).run()
     assert json.loads(Path('made/stages/make/stage.json').read_text())['finished']
     assert not Path('two/make').exists()
+
+
+def test_what_killed_runs_left_half_written_is_removed(trainings):
+    stage = making(2)
+    left = [Path('made/sub/.0.png.0123456789abcdef.tmp'), Path('out/make/.stage.json.abcdefgh.tmp')]
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    StageRunner(Plan(Experiment(None, 'x', (stage,)), 'out')).run()
+    assert not any(path.exists() for path in left)
+    left[0].touch()  # a stage that is done is not the one who writes there
+    StageRunner(Plan(Experiment(None, 'x', (stage,)), 'out')).run()
+    assert left[0].exists()
 
 
 def test_command_that_makes_nothing_is_not_finished(trainings):

@@ -1,7 +1,6 @@
 import errno
 import os
 import pickle
-import zipfile
 
 import pytest
 import torch
@@ -11,6 +10,7 @@ from mmseg_uda.compat.checkpoints import load_segmentor_weights
 from mmseg_uda.errors import UserError
 from mmseg_uda.models import FrozenBatchNorm
 from mmseg_uda.models.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from tests.damage import flip_bit
 
 
 class Segmentor(nn.Module):
@@ -30,20 +30,17 @@ def with_prefix(prefix, state_dict):
 
 
 def damage(path, how):
-    data = bytearray(path.read_bytes())
+    if how == 'one bit':
+        return flip_bit(path)
+    data = path.read_bytes()
     if how == 'truncated':
         data = data[: len(data) // 2]
     elif how == 'empty':
         data = b''
-    elif how == 'one byte':
-        with zipfile.ZipFile(path) as archive:  # inside the first tensor's bytes
-            member = next(i for i in archive.infolist() if '/data/' in i.filename)
-            with archive.open(member) as stored:
-                data[data.index(stored.read())] ^= 1
-    path.write_bytes(bytes(data))
+    path.write_bytes(data)
 
 
-DAMAGES = ('truncated', 'empty', 'one byte')
+DAMAGES = ('truncated', 'empty', 'one bit')
 
 
 def test_what_is_saved_is_loaded(tmp_path):
@@ -92,7 +89,7 @@ def test_a_full_disk_leaves_earlier_checkpoints_alone(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, 'No space left on device')
 
     monkeypatch.setattr('os.fsync', no_space)
-    with pytest.raises(UserError, match='No space left'):
+    with pytest.raises(UserError, match=r'cannot write .*iter_1\.pth: No space left.*--resume'):
         save_checkpoint({'a': torch.ones(3)}, path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ['iter_1.pth']

@@ -9,6 +9,7 @@ from torch import nn
 
 from mmseg_uda.errors import UserError
 from mmseg_uda.models import DilatedVGG16, MiT, load_pretrained_backbone
+from tests.damage import flip_bit
 from tests.precision import assert_same
 from tests.tiny_training import ROOT
 
@@ -159,6 +160,13 @@ def test_truncated_file(kept, network, weights, tmp_path):
         load_pretrained_backbone(network, path)
 
 
+def test_one_changed_bit(network, weights, tmp_path):
+    path = save(tmp_path / 'mit_b0.pth', weights)
+    flip_bit(path)
+    with pytest.raises(UserError, match=r'mit_b0\.pth is damaged .*; download it again'):
+        load_pretrained_backbone(network, path)
+
+
 @pytest.mark.parametrize('content', [b'<html>not found</html>', b'\x89PNG\r\n\x1a\n' + bytes(99)])
 def test_not_a_weights_file(content, network, tmp_path):
     path = tmp_path / 'mit_b0.pth'
@@ -181,11 +189,17 @@ class Poison:
         return Path.touch, (self.target,)
 
 
-@pytest.mark.parametrize('writer', [torch.save, lambda x, p: p.write_bytes(pickle.dumps(x))])
-def test_poisoned_pickle_does_not_run(writer, network, weights, tmp_path):
+@pytest.mark.parametrize(
+    ('writer', 'message'),
+    [
+        (torch.save, 'code stored in the file would have to run'),
+        (lambda x, p: p.write_bytes(pickle.dumps(x)), r'no file that torch\.save wrote'),
+    ],
+)
+def test_poisoned_pickle_does_not_run(writer, message, network, weights, tmp_path):
     target, path = tmp_path / 'ran', tmp_path / 'mit_b0.pth'
     writer({**weights, 'extra': Poison(target)}, path)
-    with pytest.raises(UserError, match='could run code'):
+    with pytest.raises(UserError, match=message):
         load_pretrained_backbone(network, path)
     assert not target.exists()
 

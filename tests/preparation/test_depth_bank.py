@@ -1,5 +1,6 @@
 """Making a bank, breaking off and going on, opening it, and its published form."""
 
+import errno
 import json
 import os
 import subprocess
@@ -12,11 +13,13 @@ import pytest
 import torch
 
 from mmseg_uda.datasets.depth import depth_counts
-from mmseg_uda.datasets.depth_bank import DepthBank
+from mmseg_uda.datasets.depth_bank import DepthBank, write_counts
 from mmseg_uda.datasets.source_target import SourceTargetDataset
 from mmseg_uda.errors import UserError
 from mmseg_uda.preparation import depth_bank as make_depth_bank
 from mmseg_uda.preparation.depth_bank import fingerprint, make_bank, write_matrix
+from tests.damage import flip_bit
+from tests.tiny_training import failure
 
 ROWS = 40  # two parts
 
@@ -149,6 +152,27 @@ def test_a_killed_worker_is_said(config, tmp_path, monkeypatch):
         make_bank(config, tmp_path / 'bank', ROWS, nproc=2)
 
 
+def refuse(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_said_before_the_counts_are_mapped(tmp_path, monkeypatch):
+    """To write to a memory map on a full disk kills the process by SIGBUS."""
+    monkeypatch.setattr(os, 'posix_fallocate', refuse)
+    monkeypatch.setattr(np, 'memmap', None)
+    with pytest.raises(UserError, match=r'cannot write .*counts\.npy: No space left'):
+        write_counts(tmp_path / 'counts.npy', (2, 3, 256), [np.zeros((2, 3, 256), np.float32)])
+    assert not os.listdir(tmp_path)
+
+
+def test_a_full_disk_in_a_worker_is_one_line(config, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(os, 'fsync', refuse)
+    monkeypatch.setattr(make_depth_bank, 'save_record', lambda *_: None)
+    line = failure(capfd, lambda _: make_bank(config, tmp_path / 'bank', ROWS, nproc=2))
+    assert line.startswith(f'error: cannot write {tmp_path}/bank/parts/0000')
+    assert 'No space left on device; free space' in line
+
+
 @pytest.mark.parametrize(
     ('change', 'said'),
     [
@@ -211,16 +235,62 @@ def test_damaged_banks(config, bank, tmp_path):
     (bank.path / 'bank.json').write_text(json.dumps({**record, 'data_root': '/moved'}))
     with pytest.raises(UserError, match=r'cut from /moved/images/.*not there'):
         DepthBank.open(bank.path)
-    (bank.path / 'bank.json').write_text(json.dumps({**record, 'format': 9}))
-    with pytest.raises(UserError, match='format 9'):
+    (bank.path / 'bank.json').write_text(json.dumps({**record, 'schema': 9}))
+    with pytest.raises(UserError, match=r'bank\.json has schema 9'):
         DepthBank.open(bank.path)
     (bank.path / 'bank.json').write_text('{')
-    with pytest.raises(UserError, match=r'bank\.json: damaged'):
+    with pytest.raises(UserError, match=r'bank\.json is not the record of a bank'):
         DepthBank.open(bank.path)
     (bank.path / 'bank.json').write_text(json.dumps(record))
-    (bank.path / 'rows.npz').write_bytes(b'PK')
-    with pytest.raises(UserError, match=r'rows\.npz: damaged'):
+    for content in (b'', b'PK', b'PK\x03\x04' + bytes(99)):
+        (bank.path / 'rows.npz').write_bytes(content)
+        with pytest.raises(UserError, match=r'rows\.npz: damaged'):
+            DepthBank.open(bank.path)
+
+
+def foreign(path: Path) -> None:
+    with open(path, 'wb') as file:
+        np.savez(file, a=np.zeros(3))
+
+
+@pytest.mark.parametrize('schema', [True, False], ids=['with checksum', 'of before'])
+@pytest.mark.parametrize('damage', [lambda p: p.write_bytes(b''), foreign, flip_bit])
+def test_damaged_counts(bank, damage, schema):
+    counts = bank.path / 'counts.npy'
+    if not schema:
+        record = json.loads((bank.path / 'bank.json').read_text())
+        del record['schema'], record['counts_sha256']
+        (bank.path / 'bank.json').write_text(json.dumps(record | {'format': 1}))
+        assert len(DepthBank.open(bank.path)) == ROWS
+    damage(counts)
+    if damage is flip_bit and not schema:
+        assert len(DepthBank.open(bank.path)) == ROWS  # nothing to notice it by
+        return
+    with pytest.raises(UserError, match=r'counts\.npy: damaged .*remove it'):
         DepthBank.open(bank.path)
+
+
+def test_damaged_counts_are_made_again_when_removed(config, bank):
+    counts = bank.path / 'counts.npy'
+    before = counts.read_bytes()
+    flip_bit(counts)
+    with pytest.raises(UserError, match='checksum'):
+        make_bank(config, bank.path, ROWS, nproc=1)
+    counts.unlink()
+    make_bank(config, bank.path, ROWS, nproc=1)
+    assert counts.read_bytes() == before
+
+
+def test_counts_without_their_checksum_are_unfinished(config, bank):
+    """The process was killed after it wrote the counts."""
+    record = json.loads((bank.path / 'bank.json').read_text())
+    assert record['schema'] == 1
+    checksum = record.pop('counts_sha256')
+    (bank.path / 'bank.json').write_text(json.dumps(record))
+    with pytest.raises(UserError, match='unfinished'):
+        DepthBank.open(bank.path)
+    make_bank(config, bank.path, ROWS, nproc=1)
+    assert json.loads((bank.path / 'bank.json').read_text())['counts_sha256'] == checksum
 
 
 @pytest.fixture
@@ -261,6 +331,20 @@ def test_published_form_is_read(published):
     assert converted.stat().st_mtime_ns == written
 
 
+def test_converted_counts_follow_their_matrix(published):
+    made, *files = published
+    DepthBank.from_published(*files)
+    flip_bit(files[0].with_suffix('.counts.npy'))
+    assert np.array_equal(DepthBank.from_published(*files).counts, made.counts)
+    before = files[0].stat()
+    torch.save(torch.load(files[0], weights_only=True).flip(1), files[0])
+    os.utime(files[0], ns=(before.st_atime_ns, before.st_mtime_ns - 10**9))  # an older file
+    assert np.array_equal(DepthBank.from_published(*files).counts, made.counts[::-1])
+    flip_bit(files[0])
+    with pytest.raises(UserError, match=r'distribution\.pth is damaged .checksum'):
+        DepthBank.from_published(*files)
+
+
 def test_published_forms_that_do_not_fit(published, tmp_path):
     _, matrix, images, labels = published
     with pytest.raises(UserError, match=r'gta\.pth: not found'):
@@ -276,7 +360,7 @@ def test_published_forms_that_do_not_fit(published, tmp_path):
     with pytest.raises(UserError, match=r'7\.png is missing'):
         DepthBank.from_published(matrix, images, labels)
     (tmp_path / 'text.pth').write_text('no tensor')
-    with pytest.raises(UserError, match=r'text\.pth: not a file of one tensor'):
+    with pytest.raises(UserError, match=r'text\.pth is damaged or no file'):
         DepthBank.from_published(tmp_path / 'text.pth', images, labels)
 
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from mmseg_uda.errors import UserError
+from mmseg_uda.preparation import pseudo_labels as pseudo_labelling
 from mmseg_uda.preparation.pseudo_labels import (
     ConfidenceHistogram,
     confidence,
@@ -10,6 +11,7 @@ from mmseg_uda.preparation.pseudo_labels import (
     generate_pseudo_labels,
     select,
 )
+from tests.damage import flip_bit
 from tests.evaluation.tiny import make_tiny
 
 
@@ -89,6 +91,34 @@ def test_a_folder_of_another_call_is_refused(tiny, tmp_path):
     assert {p: p.stat().st_mtime_ns for p in folder.rglob('*') if p.is_file()} == written
     with pytest.raises(UserError, match='another call .cap differ'):
         generate_pseudo_labels(*tiny, str(folder), cap=0.5)
+
+
+def test_damaged_logits_are_predicted_again(tiny, tmp_path, monkeypatch):
+    generate_pseudo_labels(*tiny, str(tmp_path / 'whole'))
+    predict, damaged = pseudo_labelling._cache_logits, []
+
+    def predict_and_damage(segmentor, loader, caches):
+        predict(segmentor, loader, caches)
+        if not damaged:
+            damaged.append(caches[1])
+            flip_bit(caches[1])
+
+    monkeypatch.setattr(pseudo_labelling, '_cache_logits', predict_and_damage)
+    generate_pseudo_labels(*tiny, str(tmp_path / 'made'))
+    assert damaged
+    whole, made = (
+        {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*.*')}
+        for folder in (tmp_path / 'whole', tmp_path / 'made')
+    )
+    assert made == whole and len(whole) == 5  # three labels, thresholds, record
+
+
+def test_a_foreign_record_is_named(tiny, tmp_path):
+    path = tmp_path / 'made/pseudo_labels.json'
+    path.parent.mkdir()
+    path.write_text('[]')
+    with pytest.raises(UserError, match=r'pseudo_labels\.json is not the record of pseudo-labels'):
+        generate_pseudo_labels(*tiny, str(path.parent))
 
 
 def test_wrong_number_of_classes_and_missing_target(tiny, tmp_path):

@@ -140,6 +140,7 @@ def test_a_broken_off_world_is_completed_and_grows(world, tmp_path):
     assert (tmp_path / third).read_bytes() == (world / third).read_bytes()
     make_world(tmp_path, size=SIZE, counts={'train': 1}, looks=('sim',))
     record = json.loads((tmp_path / 'toy_world.json').read_text())
+    assert record['schema'] == 1
     assert record['images'] == {'game': {'train': 3}, 'sim': {'train': 1}}
 
 
@@ -160,9 +161,10 @@ def test_real_data_are_left_alone(tmp_path):
     (tmp_path / 'gta/images').mkdir(parents=True)
     with pytest.raises(UserError, match='gta exists and is not of a toy world'):
         make_world(tmp_path, size=SIZE)
-    (tmp_path / 'toy_world.json').write_text('{"seed"')
-    with pytest.raises(UserError, match='not the record of a toy world'):
-        make_world(tmp_path, size=SIZE)
+    for text in ('{"seed"', '{"images": {}}', '[]'):
+        (tmp_path / 'toy_world.json').write_text(text)
+        with pytest.raises(UserError, match='not the record of a toy world'):
+            make_world(tmp_path, size=SIZE)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import Tensor
 
+from mmseg_uda.errors import UserError
 from mmseg_uda.files import atomic_write
 from mmseg_uda.uda.components.augmentation import denormalise
 
@@ -23,7 +24,8 @@ class PicturePanelHook(Hook):
 
     Three rows: source image, its truth, and the student's prediction for the target image; target
     image, pseudo-label and its weight; mixed image, its label and its weight. For methods that
-    keep their step (``keep_pictures``); others have nothing to draw.
+    keep their step (``keep_pictures``); others have nothing to draw. A picture that cannot be
+    written is a warning.
 
     Args:
         interval: iterations between two panels.
@@ -74,8 +76,11 @@ class PicturePanelHook(Hook):
             pictures = [_to_rgb(tile[index], palette) for tile in tiles]
             panel = np.vstack([np.hstack(pictures[start : start + 3]) for start in (0, 3, 6)])
             path = Path(runner.work_dir) / 'pictures' / f'{runner.iter + 1:06d}_{index}.png'
-            with atomic_write(path) as file:
-                file.write(cv2.imencode('.png', panel[..., ::-1])[1].tobytes())
+            try:
+                with atomic_write(path) as file:
+                    file.write(cv2.imencode('.png', panel[..., ::-1])[1].tobytes())
+            except UserError as error:
+                runner.logger.warning(f'{error}. The training goes on without this picture')
         model.pictures = None
 
 

@@ -3,7 +3,6 @@
 Li et al., "Semantic Distribution-aware Contrastive Adaptation for Semantic Segmentation", 2021.
 """
 
-import pickle
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import atomic_write, looked_in
 from mmseg_uda.models.precision import at_least_float32
+from mmseg_uda.tensor_files import read_tensors
 from mmseg_uda.uda.components.class_statistics import ClassStatistics
 from mmseg_uda.uda.components.contrast_losses import semantic_loss
 from mmseg_uda.uda.components.reduce_labels import nearest_labels
@@ -105,11 +105,5 @@ def _read(path: Path) -> dict:
             f'statistics {path} do not exist{looked_in(path)}: make them with '
             'tools/init_statistics.py, or set model.statistics=None to start from none'
         )
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-        raise UserError(
-            f'statistics {path} are damaged or hold more than tensors ({type(error).__name__}): '
-            'make them again with tools/init_statistics.py'
-        ) from error
+    content = read_tensors(path, 'make it again with tools/init_statistics.py')
     return content if isinstance(content, dict) else {}

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from mmseg_uda.errors import UserError
 from mmseg_uda.uda.components.contrast_losses import semantic_loss
 from mmseg_uda.uda.components.semantic_distributions import SemanticDistributions
+from tests.damage import flip_bit
 from tests.precision import assert_same
 
 CLASSES, CHANNELS = 4, 6
@@ -108,6 +109,10 @@ def test_files_that_do_not_fit(tmp_path):
         distributions.load(tmp_path)
     torch.save([1], tmp_path / 'feat_dist.pth')
     with pytest.raises(UserError, match='Mean is missing'):
+        distributions.load(tmp_path)
+    SemanticDistributions(CLASSES, CHANNELS).save(tmp_path)
+    flip_bit(tmp_path / 'out_dist.pth')
+    with pytest.raises(UserError, match=r'out_dist\.pth is damaged .*init_statistics'):
         distributions.load(tmp_path)
     for content in (b'', b'no archive', pickle.dumps(print)):
         (tmp_path / 'feat_dist.pth').write_bytes(content)

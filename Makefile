@@ -1,4 +1,4 @@
-# make demo | test | lint | format | clean. The first of them makes .venv and installs into it.
+# make demo | test | gpu | lint | format | clean. The first of them makes .venv and installs into it.
 # Needs Python 3.11 or newer, make and git; PYTHON=/path/to/python chooses another one.
 
 PYTHON ?= $(shell for python in python3.11 python3; do \
@@ -8,11 +8,12 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format clean
+.PHONY: help install demo test gpu lint format clean
 
 help:
 	@echo 'make demo    adapt a small network in a toy world, from data to a table and a picture'
 	@echo 'make test    run the tests'
+	@echo 'make gpu     measure steps, evaluation and search on a GPU, 9 minutes at a time'
 	@echo 'make lint    check style and formatting'
 	@echo 'make format  apply both'
 	@echo 'make clean   remove .venv and caches; data/, pretrained/ and work_dirs/ stay'
@@ -31,6 +32,9 @@ demo: $(READY)
 # Files of tests go to a process each; a process has one thread, or they would crowd each other out.
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+gpu: $(READY)
+	$(BIN)/python benchmarks/gpu.py --minutes 9
 
 lint: $(READY)
 	$(BIN)/ruff check .

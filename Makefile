@@ -1,4 +1,4 @@
-# make demo | test | test-slow | lint | format | docs-tables | clean. The first of them makes .venv and installs into it.
+# The first target that needs it makes .venv and installs into it.
 # Needs Python 3.11 or newer, make and git; PYTHON=/path/to/python chooses another one.
 
 PYTHON ?= $(shell for python in python3.11 python3; do \
@@ -8,12 +8,13 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format docs-tables clean
+.PHONY: help install demo test test-slow gpu lint format docs-tables clean
 
 help:
 	@echo 'make demo         adapt a small network in a toy world, from data to a table and a picture'
 	@echo 'make test         run the tests'
 	@echo 'make test-slow    run the slow ones: the wheel in an empty environment, longer trainings'
+	@echo 'make gpu          measure steps, evaluation and search on a GPU, 9 minutes at a time'
 	@echo 'make lint         check style, formatting and generated tables'
 	@echo 'make format       apply style and formatting'
 	@echo 'make docs-tables  write the tables of experiments into the pages'
@@ -38,6 +39,9 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(PYTEST) -m slow
+
+gpu: $(READY)
+	$(BIN)/python -m benchmarks.gpu --minutes 9
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -123,7 +123,7 @@ def benchmark_full(args: argparse.Namespace) -> int:
         logs = {k: round(float(v), 4) for k, v in method.train_step(data, optim_wrapper).items()}
         print(f'step {time.perf_counter() - start:.2f} s  {logs}')
     start = time.perf_counter()
-    labels = evaluate_image(method, (1024, 2048), str(method.data_preprocessor.device))
+    labels = evaluate_image(method.student, (1024, 2048), str(method.data_preprocessor.device))
     print(f'test image {tuple(labels.shape[1:])} {time.perf_counter() - start:.2f} s')
     if torch.cuda.is_available():
         print(f'peak {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB on the GPU')

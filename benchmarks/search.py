@@ -3,12 +3,17 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from benchmarks.step import peak_bytes, seconds
+from mmseg_uda.datasets.depth_bank import COUNTS, FORMAT, RECORD, ROWS, write_counts
+from mmseg_uda.files import save_json
 from mmseg_uda.uda.components.depth_similarity import (
     NUM_BINS,
     DepthSimilarity,
@@ -41,6 +46,29 @@ def synthetic_bank(rows: int, generator: torch.Generator) -> Tensor:
         of_class *= torch.rand(rows, NUM_BINS, generator=generator) < 0.41
         of_class *= torch.rand(rows, 1, generator=generator) < 0.61
     return counts
+
+
+def write_bank(folder: Path, rows: int, crop_size: tuple[int, int], scale: tuple[int, int]) -> None:
+    """Write a :class:`DepthBank` of :func:`synthetic_bank`, its crops cut from one image.
+
+    Args:
+        crop_size: (height, width) of the crops.
+        scale: to which the image, of GTA's size, is resized, see ``LabelFirstCrop``.
+    """
+    generator = torch.Generator().manual_seed(0)
+    cells = torch.randint(0, NUM_CLASSES, (33, 60), generator=generator, dtype=torch.uint8)
+    label = cells.repeat_interleave(32, 0).repeat_interleave(32, 1)[:1052, :1914].numpy()
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(label).save(folder / 'label.png')
+    Image.fromarray(label * 13).convert('RGB').save(folder / 'image.png')
+    height, width = crop_size
+    columns = dict(image='image.png', label='label.png', box=(0, height, 0, width), flip=False)
+    np.savez(folder / ROWS, **{name: np.array([value] * rows) for name, value in columns.items()})
+    fingerprint = dict(crop_size=crop_size, scale=scale, num_classes=NUM_CLASSES, rows=rows)
+    record = dict(format=FORMAT, data_root=str(folder), fingerprint=fingerprint)
+    save_json(folder / RECORD, record | dict(label_map=None, reduce_zero_label=False, crops=False))
+    counts = synthetic_bank(rows, generator).transpose(0, 1)
+    write_counts(folder / COUNTS, counts.shape, [counts.numpy()])
 
 
 def target_tables(

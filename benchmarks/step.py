@@ -50,20 +50,49 @@ def build_method(config: Config, device: str) -> tuple[UDAMethod, nn.Module]:
     return method, build_optim_wrapper(method, config.optim_wrapper)
 
 
-def random_batch(size: tuple[int, int], images: int, num_classes: int = 19, cell: int = 32) -> dict:
+def random_batch(
+    size: tuple[int, int],
+    images: int,
+    num_classes: int = 19,
+    cell: int = 32,
+    target_size: tuple[int, int] | None = None,
+) -> dict:
     """A collated training batch (see ``collate_domains``) of noise, labels in square cells.
 
     The target has all that any method asks for.
+
+    Args:
+        size: (height, width) of the source images.
+        images: of each domain.
+        target_size: (height, width) of the target images; default ``size``.
     """
+    target_size = target_size or size
     height, width = size
-    noise = partial(torch.randint, 0, 256, (images, 3, height, width), dtype=torch.uint8)
     cells = torch.randint(
         0, num_classes, (images, -(-height // cell), -(-width // cell)), dtype=torch.uint8
     )
     label = cells.repeat_interleave(cell, 1).repeat_interleave(cell, 2)[:, :height, :width]
-    valid = torch.ones(images, height, width, dtype=torch.uint8)
-    target = dict(image=noise(), valid=valid, day=noise())
-    return dict(source=dict(image=noise(), label=label), target=target)
+    noise = partial(torch.randint, 0, 256, (images, 3, *target_size), dtype=torch.uint8)
+    valid = torch.ones(images, *target_size, dtype=torch.uint8)
+    depth = torch.rand(images, *target_size) * 255
+    target = dict(image=noise(), valid=valid, day=noise(), depth=depth)
+    source = torch.randint(0, 256, (images, 3, *size), dtype=torch.uint8)
+    return dict(source=dict(image=source, label=label), target=target)
+
+
+def training_batch(config: Config, device: str) -> dict:
+    """A :func:`random_batch` on a device, of the sizes and as many images as the config's."""
+    loader = config.train_dataloader
+    sizes = {}
+    for domain in ('source', 'target'):
+        step = loader.dataset[domain].pipeline[0]
+        size = step.get('crop_size') or (step.get('size') or step.scale)[::-1]
+        sizes[domain] = tuple(size)
+    batch = random_batch(sizes['source'], loader.batch_size, target_size=sizes['target'])
+    return {
+        name: {key: value.to(device) for key, value in domain.items()}
+        for name, domain in batch.items()
+    }
 
 
 def measure_step(method: UDAMethod, optim_wrapper, data: dict, repeats: int = 10) -> StepCost:
@@ -205,6 +234,11 @@ def peak_bytes(run: Call) -> int:
     return int(changes.cumsum(0).max())
 
 
+def resident_bytes() -> int:
+    """Bytes of all tensors on the GPU now; 0 without a GPU, where nothing counts them."""
+    return torch.cuda.memory_allocated() if torch.cuda.is_available() else 0
+
+
 def _bytes(value: Any) -> int:
     """Bytes of all tensors in nested dictionaries and lists."""
     if isinstance(value, Tensor):
@@ -214,10 +248,10 @@ def _bytes(value: Any) -> int:
     return sum(map(_bytes, value)) if isinstance(value, list) else 0
 
 
-def evaluate_image(method: UDAMethod, size: tuple[int, int], device: str) -> Tensor:
-    """Segment one noise image (H, W) with the student as a test would; returns its labels."""
-    method.eval()
+def evaluate_image(segmentor: nn.Module, size: tuple[int, int], device: str) -> Tensor:
+    """Segment one noise image (H, W) as a test would; returns its labels (1, H, W)."""
+    segmentor.eval()
     image = torch.randn(1, 3, *size, device=device)
     with torch.no_grad():
         metas = [dict(ori_shape=size, img_shape=size, pad_shape=size)]
-        return method.student.inference(image, metas).argmax(1)
+        return segmentor.inference(image, metas).argmax(1)

@@ -14,10 +14,10 @@ import mmseg_uda
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(
     path
-    for folder in ('mmseg_uda', 'experiments', 'tools', 'configs', 'tests')
+    for folder in ('mmseg_uda', 'benchmarks', 'experiments', 'tools', 'configs', 'tests')
     for path in (ROOT / folder).rglob('*.py')
 ) + sorted(ROOT.glob('*.py'))
-COMMANDS = ['run_experiments.py', 'run_seg.py'] + sorted(
+COMMANDS = ['run_experiments.py', 'run_seg.py', 'benchmarks/gpu.py'] + sorted(
     str(path.relative_to(ROOT))
     for path in (ROOT / 'tools').rglob('*.py')
     if "__name__ == '__main__'" in path.read_text() and not path.name.startswith('_')
@@ -122,7 +122,7 @@ def test_every_direct_import_is_required():
     extras = project['optional-dependencies'].values()
     required = {re.split('[=<>[]', line)[0] for lines in (REQUIREMENTS, *extras) for line in lines}
     own = {'mmseg_uda', 'tools', 'tests', 'setuptools'}
-    own |= {'experiments', 'run_experiments', 'run_seg'}
+    own |= {'benchmarks', 'experiments', 'run_experiments', 'run_seg'}
     for path in SOURCES:
         roots = {name.split('.')[0] for name in imports(path)} - sys.stdlib_module_names - own
         missing = {name for name in roots if of_module.get(name, name) not in required}

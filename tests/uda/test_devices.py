@@ -1,4 +1,4 @@
-"""Steps away from the host, on a machine without a GPU.
+"""Steps away from the host: on a machine without a GPU, then on one.
 
 Tensors of torch's ``meta`` device have shapes and no values: an operation that mixes them with the
 host's, or that asks for a value, fails, as it would fail or wait on a GPU.
@@ -13,7 +13,7 @@ from mmseg_uda.datasets.depth_bank import DepthBank
 
 from .conftest import MIC, build, hrda, segmentor, sepico, sepico_batch, uda_batch
 from .depth_banks import EVERYTHING, Bank, depths
-from .steps import optimiser
+from .steps import bfloat16_optimiser, optimiser
 
 PARTS = dict(
     feature_distance=dict(type='FeatureDistance', classes=[6, 7, 11], min_ratio=0.75),
@@ -57,18 +57,44 @@ def batch_for(name):
     return batch
 
 
-@pytest.mark.parametrize('name', METHODS)
-def test_a_step_stays_on_its_device(name, monkeypatch):
+def step_on(device, name, monkeypatch, make_wrapper=optimiser):
+    """A step of a method on a device: the student's parameters before and after, and the logs."""
     monkeypatch.setattr(DepthBank, 'open', lambda path: Bank())
-    monkeypatch.setattr(torch, 'autocast', lambda *_, **__: nullcontext())  # meta has none
-    method = METHODS[name]().to('meta')
-    batch, wrapper = batch_for(name), optimiser(method)
+    method = METHODS[name]().to(device)
+    batch, wrapper = batch_for(name), make_wrapper(method)
     for domain in (batch.source, batch.target):
         for key, value in vars(domain).items():
             if isinstance(value, torch.Tensor):
-                setattr(domain, key, value.to('meta'))
-    # CDDA asks once in a step: for the rows of its bank, and whether there is a guidance pass.
-    monkeypatch.setattr(torch.Tensor, 'tolist', lambda self: [3, -1, 1])
+                setattr(domain, key, value.to(device))
+    parameters = list(method.student.parameters())
+    before = [parameter.detach().clone() for parameter in parameters]
     logs = method.backward_passes(batch, wrapper)
     wrapper.step()
-    assert {value.device.type for value in logs.values()} == {'meta'}
+    assert {value.device.type for value in (*parameters, *logs.values())} == {device}
+    return before, parameters, logs
+
+
+@pytest.mark.parametrize('name', METHODS)
+def test_a_step_stays_on_its_device(name, monkeypatch):
+    monkeypatch.setattr(torch, 'autocast', lambda *_, **__: nullcontext())  # meta has none
+    # CDDA asks once in a step: for the rows of its bank, and whether there is a guidance pass.
+    monkeypatch.setattr(torch.Tensor, 'tolist', lambda self: [3, -1, 1])
+    step_on('meta', name, monkeypatch)
+
+
+CUDA = pytest.param(
+    'cuda',
+    marks=[
+        pytest.mark.cuda,
+        pytest.mark.skipif(not torch.cuda.is_available(), reason='needs an NVIDIA GPU'),
+    ],
+)
+
+
+@pytest.mark.parametrize('make_wrapper', [optimiser, bfloat16_optimiser])
+@pytest.mark.parametrize('device', ['cpu', CUDA])
+@pytest.mark.parametrize('name', METHODS)
+def test_a_step_moves_the_student(name, device, make_wrapper, monkeypatch):
+    before, after, logs = step_on(device, name, monkeypatch, make_wrapper)
+    assert all(value.isfinite().all() for value in (*after, *logs.values()))
+    assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))

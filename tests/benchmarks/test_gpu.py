@@ -1,0 +1,198 @@
+"""The GPU benchmark: its rows in small on the CPU, and what it does about time and errors."""
+
+import json
+import time
+
+import pytest
+import torch
+
+import experiments
+from benchmarks import gpu_rows
+from benchmarks.gpu import main, run_rows
+from benchmarks.gpu_rows import EXPERIMENTS, FULL, REHEARSAL, Row, all_rows, load
+from mmseg_uda.errors import UserError
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / 'gpu.json'
+
+
+def in_an_hour() -> float:
+    return time.monotonic() + 3600
+
+
+def row(name='a', kind='step', error=None, begun=None) -> Row:
+    """A row with some figures or a given error; it enters its name into ``begun``."""
+
+    def measure(setting, left):
+        if begun is not None:
+            begun.append(name)
+        if error is not None:
+            raise error
+        figures = dict(seconds=0.5, images=2, peak_bytes=3 * 2**30)
+        return figures | dict(rows=4, other_best_rows=0, largest_difference=0.0)
+
+    return Row(name, kind, 'fp32', measure)
+
+
+def rows_of(out) -> dict:
+    return json.loads(out.read_text())['rows']
+
+
+def test_the_configs_are_those_of_the_experiments():
+    for number, (config, _) in EXPERIMENTS.items():
+        assert config in {stage.config for stage in experiments.EXPERIMENTS[number].stages}
+
+
+def test_the_rows():
+    rows = all_rows()
+    assert len({row.name for row in rows}) == len(rows) == 1 + 2 * 7 + 2 + 3
+    assert {row.kind for row in rows} == {'tests', 'step', 'search', 'evaluation'}
+
+
+@pytest.mark.parametrize('setting', [FULL, REHEARSAL])
+@pytest.mark.parametrize('experiment', EXPERIMENTS)
+def test_every_config_takes_its_options(experiment, setting):
+    config, about = load(experiment, setting)
+    assert config.model.segmentor.pretrained is None
+    small = 'model.segmentor.backbone' in ' '.join(about['cfg_options'])
+    assert small == (setting is REHEARSAL)
+
+
+@pytest.mark.slow
+def test_rehearsal(out, capsys, monkeypatch):
+    has_gpu = torch.cuda.is_available()
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    # Every part of every row; the rows that are left out differ in their configs alone.
+    steps = [f'step, exp {what}' for what in ('1, fp32', '10, fp32', '34, bf16', '40, fp32')]
+    wanted = ['device tests', *steps, 'search, 2 at a time', 'evaluation, exp 20']
+    rows = [row for row in all_rows() if row.name in wanted]
+    assert run_rows(rows, REHEARSAL, out, in_an_hour(), 'python benchmarks/gpu.py') == 0
+    found = rows_of(out)
+    assert list(found) == wanted
+    for result in found.values():
+        assert result['device'] == 'CPU' and result['torch'] == torch.__version__
+        assert result['command'] == 'python benchmarks/gpu.py' and 'error' not in result
+        if result['kind'] != 'tests':
+            assert result['seconds'] > 0 and result['peak_bytes'] > 0
+    assert ('passed' if has_gpu else 'skipped') in found['device tests']['result']
+    # Steps do all that those of trained networks do.
+    assert 'tgt.aux.loss_cl' in found['step, exp 1, fp32']['losses']
+    assert {'tgt.loss', 'masked.decode.loss_seg'} <= found['step, exp 34, bf16']['losses'].keys()
+    assert found['search, 2 at a time']['other_best_rows'] == 0
+
+    capsys.readouterr()
+    main(['--table', '--out', str(out)])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(' | ')[0].strip('| ') for line in lines[4:]] == wanted
+
+
+def test_a_next_call_goes_on_with_what_is_missing(out):
+    begun = []
+    rows = [row(name, begun=begun) for name in 'abc']
+    run_rows(rows[:1], REHEARSAL, out, in_an_hour(), '')
+    assert list(rows_of(out)) == ['a']
+    assert run_rows(rows, REHEARSAL, out, in_an_hour(), '') == 0
+    assert begun == list(rows_of(out)) == ['a', 'b', 'c']
+
+
+def test_the_file_is_written_after_every_row(out):
+    with pytest.raises(KeyboardInterrupt):
+        rows = [row('a'), row('b', error=KeyboardInterrupt())]
+        run_rows(rows, REHEARSAL, out, in_an_hour(), '')
+    assert list(rows_of(out)) == ['a']
+
+
+def test_a_row_that_does_not_fit_is_not_begun(out, capsys):
+    run_rows([row('a', kind='step'), row('b', kind='search')], REHEARSAL, out, in_an_hour(), '')
+    content = json.loads(out.read_text())
+    content['rows']['a']['took'] = 100.0
+    out.write_text(json.dumps(content))
+    begun = []
+    rows = [row('c', 'step', begun=begun), row('d', 'search', begun=begun)]
+    rows.append(row('e', 'evaluation', begun=begun))  # the first of its kind: as long as any
+    run_rows(rows, REHEARSAL, out, time.monotonic() + 50, '')
+    assert begun == ['d']
+    printed = capsys.readouterr().out
+    assert 'c: not begun' in printed and 'e: not begun' in printed and 'missing: c; e' in printed
+
+
+def test_no_row_is_begun_after_the_time(out):
+    begun = []
+    run_rows([row(begun=begun)], REHEARSAL, out, time.monotonic() - 1, '')
+    assert begun == [] and not out.exists()
+
+
+def test_errors_are_results(out, capsys):
+    begun = []
+    no_memory = torch.OutOfMemoryError('CUDA out of memory.\nTried to allocate 2.00 GiB')
+    rows = [
+        row('a', error=no_memory, begun=begun),
+        row('b', error=ValueError('what?'), begun=begun),
+        row('c', begun=begun),
+    ]
+    assert run_rows(rows, REHEARSAL, out, in_an_hour(), '') == 1
+    found = rows_of(out)
+    assert found['a']['error'].startswith('out of memory: ')
+    assert found['a']['error'].endswith('memory. Tried to allocate 2.00 GiB')
+    assert found['b']['error'] == 'ValueError: what?' and 'measure' in found['b']['traceback']
+    assert 'error' not in found['c']
+    main(['--table', '--out', str(out)])
+    assert '| b | ValueError: what? |  |' in capsys.readouterr().out
+
+    # What failed is run again after what is missing, a row that needs more memory is not.
+    rows[1] = row('b', begun=begun)
+    rows.append(row('d', begun=begun))
+    run_rows(rows, REHEARSAL, out, in_an_hour(), '')
+    assert begun[3:] == ['d', 'b'] and 'error' not in rows_of(out)['b']
+
+
+def test_a_process_that_lost_its_gpu_ends(out, capsys):
+    begun = []
+    rows = [row('a', error=torch.AcceleratorError('illegal access')), row('b', begun=begun)]
+    assert run_rows(rows, REHEARSAL, out, in_an_hour(), '') == 1
+    assert begun == [] and list(rows_of(out)) == ['a']
+    assert 'call this again' in capsys.readouterr().out
+
+
+def test_rows_of_two_devices_do_not_mix(out):
+    run_rows([row()], REHEARSAL, out, in_an_hour(), '')
+    out.write_text(out.read_text().replace('CPU', 'NVIDIA X'))
+    with pytest.raises(UserError, match="row 'a' is of NVIDIA X, this is CPU; choose another"):
+        run_rows([row('b')], REHEARSAL, out, in_an_hour(), '')
+    assert list(rows_of(out)) == ['a']
+
+
+@pytest.mark.parametrize('text', ['{', '[]', '{"rows": {}}', '{"schema": 0, "rows": {}}'])
+def test_another_file_is_not_overwritten(text, out):
+    out.write_text(text)
+    with pytest.raises(UserError, match='gpu.json holds no rows of this benchmark'):
+        main(['--table', '--out', str(out)])
+    assert out.read_text() == text
+
+
+def test_without_rows_and_without_a_gpu(out, capsys, monkeypatch):
+    main(['--table', '--out', str(out)])
+    assert capsys.readouterr().out == 'Nothing measured yet.\n'
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(UserError, match='finds no GPU'):
+        main(['--out', str(out)])
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ('code', 'left', 'error'),
+    [
+        ('import sys; sys.exit("No module named pytest")', 60, 'pytest: No module named pytest'),
+        ('import time; time.sleep(60)', 0.1, None),
+    ],
+)
+def test_device_tests_that_cannot_run(code, left, error, tmp_path, monkeypatch):
+    (tmp_path / 'pytest.py').write_text(code)
+    monkeypatch.setattr(gpu_rows, 'ROOT', tmp_path)
+    if error is None:
+        with pytest.raises(TimeoutError, match='not through after 0 s'):
+            gpu_rows.run_device_tests(REHEARSAL, left)
+    else:
+        assert gpu_rows.run_device_tests(REHEARSAL, left)['error'] == error

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import mmseg_uda
+from mmseg_uda.command_line import CommandParser
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(
@@ -97,6 +98,23 @@ def test_rooms_import_only_what_stands_below_them(room, forbidden):
     for path in (ROOT / 'mmseg_uda' / room).rglob('*.py'):
         rooms = {name.split('.')[1] for name in imports(path) if name.startswith('mmseg_uda.')}
         assert not rooms & forbidden, path
+
+
+def test_every_command_has_options_written_out():
+    users = {path for path in SOURCES if 'argparse.ArgumentParser(' in path.read_text()}
+    assert users <= {ROOT / 'mmseg_uda/command_line.py', Path(__file__)}
+
+
+def test_options_are_not_abbreviated(capsys):
+    parser = CommandParser()
+    parser.add_argument('--out-dir')
+    commands = parser.add_subparsers()
+    commands.add_parser('step').add_argument('--repeats')
+    assert parser.parse_args(['--out-dir', 'x', 'step', '--repeats', '3']).repeats == '3'
+    for arguments in (['--out=x', 'step'], ['step', '--rep', '3']):
+        with pytest.raises(SystemExit):
+            parser.parse_args(arguments)
+        assert 'unrecognized arguments' in capsys.readouterr().err
 
 
 def test_every_requirement_is_pinned_and_installed():

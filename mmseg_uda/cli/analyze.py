@@ -1,20 +1,20 @@
 #!/usr/bin/env python
 """Look into a trained network. `tsne` draws the pixels of test images in the plane."""
 
-import argparse
 import sys
 from pathlib import Path
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg_uda.command_line import CommandParser
 from mmseg_uda.config import parse_overrides
 from mmseg_uda.errors import run_cli
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
     tsne = commands.add_parser(
         'tsne', help='t-SNE of features or logits, coloured by the true class'

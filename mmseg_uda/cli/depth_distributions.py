@@ -16,6 +16,7 @@ from pathlib import Path
 if __name__ == '__main__':
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg_uda.command_line import CommandParser
 from mmseg_uda.config import parse_overrides
 from mmseg_uda.errors import UserError, run_cli
 from mmseg_uda.experiments.records import exclusive
@@ -23,7 +24,7 @@ from mmseg_uda.experiments.records import exclusive
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', metavar='CONFIG', help='config of the training')

@@ -13,13 +13,14 @@ from pathlib import Path
 if __name__ == '__main__':
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg_uda.command_line import CommandParser
 from mmseg_uda.config import parse_overrides
 from mmseg_uda.errors import run_cli
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='of the source training')

@@ -14,11 +14,14 @@ from pathlib import Path
 if __package__ in (None, ''):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg_uda.command_line import CommandParser
+from mmseg_uda.errors import run_cli
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
     looks = ('game', 'sim', 'city', 'night', 'rio')
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('out', metavar='OUT', type=Path, help='folder of the world')
@@ -47,6 +50,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    from mmseg_uda.errors import run_cli
-
     run_cli(main)

@@ -4,20 +4,20 @@
 A run that broke off goes on where it stopped.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg_uda.command_line import CommandParser
 from mmseg_uda.config import parse_overrides
 from mmseg_uda.errors import run_cli
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument('config', help='that the checkpoint was trained with')
     parser.add_argument('checkpoint', help='.pth file')
     parser.add_argument(

@@ -9,11 +9,12 @@ report.json and comparison.png.
 import argparse
 from pathlib import Path
 
+from mmseg_uda.command_line import CommandParser
 from mmseg_uda.errors import run_cli
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='a config whose test set the runs were tested on')

@@ -7,6 +7,7 @@ that broke off resumes from its newest whole checkpoint, and nothing is overwrit
 
 import argparse
 
+from mmseg_uda.command_line import CommandParser
 from mmseg_uda.config import parse_overrides
 from mmseg_uda.engine.launch import torchrun_world
 from mmseg_uda.errors import run_cli
@@ -17,7 +18,7 @@ from mmseg_uda.experiments.table import find_experiment, load_table
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument('--exp', metavar='ID', help='experiment of the table, by number or name')
     what.add_argument(

@@ -8,12 +8,13 @@ which is a bank as tools/depth_distributions.py makes it, too. A run that was br
 import argparse
 
 from mmseg_uda.cli.depth_distributions import add_options, count_stored, make
+from mmseg_uda.command_line import CommandParser
 from mmseg_uda.errors import run_cli
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(

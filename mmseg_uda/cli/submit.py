@@ -15,6 +15,7 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg_uda.command_line import CommandParser
 from mmseg_uda.errors import UserError, run_cli
 
 IMAGES = 'data/dark_zurich/rgb_anon/test/night'
@@ -22,7 +23,7 @@ IMAGES = 'data/dark_zurich/rgb_anon/test/night'
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('server', choices=['dark-zurich'])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg_uda.command_line import CommandParser
 from mmseg_uda.config import parse_overrides
 from mmseg_uda.engine.launch import joined_processes
 from mmseg_uda.errors import UserError, run_cli
@@ -27,7 +28,7 @@ EVAL_OPTIONS = ('imgfile_prefix', 'to_label_id')
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__,
         epilog='At least one of --eval, --show-dir and --format-only says what to do. '
         'Several GPUs: torchrun --nproc_per_node N tools/test.py ... --launcher pytorch',
@@ -124,7 +125,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch'], default='none', help='pytorch: below torchrun'
     )
+    parser.add_argument('--out', help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
+    if args.out:
+        parser.error(
+            f'--out {args.out}: there is no such file of results; --eval writes scores.json into '
+            '--work-dir DIR, --show-dir and --format-only write the predictions'
+        )
     if not (args.eval or args.show_dir or args.format_only):
         parser.error('nothing to do: add --eval mIoU, --show-dir DIR or --format-only')
     if args.eval and args.format_only:

@@ -4,7 +4,6 @@
 `run_experiments.py` does the same with stages, tests and a table of results around it.
 """
 
-import argparse
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 if __name__ == '__main__':
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg_uda.command_line import CommandParser
 from mmseg_uda.config import parse_overrides
 from mmseg_uda.engine.launch import joined_processes, torchrun_world
 from mmseg_uda.errors import run_cli
@@ -19,7 +19,7 @@ from mmseg_uda.experiments.records import exclusive
 
 
 def main(argv: list[str] | None = None) -> int | None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', metavar='DIR', help='default: work_dirs/<config name>')
     parser.add_argument(

@@ -27,6 +27,10 @@ def forkable_opencv() -> Iterator[None]:
         cv2.setNumThreads(threads)
 
 
+#: What Pillow raises for a file that is cut off, garbled, no image, or larger than it reads.
+PILLOW_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
 def read_image(path: str) -> np.ndarray:
     """Decode a colour image to BGR, uint8 (H, W, 3).
 
@@ -34,6 +38,19 @@ def read_image(path: str) -> np.ndarray:
         UserError: the file is missing, cut off or no image.
     """
     return decode(path, cv2.IMREAD_COLOR)
+
+
+def read_values(path: str | Path) -> np.ndarray:
+    """Pixels of an image file as they are stored; of a palette PNG (H, W), its indices.
+
+    Raises:
+        UserError: the file is missing, cut off or no image.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image)
+    except PILLOW_ERRORS as error:
+        raise UserError(f'{path}: not a readable image ({error}), make it again') from error
 
 
 def decode(path: str, flags: int) -> np.ndarray:
@@ -48,7 +65,10 @@ def decode(path: str, flags: int) -> np.ndarray:
         raise UserError(f'{path}: cannot be read ({error.strerror})') from error
     if _is_cut_off(data):
         raise UserError(f'{path}: the file is cut off ({len(data)} bytes), fetch it again')
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error as error:  # of an image with more pixels than OpenCV reads
+        raise UserError(f'{path}: not a readable image ({error.err}), fetch it again') from error
     if image is None:
         raise UserError(f'{path}: not a readable image, fetch it again')
     return image

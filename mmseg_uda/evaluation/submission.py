@@ -7,10 +7,12 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from mmseg_uda.datasets.image_files import PILLOW_ERRORS
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import atomic_write
+from mmseg_uda.preparation.raw_labels import image_size
 
 LABELS, OTHERS = 'labelTrainIds', ('labelTrainIds_invalid', 'confidence')
 SUFFIX = '_rgb_anon.png'
@@ -75,11 +77,7 @@ def _image_sizes(folder: Path) -> dict[str, tuple[int, int]]:
     paths = sorted(folder.rglob(f'*{SUFFIX}'))
     if not paths:
         raise UserError(f'{folder} holds no images *{SUFFIX}: give the test images with --images')
-    sizes = {}
-    for path in paths:
-        with Image.open(path) as image:
-            sizes[path.name] = image.size
-    return sizes
+    return {path.name: image_size(str(path)) for path in paths}
 
 
 def _label_problems(
@@ -115,7 +113,7 @@ def _pixel_problem(path: Path, size: tuple[int, int]) -> str | None:
             if image.size != size:
                 return f'has {_pixels(image.size)} pixels, not {_pixels(size)}'
             values = np.unique(np.asarray(image))
-    except (UnidentifiedImageError, OSError) as error:
+    except PILLOW_ERRORS as error:
         return f'cannot be read ({error})'
     wrong = [int(value) for value in values if CLASSES <= value != IGNORE]
     return f'holds {wrong}, no train ids (0..{CLASSES - 1}, {IGNORE})' if wrong else None

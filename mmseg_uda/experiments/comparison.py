@@ -18,7 +18,7 @@ def compare(config: str, runs: Mapping[str, str | Path], out: str | Path, images
         images: how many of the test set are shown, spread evenly over it.
 
     Raises:
-        UserError: scores or a prediction are missing.
+        UserError: scores, a prediction or an image are missing or damaged.
     """
     from mmseg_uda.evaluation.comparison import comparison_rows, markdown, read_scores
     from mmseg_uda.files import atomic_write, save_json
@@ -42,9 +42,8 @@ def _draw(config_path: str, runs: Mapping[str, Path], count: int) -> Any:
     """Images of the test set in rows: image, truth and each run's prediction."""
     import numpy as np
     from mmengine.registry import init_default_scope
-    from PIL import Image
 
-    from mmseg_uda.datasets.image_files import read_image
+    from mmseg_uda.datasets.image_files import read_image, read_values
     from mmseg_uda.datasets.segmentation import build_dataset
     from mmseg_uda.engine.train import load_config
     from mmseg_uda.evaluation.comparison import coloured, comparison_picture
@@ -64,7 +63,7 @@ def _draw(config_path: str, runs: Mapping[str, Path], count: int) -> Any:
                 f'{missing[0]} does not exist; test again with '
                 f'--show-dir {missing[0].parent} --opacity 1'
             )
-        labels = [np.asarray(Image.open(f)) for f in (infos[index]['seg_map_path'], *files)]
+        labels = [read_values(file) for file in (infos[index]['seg_map_path'], *files)]
         image = read_image(infos[index]['img_path'])[..., ::-1]
         rows.append([image, *(coloured(label, palette) for label in labels)])
     return comparison_picture(['image', 'truth', *runs], rows)

@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mmseg_uda.datasets import labels
-from mmseg_uda.datasets.image_files import forkable_opencv
+from mmseg_uda.datasets.image_files import PILLOW_ERRORS, forkable_opencv
 from mmseg_uda.datasets.statistics import count_classes, write_statistics
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import atomic_write
@@ -261,7 +261,7 @@ def _read_converted(source: str, target: str, size: tuple[int, int]) -> np.ndarr
             if file.mode != 'L' or file.size != size:
                 return None
             label = np.asarray(file)
-    except (OSError, SyntaxError):  # what Pillow raises for a cut-off or garbled file
+    except PILLOW_ERRORS:
         return None
     is_train_id = (label < len(labels.CLASSES)) | (label == labels.IGNORE)
     return label if is_train_id.all() else None

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mmseg_uda.datasets import labels
-from mmseg_uda.datasets.image_files import decode
+from mmseg_uda.datasets.image_files import PILLOW_ERRORS, decode
 from mmseg_uda.errors import UserError
 
 _UNKNOWN = 254  # marks ids outside a table while a label is read
@@ -64,7 +64,7 @@ def image_size(path: str) -> tuple[int, int]:
     try:
         with Image.open(path) as file:
             return file.size
-    except (OSError, SyntaxError) as error:
+    except PILLOW_ERRORS as error:
         raise UserError(f'{path}: not a readable image ({error}), fetch it again') from error
 
 
@@ -82,7 +82,7 @@ def read_ids(dataset: LabelImages, path: str) -> np.ndarray:
     try:
         with Image.open(path) as file:
             mode, raw = file.mode, np.asarray(file)
-    except (OSError, SyntaxError) as error:
+    except PILLOW_ERRORS as error:
         raise UserError(f'{path}: not a readable PNG ({error}), fetch it again') from error
     if mode not in ('P', 'L'):
         raise UserError(f'{path}: expected 8-bit label ids (palette or grey), found {mode}')

@@ -327,6 +327,8 @@ def test_number_of_classes_must_agree(own_tiny):
     [
         ([], 'nothing to do'),
         (['--eval', 'mDice'], 'invalid choice'),
+        (['--eval', 'mIoU', '--out', 'x.pkl'], '--out x.pkl: there is no such file of results'),
+        (['--eval', 'mIoU', '--work', 'x'], 'unrecognized arguments: --work x'),
         (['--eval', 'mIoU', '--format-only'], 'choose one'),
         (['--format-only'], 'imgfile_prefix=DIR'),
         (['--format-only', '--eval-options', 'prefix=x'], '--eval-options prefix=x'),

@@ -1,9 +1,17 @@
+import struct
+import zlib
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+from mmseg.datasets.transforms import LoadAnnotations
+from PIL import Image
 
-from mmseg_uda.datasets.image_files import read_image
+from mmseg_uda.datasets.image_files import read_image, read_values
+from mmseg_uda.datasets.transforms import read_label
 from mmseg_uda.errors import UserError
+from mmseg_uda.preparation.raw_labels import GTA, image_size, read_label_image
 from tests.datasets.conftest import write_image
 
 
@@ -37,6 +45,42 @@ def test_garbled_png_missing_file_and_folder(tmp_path):
     for bad in (path, tmp_path / 'none.png', tmp_path):
         with pytest.raises(UserError, match=str(bad)):
             read_image(str(bad))
+
+
+def huge(path: Path, side: int = 50_000) -> None:
+    """Write a whole PNG file whose header says so many pixels a side, and few bytes of them."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
+        )
+
+    header = chunk(b'IHDR', struct.pack('>IIBBBBB', side, side, 8, 0, 0, 0, 0))
+    pixels = chunk(b'IDAT', zlib.compress(bytes(1000)))
+    path.write_bytes(b'\x89PNG\r\n\x1a\n' + header + pixels + chunk(b'IEND', b''))
+
+
+@pytest.mark.parametrize(
+    'read',
+    [
+        lambda path: read_image(str(path)),
+        lambda path: image_size(str(path)),
+        lambda path: read_label_image(GTA, str(path)),
+        read_values,
+        lambda path: read_label(LoadAnnotations(), {'seg_map_path': str(path), 'seg_fields': []}),
+    ],
+)
+def test_an_image_with_too_many_pixels_is_named(tmp_path, read):
+    huge(tmp_path / 'huge.png')
+    with pytest.raises(UserError, match=r'huge\.png: not a readable'):
+        read(tmp_path / 'huge.png')
+
+
+def test_stored_values_of_a_palette_image(tmp_path):
+    image = Image.fromarray(np.array([[0, 3, 255]], np.uint8))
+    image.putpalette(bytes(range(256)) * 3)
+    image.save(tmp_path / 'a.png')
+    assert read_values(tmp_path / 'a.png').tolist() == [[0, 3, 255]]
 
 
 def test_grey_files_become_three_channels(tmp_path):

@@ -1,14 +1,15 @@
-"""Files that are whole or not there: atomic writing, records with a schema, checksums."""
+"""Files that are whole or not there: atomic writing, locks, records with a schema, checksums."""
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from mmseg_uda.errors import UserError, cannot_write
 
@@ -76,6 +77,53 @@ def remove_temporary_files(folder: str | os.PathLike) -> None:
         for name in names:
             if _TEMPORARY.fullmatch(name):
                 Path(place, name).unlink(missing_ok=True)
+
+
+@contextmanager
+def exclusive(folder: Path, say: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold ``folder`` for this process; the system lets go when the process ends, however it ends.
+
+    A process lock and not a lock that forked loader workers share: those outlive a killed parent
+    by seconds and would keep the next run out. What killed runs left half-written in the folder is
+    removed.
+
+    Args:
+        say: wait for another process that holds it, and tell so by this.
+
+    Raises:
+        UserError: if another process works in the folder and nobody waits, or the folder cannot be
+            made or written.
+    """
+    with _open_lock(folder) as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read().decode().strip() or '?'
+            if say is None:
+                raise UserError(
+                    f'{folder} is in use by process {holder}; '
+                    'wait for it, end it, or choose another --work-dir'
+                ) from error
+            say(f'{folder} is in use by process {holder}: waiting for it')
+            fcntl.lockf(file, fcntl.LOCK_EX)
+        try:
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
+        except OSError as error:
+            raise cannot_write(folder / LOCK, error) from error
+        remove_temporary_files(folder)
+        yield
+
+
+def _open_lock(folder: Path) -> BinaryIO:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return open(folder / LOCK, 'a+b', buffering=0)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f'{folder}: a file is in the way of this folder, choose another') from error
+    except OSError as error:
+        raise cannot_write(folder, error) from error
 
 
 def save_json(path: str | os.PathLike, value: Any, indent: int | None = 2) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmseg_uda.cli import convert, test, train
 from mmseg_uda.cli import run as run_experiments
-from mmseg_uda.experiments.records import checkpoints
+from mmseg_uda.engine.work_dir import checkpoints
 from mmseg_uda.models.checkpoint import load_checkpoint
 from tests.tiny_training import ROOT, failure, start, write_config
 

@@ -15,7 +15,10 @@ FLOORS = (
     *('cli', 'apis', 'experiments', 'preparation', 'engine', 'evaluation', 'compat', 'uda'),
     *('models', 'datasets'),
 )
-BASE = ('config', 'data_config', 'tensor_files', 'random', 'files', 'errors')
+BASE = (
+    *('command_line', 'config', 'data_config', 'settings', 'tensor_files', 'random', 'files'),
+    'errors',
+)
 FILES = sorted(PACKAGE.rglob('*.py'))
 
 

@@ -19,7 +19,7 @@ if __name__ == '__main__':
 from mmseg_uda.command_line import CommandParser
 from mmseg_uda.config import parse_overrides
 from mmseg_uda.errors import UserError, run_cli
-from mmseg_uda.experiments.records import exclusive
+from mmseg_uda.files import exclusive
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -346,7 +346,7 @@ def refuse_other_results(path: Path, settings: dict[str, Any]) -> None:
         UserError: it holds others; says what differs.
     """
     from mmseg_uda.evaluation.comparison import read_scores
-    from mmseg_uda.experiments.records import differences
+    from mmseg_uda.settings import differences
 
     if not path.exists():
         return

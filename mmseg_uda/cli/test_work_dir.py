@@ -13,8 +13,8 @@ from pathlib import Path
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg_uda.engine.work_dir import last_checkpoint
 from mmseg_uda.errors import UserError, run_cli
-from mmseg_uda.experiments.records import last_checkpoint
 from mmseg_uda.files import looked_in
 
 

@@ -15,7 +15,7 @@ from mmseg_uda.command_line import CommandParser
 from mmseg_uda.config import parse_overrides
 from mmseg_uda.engine.launch import joined_processes, torchrun_world
 from mmseg_uda.errors import run_cli
-from mmseg_uda.experiments.records import exclusive
+from mmseg_uda.files import exclusive
 
 
 def main(argv: list[str] | None = None) -> int | None:

@@ -85,7 +85,7 @@ def read_label_values(path: str | Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             mode, values = image.mode, np.asarray(image)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except PILLOW_ERRORS as error:
         raise UserError(f'{path}: not a readable label ({error}), make it again') from error
     if mode not in _ONE_CHANNEL:
         raise UserError(

@@ -10,7 +10,7 @@ from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 
 from mmseg_uda.errors import UserError
-from mmseg_uda.experiments.records import differences
+from mmseg_uda.settings import differences
 
 SETTINGS = 'config', 'processes'  # entries of a checkpoint's meta
 SHOWN = 10

@@ -26,8 +26,8 @@ from mmseg_uda.compat.checkpoints import load_segmentor_weights
 from mmseg_uda.engine.interruption import StopRequest
 from mmseg_uda.engine.optim import uses_autocast
 from mmseg_uda.engine.resume import check_settings, load_moments
+from mmseg_uda.engine.work_dir import checkpoints
 from mmseg_uda.errors import Interrupted, UserError, dead_loader_workers
-from mmseg_uda.experiments.records import checkpoints, plain
 from mmseg_uda.models.checkpoint import (
     first_not_finite,
     load_checkpoint,
@@ -35,6 +35,7 @@ from mmseg_uda.models.checkpoint import (
     save_checkpoint,
 )
 from mmseg_uda.models.precision import set_precision
+from mmseg_uda.settings import plain
 from mmseg_uda.uda.components.teacher import Teacher
 
 GO_ON = 'to go on, run the same command again (tools/train.py with --resume)'

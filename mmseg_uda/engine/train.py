@@ -20,8 +20,8 @@ from mmseg_uda.data_config import check_names, is_data
 from mmseg_uda.engine.checks import config_problems, data_problems
 from mmseg_uda.engine.launch import torchrun_world
 from mmseg_uda.engine.runner import UDARunner
+from mmseg_uda.engine.work_dir import checkpoints
 from mmseg_uda.errors import BUILD_ERRORS, UserError
-from mmseg_uda.experiments.records import checkpoints
 
 # Top-level keys of a config that are read besides the runner's own arguments.
 OPTIONS = (

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_uda.config import overridden, read_config, seed_of
+from mmseg_uda.engine.work_dir import best_checkpoint, last_checkpoint
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments import records
 from mmseg_uda.experiments.experiment import Experiment, Stage
 from mmseg_uda.files import load_record
+from mmseg_uda.settings import differences, flatten
 
 REFERENCE = re.compile(r'\{(\w+)\.(\w+)\}')
 MAX_DIFFERENCES = 20
@@ -70,7 +72,7 @@ class Plan:
         state = State(folder, settings, inputs, outputs, 'to do')
         record = records.read_record(folder)
         if record is None:
-            if stage.kind == 'train' and (found := records.last_checkpoint(folder)):
+            if stage.kind == 'train' and (found := last_checkpoint(folder)):
                 problem = f'{found} is there, but no {records.RECORD} that says what it belongs to'
                 return replace(state, problem=self._refuse(stage, problem))
             return state
@@ -80,7 +82,7 @@ class Plan:
             status='done' if record['finished'] else 'broke off',
             finished=record['finished'],
         )
-        if changes := records.differences(record['settings'], settings):
+        if changes := differences(record['settings'], settings):
             if not record['finished'] and not self._left_something(stage):
                 return replace(state, status='to do')  # it failed at once: nothing to protect
             more = len(changes) - MAX_DIFFERENCES
@@ -111,7 +113,7 @@ class Plan:
             lines.append(f'[{number}/{len(stages)}] {stage.name}: {what}')
             status = f'done ({state.finished})' if state.status == 'done' else state.status
             if state.status == 'broke off' and stage.kind == 'train':
-                newest = records.last_checkpoint(state.folder)
+                newest = last_checkpoint(state.folder)
                 status += f', goes on from {newest.name}' if newest else ' before a checkpoint'
             lines.append(f'    status: {status}')
             if state.problem:
@@ -159,13 +161,13 @@ class Plan:
         """Files that are read: outputs of earlier stages and pretrained weights, by name."""
         inputs = {
             f'{name}.{output}': Path(self._reference(stage, name, output))
-            for value in records.flatten(dict(stage.options)).values()
+            for value in flatten(dict(stage.options)).values()
             for name, output in REFERENCE.findall(str(value))
         }
         if stage.kind == 'train':
             config = self._config(stage, self.resolve(stage, dict(stage.options))).to_dict()
             read = {key: config.get(key) for key in ('load_from', 'model')}
-            for key, value in records.flatten(read).items():
+            for key, value in flatten(read).items():
                 if key.split('.')[-1] in ('pretrained', 'load_from') and isinstance(value, str):
                     inputs.setdefault(key, Path(value))
         return inputs
@@ -184,7 +186,7 @@ class Plan:
             raise UserError(f'config {stage.config} has no train_cfg.max_iters')
         outputs = {'checkpoint': folder / f'iter_{iterations}.pth', 'folder': folder}
         if figure := config.get('default_hooks', {}).get('checkpoint', {}).get('save_best'):
-            outputs['best'] = records.best_checkpoint(folder, figure)
+            outputs['best'] = best_checkpoint(folder, figure)
         return outputs
 
     def _config(self, stage: Stage, options: Mapping[str, Any]) -> Any:
@@ -215,7 +217,7 @@ class Plan:
     def _left_something(self, stage: Stage) -> bool:
         """Whether a stage that broke off has results that a changed one would mix with."""
         if stage.kind == 'train':
-            return records.last_checkpoint(self.folder(stage)) is not None
+            return last_checkpoint(self.folder(stage)) is not None
         return stage.kind == 'command' and any(p.exists() for p in self._outputs(stage).values())
 
     def _refuse(self, stage: Stage, problem: str) -> str:

@@ -16,11 +16,12 @@ from typing import Any
 from mmseg_uda.config import locate
 from mmseg_uda.engine.interruption import run_command
 from mmseg_uda.engine.launch import joined_processes, torchrun_world
+from mmseg_uda.engine.work_dir import last_checkpoint
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments import records
 from mmseg_uda.experiments.experiment import Stage
 from mmseg_uda.experiments.plan import Plan, State
-from mmseg_uda.files import remove_temporary_files
+from mmseg_uda.files import exclusive, remove_temporary_files
 
 
 class StageRunner:
@@ -60,7 +61,7 @@ class StageRunner:
         state = self._check(self.plan.state(stage))
         if state.status != 'done' and stage.kind != 'train' and self.rank == 0:
             # Several experiments may want the same data made: the first makes them, others wait.
-            with records.exclusive(state.folder, self.say if stage.folder else None):
+            with exclusive(state.folder, self.say if stage.folder else None):
                 state = self._check(self.plan.state(stage))
                 for path in state.outputs.values() if state.status != 'done' else ():
                     remove_temporary_files(path if path.is_dir() else path.parent)
@@ -78,7 +79,7 @@ class StageRunner:
             self._wait(state.folder)
             return
 
-        newest = records.last_checkpoint(state.folder) if stage.kind == 'train' else None
+        newest = last_checkpoint(state.folder) if stage.kind == 'train' else None
         begins = f'goes on from {newest.name}' if newest else 'starts'
         again = ' again' if state.status == 'broke off' and not newest else ''
         self.say(f'{title}: {begins}{again} in {state.folder}')
@@ -119,7 +120,7 @@ class StageRunner:
         config = load_config(
             locate(stage.config), overrides, self.plan.seed, str(folder), self.tensorboard
         )
-        resume = records.last_checkpoint(folder) is not None
+        resume = last_checkpoint(folder) is not None
         if torchrun_world() is None and self.plan.processes > 1:
             self._start_torchrun(stage, config, folder, resume)
             return
@@ -174,7 +175,7 @@ class StageRunner:
 
     def _alone_in(self, folder: Path) -> AbstractContextManager[None]:
         """Hold the folder against other runs; below torchrun rank 0 does it for all."""
-        return records.exclusive(folder) if self.rank == 0 else nullcontext()
+        return exclusive(folder) if self.rank == 0 else nullcontext()
 
     def _wait(self, folder: Path) -> None:
         """Until rank 0 has finished the stage (its failure makes torchrun end this process)."""

@@ -20,10 +20,10 @@ from mmseg_uda.datasets.source_target import collate_domains
 from mmseg_uda.engine.train import load_config
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.inference import build_segmentor
-from mmseg_uda.experiments.records import differences, plain
 from mmseg_uda.files import sha256
 from mmseg_uda.models.checkpoint import load_checkpoint, save_checkpoint
 from mmseg_uda.random import counter_random
+from mmseg_uda.settings import differences, plain
 from mmseg_uda.uda.components.semantic_distributions import SemanticDistributions
 
 PROGRESS = 'progress.pth'

@@ -183,7 +183,7 @@ def _target_loader(config: Config) -> tuple[Any, list[str]]:
 
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
     """Write down what the folder is for; refuse one that is for something else."""
-    from mmseg_uda.experiments.records import plain
+    from mmseg_uda.settings import plain
 
     path, settings = folder / _RECORD, plain(settings)
     old = load_record(path, 'the record of pseudo-labels', f'delete {folder}', list(settings))

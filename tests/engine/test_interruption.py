@@ -15,8 +15,9 @@ from torch import distributed
 from mmseg_uda.cli import train
 from mmseg_uda.engine.hooks import ExactCheckpointHook
 from mmseg_uda.engine.interruption import StopRequest, run_command
+from mmseg_uda.engine.work_dir import checkpoints
 from mmseg_uda.errors import Interrupted, UserError, dead_loader_workers, run_cli
-from mmseg_uda.experiments.records import checkpoints, read_record
+from mmseg_uda.experiments.records import read_record
 from tests.engine.test_resume import assert_same
 from tests.tiny_training import MAX_ITERS, ROOT, environment, start, write_config
 

@@ -11,8 +11,10 @@ import torch
 
 from mmseg_uda.cli import depth_distributions, train
 from mmseg_uda.cli import run as run_experiments
-from mmseg_uda.experiments.records import checkpoints, flatten, read_record
+from mmseg_uda.engine.work_dir import checkpoints
+from mmseg_uda.experiments.records import read_record
 from mmseg_uda.models.checkpoint import load_checkpoint
+from mmseg_uda.settings import flatten
 from tests.tiny_training import MAX_ITERS, ROOT, failure, start, write_config
 
 pytestmark = pytest.mark.usefixtures('one_thread')

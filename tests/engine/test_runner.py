@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from mmseg_uda.engine.runner import newest_checkpoint
+from mmseg_uda.engine.work_dir import checkpoints
 from mmseg_uda.errors import UserError
-from mmseg_uda.experiments.records import checkpoints
 from mmseg_uda.models.checkpoint import first_not_finite, save_checkpoint
 from tests.models.test_checkpoint import DAMAGES, damage
 

@@ -13,8 +13,8 @@ from mmseg_uda.config import parse_overrides, seed_of
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments.experiment import Experiment, Stage
 from mmseg_uda.experiments.plan import Plan
-from mmseg_uda.experiments.records import exclusive
 from mmseg_uda.experiments.stages import StageRunner
+from mmseg_uda.files import exclusive
 
 CONFIG = """
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=4, val_interval=2)

@@ -13,9 +13,9 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from mmseg_uda.engine.work_dir import best_checkpoint, checkpoints
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation import SegmentationMetric
-from mmseg_uda.experiments.records import best_checkpoint, checkpoints
 from mmseg_uda.files import save_json
 from mmseg_uda.models.checkpoint import load_checkpoint
 

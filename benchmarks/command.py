@@ -226,7 +226,7 @@ def _config(args: argparse.Namespace):
     from mmengine.registry import init_default_scope
 
     from mmseg_uda.config import parse_overrides
-    from mmseg_uda.engine.train import load_config
+    from mmseg_uda.engine.config import load_config
 
     config = load_config(args.config, parse_overrides(args.cfg_options))
     init_default_scope('mmseg')

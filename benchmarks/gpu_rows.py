@@ -208,7 +208,7 @@ def load(experiment: int, setting: Setting) -> tuple[Any, Figures]:
     import torch
     from mmengine.registry import init_default_scope
 
-    from mmseg_uda.engine.train import load_config
+    from mmseg_uda.engine.config import load_config
 
     path, own = EXPERIMENTS[experiment]
     options = {'model.segmentor.pretrained': None} | own

@@ -12,7 +12,8 @@ import yaml
 from mmengine.runner import load_checkpoint
 
 from mmseg_uda.config import read_config
-from mmseg_uda.engine.train import build_runner, load_config, train
+from mmseg_uda.engine.config import load_config
+from mmseg_uda.engine.train import build_runner, train
 from mmseg_uda.errors import UserError
 
 SUFFIXES = ('.json', '.yaml', '.yml')

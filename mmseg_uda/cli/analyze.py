@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     from mmengine.device import get_device
 
     import mmseg_uda.register  # noqa: F401 - first: it keeps the libraries' remarks off the screen
-    from mmseg_uda.engine.train import load_config
+    from mmseg_uda.engine.config import load_config
     from mmseg_uda.evaluation.embedding import draw_embeddings
     from mmseg_uda.evaluation.inference import build_segmentor, build_test_loader
 

@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
     from tqdm import tqdm
 
     import mmseg_uda.register  # noqa: F401 - first: it keeps the libraries' remarks off the screen
-    from mmseg_uda.engine.train import load_config
+    from mmseg_uda.engine.config import load_config
     from mmseg_uda.evaluation.export import (
         BackgroundWriter,
         output_names,

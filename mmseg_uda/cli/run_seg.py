@@ -7,7 +7,7 @@ which is a bank as tools/depth_distributions.py makes it, too. A run that was br
 
 import argparse
 
-from mmseg_uda.cli.depth_distributions import add_options, count_stored, make
+from mmseg_uda.cli.depth_distributions import add_options, sampling_options
 from mmseg_uda.command_line import CommandParser
 from mmseg_uda.errors import run_cli
 
@@ -40,12 +40,18 @@ def main(argv: list[str] | None = None) -> None:
     )
     add_options(parser)
     args = parser.parse_args(argv)
+    options = sampling_options(args)
+
+    from mmseg_uda.preparation.depth_bank import count_stored_crops, make_bank_of_config
+
     folder, name = args.source_preprocessed_path, args.dataset_name
     if args.not_get_images:
-        count_stored(args, args.config, folder, name)
+        count_stored_crops(args.config, folder, name, **options)
     else:
         matrix = None if args.not_get_distributions else name
-        make(args, args.config, folder, crops=True, matrix=matrix)
+        make_bank_of_config(
+            args.config, folder, nproc=args.nproc, crops=True, published=matrix, **options
+        )
 
 
 if __name__ == '__main__':

@@ -2,12 +2,7 @@
 """Evaluate a checkpoint, show its predictions, or write them for a test server."""
 
 import argparse
-import copy
-import os
 import sys
-import time
-from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +11,10 @@ if not __package__:
 
 from mmseg_uda.command_line import CommandParser
 from mmseg_uda.config import parse_overrides
-from mmseg_uda.engine.launch import joined_processes
-from mmseg_uda.errors import UserError, run_cli
+from mmseg_uda.errors import run_cli
 
 if TYPE_CHECKING:
-    from mmengine.config import Config
-    from torch.utils.data import DataLoader
+    pass
 
 EVAL_OPTIONS = ('imgfile_prefix', 'to_label_id')
 
@@ -174,195 +167,29 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line."""
     args = parse_args(argv)
 
-    from mmengine.device import get_device
-    from mmengine.utils.dl_utils import set_multi_processing
+    from mmseg_uda.engine.testing import TestOutputs, TestSettings, test
 
-    import mmseg_uda.register  # noqa: F401 - first: it keeps the libraries' remarks off the screen
-    from mmseg_uda.engine.train import load_config
-    from mmseg_uda.evaluation import modes as test_modes
-    from mmseg_uda.evaluation.inference import build_segmentor, build_test_loader
-
-    config = load_config(args.config, args.cfg_options, test_set=args.test_set)
-    test_modes.set_inference_mode(config, args.inference_mode)
-    if args.hrda_out:
-        test_modes.set_hrda_output(config, args.hrda_out)
-    set_multi_processing(**config.get('env_cfg', {}).get('mp_cfg', {}))
-
-    def test(args: argparse.Namespace) -> Any:
-        segmentor = build_segmentor(config, args.checkpoint, args.network, get_device())
-        loader_config = copy.deepcopy(config)
-        if args.aug_test:
-            data = loader_config.test_dataloader.dataset
-            data.pipeline = test_modes.augmented_pipeline(
-                data.pipeline, labels=bool(args.eval), size_divisor=segmentor.size_divisor
-            )
-        loader = build_test_loader(loader_config, labels=bool(args.eval))
-        classes = loader.dataset.metainfo['classes']
-        if segmentor.num_classes != len(classes):
-            raise UserError(
-                f'config {args.config}: the network has {segmentor.num_classes} classes, '
-                f'the test set {len(classes)}'
-            )
-        if args.hrda_out == 'ATT':
-            return show_attention(args, segmentor, loader)
-        segmentor = test_modes.AugmentedSegmentor(segmentor) if args.aug_test else segmentor
-        return run(args, config, segmentor, loader)
-
-    with joined_processes() if args.launcher == 'pytorch' else nullcontext():
-        if Path(args.checkpoint).is_dir():
-            test_folder(args, test)
-        else:
-            test(args)
-
-
-def test_folder(args: argparse.Namespace, test: Callable[[argparse.Namespace], Any]) -> None:
-    """Test every checkpoint of a folder, each into a folder of its own; write them up together."""
-    from mmengine.dist import is_main_process
-
-    from mmseg_uda.evaluation.folder import BEST, RESULTS, checkpoints_below, save_results
-
-    if not args.eval:
-        raise UserError(f'{args.checkpoint} is a folder: it can only be tested with --eval mIoU')
-    folder = Path(args.checkpoint)
-    checkpoints = checkpoints_below(folder)
-    work_dir = Path(args.work_dir or folder.parent / f'test-{folder.name}-{args.network}')
-    metrics = []
-    for path in checkpoints.values():
-        pictures = args.show_dir and str(Path(args.show_dir, path.stem))
-        its_own = dict(checkpoint=path, work_dir=str(work_dir / path.stem), show_dir=pictures)
-        metrics.append(test(argparse.Namespace(**vars(args) | its_own)))
-    if is_main_process():
-        classes = metrics[0].dataset_meta['classes']
-        save_results(work_dir, checkpoints, [metric.scores for metric in metrics], classes)
-        print(f'all scores: {work_dir / RESULTS}, best: {work_dir / BEST}')
-
-
-def run(args: argparse.Namespace, config: 'Config', segmentor: Any, loader: 'DataLoader') -> Any:
-    """One pass over the test set, feeding whatever was asked for; returns the metric if any."""
-    from mmengine.dist import is_main_process
-
-    from mmseg_uda.evaluation import export
-    from mmseg_uda.evaluation.inference import Views, predict, train_ids
-
-    metainfo = loader.dataset.metainfo
-    evaluator = build_evaluator(args, config, metainfo) if args.eval else None
-    paths = [info['img_path'] for info in loader.dataset.infos]
-    names = dict(zip(paths, export.output_names(paths), strict=True))
-    pictures, labels = args.show_dir, args.eval_options.get('imgfile_prefix')
-    with export.BackgroundWriter() as writer:
-        for samples in predict(segmentor, loader, Views(tuple(args.scales), args.flip)):
-            if evaluator is not None:
-                evaluator.process(data_samples=samples)
-            for sample in samples if pictures or labels else ():
-                ids, name = train_ids(sample), f'{names[sample.img_path]}.png'
-                if pictures:
-                    target = Path(pictures, name)
-                    look = metainfo['palette'], args.opacity
-                    writer.submit(export.write_picture, target, sample.img_path, ids, *look)
-                if labels:
-                    ids = export.to_label_ids(ids) if args.eval_options['to_label_id'] else ids
-                    writer.submit(export.write_label, Path(labels, name), ids)
-    if evaluator is not None:
-        evaluator.evaluate(len(loader.dataset))
-    if is_main_process():
-        if evaluator is not None:
-            print(f'scores:   {Path(args.work_dir) / "scores.json"} (and .csv)')
-        if pictures:
-            print(f'pictures: {pictures}')
-        if labels:
-            print(f'labels:   {labels}')
-    return evaluator and evaluator.metrics[0]
-
-
-def show_attention(args: argparse.Namespace, segmentor: Any, loader: 'DataLoader') -> None:
-    """One pass over the test set for grey pictures of the scale attention."""
-    from mmengine.dist import is_main_process
-
-    from mmseg_uda.evaluation import export
-    from mmseg_uda.evaluation.inference import attention_maps
-
-    paths = [info['img_path'] for info in loader.dataset.infos]
-    names = dict(zip(paths, export.output_names(paths), strict=True))
-    with export.BackgroundWriter() as writer:
-        for maps in attention_maps(segmentor, loader):
-            for path, values in maps:
-                target = Path(args.show_dir, f'{names[path]}.png')
-                writer.submit(export.write_label, target, values)
-    if is_main_process():
-        print(f'pictures: {args.show_dir}')
-
-
-def build_evaluator(args: argparse.Namespace, config: 'Config', metainfo: dict) -> Any:
-    """The config's test evaluator; its files go to ``args.work_dir``, which is made now."""
-    from mmengine.evaluator import Evaluator
-
-    from mmseg_uda import __version__
-    from mmseg_uda.errors import BUILD_ERRORS
-    from mmseg_uda.evaluation import SegmentationMetric
-    from mmseg_uda.files import sha256
-
-    checkpoint = Path(args.checkpoint)
-    if args.work_dir is None:
-        args.work_dir = str(checkpoint.parent / f'test-{checkpoint.stem}-{args.network}')
-    try:  # before hours of inference
-        os.makedirs(args.work_dir, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f'cannot make {args.work_dir} ({error.strerror}): choose another --work-dir'
-        ) from error
-    try:
-        evaluator = Evaluator(config.test_evaluator)
-    except BUILD_ERRORS as error:
-        raise UserError(f'config {args.config}: test_evaluator: {error}') from error
-    evaluator.dataset_meta = metainfo
-    settings = dict(
-        checkpoint=str(checkpoint.resolve()),
-        checkpoint_sha256=sha256(checkpoint),
+    settings = TestSettings(
+        config=args.config,
+        checkpoint=args.checkpoint,
         network=args.network,
         scales=args.scales,
         flip=args.flip,
-        config=str(Path(args.config).resolve()),
         test_set=args.test_set,
         inference_mode=args.inference_mode,
         hrda_out=args.hrda_out,
         aug_test=args.aug_test,
         cfg_options=args.cfg_options,
     )
-    refuse_other_results(Path(args.work_dir, 'scores.json'), settings)
-    for metric in evaluator.metrics:
-        if isinstance(metric, SegmentationMetric):
-            metric.out_dir = args.work_dir
-            date = time.strftime('%Y-%m-%d %H:%M:%S')
-            metric.meta = dict(**settings, date=date, version=__version__)
-    return evaluator
-
-
-def refuse_other_results(path: Path, settings: dict[str, Any]) -> None:
-    """Check that to write scores to ``path`` replaces none that were made with other settings.
-
-    A checkpoint is known by its content, a config by its file's name: folders may be moved.
-
-    Raises:
-        UserError: it holds others; says what differs.
-    """
-    from mmseg_uda.evaluation.comparison import read_scores
-    from mmseg_uda.settings import differences
-
-    if not path.exists():
-        return
-    old = read_scores(path).get('meta', {})
-    keys = old.keys() & settings.keys()
-    if 'checkpoint_sha256' in keys:  # scores of before have the path alone
-        keys.discard('checkpoint')
-
-    def compared(meta: dict[str, Any]) -> dict[str, Any]:
-        return {key: Path(meta[key]).name if key == 'config' else meta[key] for key in sorted(keys)}
-
-    if changed := differences(compared(old), compared(settings)):
-        raise UserError(
-            f'{path.parent} holds scores made with other settings ({changed[0]}): choose another '
-            '--work-dir, or delete that one'
-        )
+    outputs = TestOutputs(
+        scores=bool(args.eval),
+        work_dir=args.work_dir,
+        pictures=args.show_dir,
+        opacity=args.opacity,
+        labels=args.eval_options.get('imgfile_prefix'),
+        label_ids=args.eval_options['to_label_id'],
+    )
+    test(settings, outputs, args.launcher)
 
 
 if __name__ == '__main__':

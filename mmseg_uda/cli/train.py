@@ -47,7 +47,8 @@ def main(argv: list[str] | None = None) -> int | None:
     launcher = arguments.launcher or ('pytorch' if torchrun_world() else 'none')
     joined = joined_processes() if launcher == 'pytorch' else nullcontext()
 
-    from mmseg_uda.engine.train import load_config, train
+    from mmseg_uda.engine.config import load_config
+    from mmseg_uda.engine.train import train
 
     config = load_config(
         arguments.config, overrides, arguments.seed, arguments.work_dir, arguments.tensorboard

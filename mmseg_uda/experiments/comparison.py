@@ -45,7 +45,7 @@ def _draw(config_path: str, runs: Mapping[str, Path], count: int) -> Any:
 
     from mmseg_uda.datasets.image_files import read_image, read_values
     from mmseg_uda.datasets.segmentation import build_dataset
-    from mmseg_uda.engine.train import load_config
+    from mmseg_uda.engine.config import load_config
     from mmseg_uda.evaluation.comparison import coloured, comparison_picture
     from mmseg_uda.evaluation.export import output_names
 

@@ -114,7 +114,8 @@ class StageRunner:
             self._call(stage, folder)
 
     def _train(self, stage: Stage, folder: Path) -> None:
-        from mmseg_uda.engine.train import load_config, train
+        from mmseg_uda.engine.config import load_config
+        from mmseg_uda.engine.train import train
 
         overrides = self.plan.resolve(stage, dict(stage.options)) | self.plan.overrides
         config = load_config(

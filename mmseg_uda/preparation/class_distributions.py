@@ -17,7 +17,7 @@ from tqdm import tqdm
 from mmseg_uda.datasets.image_files import forkable_opencv
 from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset
 from mmseg_uda.datasets.source_target import collate_domains
-from mmseg_uda.engine.train import load_config
+from mmseg_uda.engine.config import load_config
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.inference import build_segmentor
 from mmseg_uda.files import sha256

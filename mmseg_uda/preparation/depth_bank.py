@@ -8,21 +8,23 @@ Images are decoded although only labels and depth maps are counted: a damaged fi
 now and not in the middle of a training.
 """
 
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from mmengine.registry import DefaultScope
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from mmseg_uda.datasets.bank_source import bank_source, fingerprint
 from mmseg_uda.datasets.depth import BINS, depth_counts
 from mmseg_uda.datasets.depth_bank import (
     COUNTS,
@@ -36,15 +38,79 @@ from mmseg_uda.datasets.depth_bank import (
 )
 from mmseg_uda.datasets.image_files import decode, forkable_opencv
 from mmseg_uda.datasets.source_target import SourceTargetDataset
-from mmseg_uda.datasets.transforms import PackDomain
+from mmseg_uda.engine.config import load_config
 from mmseg_uda.errors import UserError
-from mmseg_uda.files import atomic_write, save_record, sha256
+from mmseg_uda.files import atomic_write, exclusive, save_record, sha256
 
 PARTS = 'parts'
 #: Folders of the published form below the bank's: ``<i>.png`` in each.
 IMAGES, LABELS, DEPTHS = 'images', 'labels', 'depth'
 
 _ROWS_PER_PART = 32
+
+
+def make_bank_of_config(
+    config: str,
+    folder: str,
+    rows: int | None = None,
+    nproc: int = 4,
+    seed: int | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+    crops: bool = False,
+    published: str | None = None,
+) -> None:
+    """Make the bank of a config's source in ``folder``, or go on with it.
+
+    Args:
+        config: of the training.
+        rows, nproc, crops: see :func:`make_bank`.
+        seed: of the sampling; default the config's.
+        cfg_options: dotted config keys and values.
+        published: name of a data set, such as ``gta``: write the matrix of the published form too,
+            ``<name>_<rows>_distribution.pth``.
+
+    Raises:
+        UserError: see :func:`make_bank`.
+    """
+    if nproc < 1:
+        raise UserError(f'--nproc {nproc}: give at least 1')
+    with _training_data(config, seed, cfg_options) as dataset, exclusive(Path(folder)):
+        bank = make_bank(dataset, folder, rows, nproc, crops)
+        print(f'{folder}: {len(bank)} crops of {bank.crop_size[0]}x{bank.crop_size[1]}')
+        if published is not None:
+            write_matrix(bank, Path(folder, f'{published}_{len(bank)}_distribution.pth'))
+
+
+def count_stored_crops(
+    config: str,
+    folder: str,
+    published: str,
+    rows: int | None = None,
+    seed: int | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the published matrix of the crops in ``folder`` (``labels/``, ``depth/``).
+
+    Arguments and errors as of :func:`make_bank_of_config`.
+    """
+    with _training_data(config, seed, cfg_options) as dataset, exclusive(Path(folder)):
+        made_with = fingerprint(dataset, rows)
+        rows, classes = made_with['rows'], made_with['num_classes']
+        count_crops(
+            Path(folder), rows, classes, Path(folder, f'{published}_{rows}_distribution.pth')
+        )
+
+
+@contextmanager
+def _training_data(
+    config: str, seed: int | None, cfg_options: Mapping[str, Any] | None
+) -> Iterator[dict]:
+    """The config of the training data; inside, mmseg's registries can build it."""
+    settings = load_config(config, cfg_options, seed)
+    if 'train_dataloader' not in settings:
+        raise UserError(f'config {config} says nothing of training data')
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        yield settings.train_dataloader.dataset
 
 
 def make_bank(
@@ -57,9 +123,7 @@ def make_bank(
     """Make the bank of a training's source, or go on with one; one that is finished is opened.
 
     Args:
-        cfg: config of a :class:`SourceTargetDataset`; its target is not needed. The source's
-            ``depth_dir`` is, and a pipeline of ``LabelFirstCrop``, ``RandomFlip`` and
-            ``PackDomain``.
+        cfg: config of the training data, see :func:`bank_source`.
         out: folder of the bank.
         rows: number of rows; default: as many as the source has images.
         nproc: processes; with 1 all is done in this one.
@@ -70,7 +134,7 @@ def make_bank(
             bank made with other settings.
     """
     out = Path(out)
-    dataset, made_with = _source(cfg, rows)
+    dataset, made_with = bank_source(cfg, rows)
     label_info = dataset.source.get_data_info(0)
     record = {
         'data_root': dataset.source.data_root or '',
@@ -105,14 +169,6 @@ def make_bank(
     save_record(out / RECORD, record | {'counts_sha256': sha256(out / COUNTS)})
     shutil.rmtree(out / PARTS)
     return DepthBank.open(out)
-
-
-def fingerprint(cfg: Mapping[str, Any], rows: int | None = None) -> dict[str, Any]:
-    """What a bank of a training's source is made with; see :meth:`DepthBank.check`.
-
-    Arguments and errors as of :func:`make_bank`.
-    """
-    return _source(cfg, rows)[1]
 
 
 def write_matrix(bank: DepthBank, path: Path) -> None:
@@ -195,18 +251,6 @@ class _Parts(Dataset):
         }
 
 
-class _PackRow(PackDomain):
-    """``PackDomain`` with what it takes to cut the crop again."""
-
-    def transform(self, results: dict) -> dict:
-        place = {
-            'label_path': results['seg_map_path'],
-            'box': results['crop_box'],
-            'flip': results.get('flip', False),
-        }
-        return super().transform(results) | place
-
-
 def _make_parts(parts: _Parts, nproc: int) -> None:
     """Make what is missing, in ``nproc`` processes."""
     missing = [number for number in range(len(parts)) if not parts.path(number).exists()]
@@ -231,57 +275,3 @@ def _make_parts(parts: _Parts, nproc: int) -> None:
                 'a process was killed (out of memory?): run the same command again with fewer '
                 '--nproc; what is finished is kept'
             ) from error
-
-
-def _source(cfg: Mapping[str, Any], rows: int | None) -> tuple[SourceTargetDataset, dict[str, Any]]:
-    """The source alone, its pipeline ending in :class:`_PackRow`, and its fingerprint."""
-    source, sampling = cfg['source'], cfg.get('rare_class_sampling')
-    crop, flip = _check_pipeline(source['pipeline'])
-    if not source.get('depth_dir'):
-        raise UserError('the source has no depth maps: give its config a depth_dir')
-    seed = cfg.get('seed', 0)
-    dataset = SourceTargetDataset(
-        source, rare_class_sampling=sampling, seed=seed, source_depth=True
-    )
-    rows = len(dataset.source) if rows is None else rows
-    if rows < 1:
-        raise UserError(f'{rows} rows: a bank has at least one')
-    root = dataset.source.data_root or '.'
-    files = [
-        os.path.relpath(dataset.source.get_data_info(index)['img_path'], root)
-        for index in range(len(dataset.source))
-    ]
-    dataset.source.pipeline.transforms[-1] = _PackRow()
-    made_with = {
-        **{f'source.{k}': v for k, v in source.items() if k not in ('data_root', 'pipeline')},
-        'source.files': f'{len(files)}, {hashlib.sha256(json.dumps(files).encode()).hexdigest()}',
-        'rare_class_sampling': sampling
-        and {key: value for key, value in sampling.items() if key != 'data_root'},
-        'scale': crop['scale'],
-        'crop_size': crop['crop_size'],
-        'cat_max_ratio': crop.get('cat_max_ratio', 1.0),
-        'flip': flip,
-        'num_classes': dataset.num_classes,
-        'seed': seed,
-        'rows': rows,
-    }
-    return dataset, json.loads(json.dumps(made_with))
-
-
-def _check_pipeline(pipeline: list[dict]) -> tuple[dict, float]:
-    """The crop's config and the probability of a flip.
-
-    Raises:
-        UserError: the pipeline does something else to the samples, too.
-    """
-    crop, *flips, _ = pipeline
-    types = [step['type'] for step in pipeline]
-    wanted = ['LabelFirstCrop', *['RandomFlip'] * len(flips), 'PackDomain']
-    if types != wanted or len(flips) > 1 or any(set(flip) != {'type', 'prob'} for flip in flips):
-        raise UserError(
-            'the pipeline of the source must be LabelFirstCrop, RandomFlip (prob alone given) and '
-            f'PackDomain for a bank, this is {", ".join(types)}'
-        )
-    if crop['crop_size'] is None:
-        raise UserError('the source has no crop_size; the rows of a bank are crops')
-    return crop, flips[0]['prob'] if flips else 0.0

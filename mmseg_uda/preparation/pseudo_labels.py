@@ -57,7 +57,7 @@ def generate_pseudo_labels(
     """
     from mmengine.device import get_device
 
-    from mmseg_uda.engine.train import load_config
+    from mmseg_uda.engine.config import load_config
     from mmseg_uda.evaluation.export import BackgroundWriter, write_label
     from mmseg_uda.evaluation.inference import build_segmentor
 

@@ -16,7 +16,7 @@ from benchmarks.contrast import (
 )
 from benchmarks.search import search_visits, synthetic_bank, target_tables
 from benchmarks.step import build_method, measure_step, random_batch
-from mmseg_uda.engine.train import load_config
+from mmseg_uda.engine.config import load_config
 from mmseg_uda.uda.components.depth_similarity import DepthSimilarity
 from mmseg_uda.uda.components.pixel_contrast import VARIANTS
 from tests.precision import TOLERANCE, assert_same

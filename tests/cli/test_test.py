@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmseg_uda.cli.test import main
 from mmseg_uda.datasets.labels import TRAIN_TO_CITYSCAPES
-from mmseg_uda.engine.train import load_config
+from mmseg_uda.engine.config import load_config
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.inference import build_segmentor
 from mmseg_uda.evaluation.modes import set_inference_mode

@@ -12,7 +12,8 @@ from mmseg.registry import MODELS
 from PIL import Image
 
 from mmseg_uda.cli.test import main
-from mmseg_uda.engine.train import load_config, train
+from mmseg_uda.engine.config import load_config
+from mmseg_uda.engine.train import train
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.inference import build_segmentor
 from tests.evaluation.tiny import IMAGES, make_tiny

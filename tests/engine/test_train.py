@@ -12,7 +12,8 @@ from mmengine.optim import build_optim_wrapper
 
 from mmseg_uda.cli import test as tools_test
 from mmseg_uda.cli import train
-from mmseg_uda.engine.train import build_runner, load_config
+from mmseg_uda.engine.config import load_config
+from mmseg_uda.engine.train import build_runner
 from mmseg_uda.engine.work_dir import checkpoints
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.checkpoint import load_checkpoint

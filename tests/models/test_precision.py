@@ -5,7 +5,8 @@ import torch
 from mmengine.config import Config
 
 from benchmarks.step import build_method
-from mmseg_uda.engine.train import build_runner, load_config
+from mmseg_uda.engine.config import load_config
+from mmseg_uda.engine.train import build_runner
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.inference import build_segmentor
 from mmseg_uda.models.precision import set_precision

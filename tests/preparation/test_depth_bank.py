@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 
+from mmseg_uda.datasets.bank_source import fingerprint
 from mmseg_uda.datasets.depth import depth_counts
 from mmseg_uda.datasets.depth_bank import DepthBank, write_counts
 from mmseg_uda.datasets.source_target import SourceTargetDataset
 from mmseg_uda.errors import UserError
 from mmseg_uda.preparation import depth_bank as make_depth_bank
-from mmseg_uda.preparation.depth_bank import fingerprint, make_bank, write_matrix
+from mmseg_uda.preparation.depth_bank import make_bank, write_matrix
 from tests.damage import flip_bit
 from tests.tiny_training import failure
 

@@ -10,11 +10,11 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.datasets.bank_source import fingerprint
 from mmseg_uda.datasets.batch import DomainBatch
 from mmseg_uda.datasets.depth_bank import DepthBank
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.losses import upscale
-from mmseg_uda.preparation.depth_bank import fingerprint
 from mmseg_uda.uda.addons.margins import IgnoreMargins, ValidRegion
 from mmseg_uda.uda.components import depth_alignment
 from mmseg_uda.uda.components.depth_alignment import (

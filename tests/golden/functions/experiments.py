@@ -2,7 +2,7 @@
 
 from mmengine.config import Config
 
-from mmseg_uda.engine.train import load_config
+from mmseg_uda.engine.config import load_config
 from mmseg_uda.experiments.table import load_table
 from mmseg_uda.models.class_weights import class_weights
 from mmseg_uda.models.data_preprocessor import UDADataPreProcessor

@@ -1,1 +1,1 @@
-"""Measurements of time and memory; ``python -m benchmarks.command`` runs them."""
+"""Measurements of time and memory; ``python -m benchmarks`` runs them."""

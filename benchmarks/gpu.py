@@ -1,9 +1,8 @@
-#!/usr/bin/env python
 """Measure training steps, evaluation and CDDA's search on a GPU, and run the device tests there.
 
-python benchmarks/gpu.py              what is missing in --out, for at most --minutes
-python benchmarks/gpu.py --table      the Markdown table of what is there
-python benchmarks/gpu.py --rehearse   every row in small, on the CPU
+python -m benchmarks.gpu              what is missing in --out, for at most --minutes
+python -m benchmarks.gpu --table      the Markdown table of what is there
+python -m benchmarks.gpu --rehearse   every row in small, on the CPU
 
 It needs the packages of requirements.txt (torch 2.11 or newer), but neither an installation of this
 one nor data sets, pretrained weights or a connection. The file is written after every row; call it
@@ -21,12 +20,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-if __package__ in (None, ''):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from benchmarks.gpu_rows import FULL, REHEARSAL, Figures, Row, Setting, all_rows  # noqa: E402
-from mmseg_uda.errors import UserError, run_cli  # noqa: E402
-from mmseg_uda.files import save_json  # noqa: E402
+from benchmarks.gpu_rows import FULL, REHEARSAL, Figures, Row, Setting, all_rows
+from mmseg_uda.errors import UserError, run_cli
+from mmseg_uda.files import save_json
 
 SCHEMA = 1
 NO_MEMORY = 'out of memory'

@@ -1,11 +1,6 @@
-#!/usr/bin/env python
 """Look into a trained network. `tsne` draws the pixels of test images in the plane."""
 
-import sys
 from pathlib import Path
-
-if not __package__:
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg_uda.command_line import CommandParser
 from mmseg_uda.config import parse_overrides

@@ -9,11 +9,6 @@ that was broken off goes on. Needs the extra: pip install 'mmseg-uda[depth]'.
 """
 
 import argparse
-import sys
-from pathlib import Path
-
-if __name__ == '__main__':
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg_uda.command_line import CommandParser
 from mmseg_uda.errors import UserError, run_cli

@@ -1,14 +1,9 @@
-#!/usr/bin/env python
 """Segment image files: a palette PNG of train ids and a colour overlay for each."""
 
 import argparse
 import glob
 import os
-import sys
 from pathlib import Path
-
-if not __package__:
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg_uda.command_line import CommandParser
 from mmseg_uda.errors import UserError, run_cli

@@ -7,12 +7,8 @@ dataset classes read like the real ones. A broken-off run goes on where it stopp
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-if __package__ in (None, ''):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg_uda.command_line import CommandParser
 from mmseg_uda.errors import run_cli

@@ -1,14 +1,9 @@
-#!/usr/bin/env python
 """Label the unlabelled target images of a config with a checkpoint, as SDCA's third stage needs.
 
 A run that broke off goes on where it stopped.
 """
 
-import sys
 from pathlib import Path
-
-if not __package__:
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg_uda.command_line import CommandParser
 from mmseg_uda.config import parse_overrides

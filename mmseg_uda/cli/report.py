@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Compare tested runs: a table of their scores and a picture of their predictions.
 
 A run is NAME=FOLDER/scores.json, as tools/test.py --eval mIoU wrote it, with its predictions in

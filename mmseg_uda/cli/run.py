@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Run an experiment of the table, or a config file, from training to the table of results.
 
 The same command run again goes on where it stopped: what is finished is not run again, a training

@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """CDDA's preprocessing by the name and the flags that its authors gave it.
 
 Writes source crops (images/, labels/, depth/) and <dataset>_<N>_distribution.pth into a folder,

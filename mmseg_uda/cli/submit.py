@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Make the archive that a test server takes, after checking what goes into it.
 
     python tools/test.py CONFIG CHECKPOINT --format-only --eval-options imgfile_prefix=labels
@@ -11,9 +10,6 @@ labelTrainIds_invalid and confidence; copies of the labels stand for these two o
 import argparse
 import sys
 from pathlib import Path
-
-if not __package__:
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg_uda.command_line import CommandParser
 from mmseg_uda.errors import UserError, run_cli

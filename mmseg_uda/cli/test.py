@@ -1,13 +1,7 @@
-#!/usr/bin/env python
 """Evaluate a checkpoint, show its predictions, or write them for a test server."""
 
 import argparse
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-if not __package__:
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg_uda.command_line import CommandParser
 from mmseg_uda.config import parse_overrides

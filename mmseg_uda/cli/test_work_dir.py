@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Test the newest whole checkpoint in a work dir: mIoU, and predictions as palette PNGs in preds/.
 
 The work dir is that of `run_experiments.py` (of its trainings, the one that wrote last) or of
@@ -7,11 +6,7 @@ in the config too, start at the current folder.
 """
 
 import argparse
-import sys
 from pathlib import Path
-
-if not __package__:
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg_uda.engine.work_dir import last_checkpoint
 from mmseg_uda.errors import UserError, run_cli

@@ -1,15 +1,10 @@
-#!/usr/bin/env python
 """Train one config. Below torchrun, one process of the training.
 
 `run_experiments.py` does the same with stages, tests and a table of results around it.
 """
 
-import sys
 from contextlib import nullcontext
 from pathlib import Path
-
-if __name__ == '__main__':
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg_uda.command_line import CommandParser
 from mmseg_uda.config import parse_overrides

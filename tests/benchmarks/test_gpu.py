@@ -68,12 +68,12 @@ def test_rehearsal(out, capsys, monkeypatch):
     steps = [f'step, exp {what}' for what in ('1, fp32', '10, fp32', '34, bf16', '40, fp32')]
     wanted = ['device tests', *steps, 'search, 2 at a time', 'evaluation, exp 20']
     rows = [row for row in all_rows() if row.name in wanted]
-    assert run_rows(rows, REHEARSAL, out, in_an_hour(), 'python benchmarks/gpu.py') == 0
+    assert run_rows(rows, REHEARSAL, out, in_an_hour(), 'python -m benchmarks.gpu') == 0
     found = rows_of(out)
     assert list(found) == wanted
     for result in found.values():
         assert result['device'] == 'CPU' and result['torch'] == torch.__version__
-        assert result['command'] == 'python benchmarks/gpu.py' and 'error' not in result
+        assert result['command'] == 'python -m benchmarks.gpu' and 'error' not in result
         if result['kind'] != 'tests':
             assert result['seconds'] > 0 and result['peak_bytes'] > 0
     assert ('passed' if has_gpu else 'skipped') in found['device tests']['result']

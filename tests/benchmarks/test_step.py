@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 
-from benchmarks.command import main
+from benchmarks.__main__ import main
 from benchmarks.contrast import (
     make_problem,
     make_semantic_problem,

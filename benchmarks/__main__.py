@@ -1,23 +1,17 @@
-#!/usr/bin/env python
 """Measure what training costs, on your machine.
 
-python tools/benchmark.py step [CONFIG]     a step against its bare network passes
-python tools/benchmark.py full [CONFIG]     a full-size step and one test image
-python tools/benchmark.py data [CONFIG]     samples a second and core, share of decoding
-python tools/benchmark.py contrast          SePiCo's contrast against a naive formulation
-python tools/benchmark.py search            CDDA's search of a bank, and the plain formula's result
-python tools/benchmark.py distributions     SDCA's distributions and contrast, likewise
+python -m benchmarks step [CONFIG]     a step against its bare network passes
+python -m benchmarks full [CONFIG]     a full-size step and one test image
+python -m benchmarks data [CONFIG]     samples a second and core, share of decoding
+python -m benchmarks contrast          SePiCo's contrast against a naive formulation
+python -m benchmarks search            CDDA's search of a bank, and the plain formula's result
+python -m benchmarks distributions     SDCA's distributions and contrast, likewise
 """
 
 import argparse
 import os
 import platform
-import sys
 import time
-from pathlib import Path
-
-if __package__ in (None, ''):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg_uda.command_line import CommandParser
 from mmseg_uda.errors import run_cli

@@ -1,0 +1,8 @@
+#!/usr/bin/env python
+"""``mmseg-uda run-seg``, at the path that users of CDDA know."""
+
+from mmseg_uda.cli.run_seg import main
+from mmseg_uda.errors import run_cli
+
+if __name__ == '__main__':
+    run_cli(main)

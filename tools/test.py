@@ -1,0 +1,8 @@
+#!/usr/bin/env python
+"""``mmseg-uda test``, at the path that users of mmseg know."""
+
+from mmseg_uda.cli.test import main
+from mmseg_uda.errors import run_cli
+
+if __name__ == '__main__':
+    run_cli(main)

@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     # The published runs did not use TF32; newer GPUs do by torch's default, in convolutions.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    call = shlex.join(['python', 'benchmarks/gpu.py', *(sys.argv[1:] if argv is None else argv)])
+    call = shlex.join(['python', '-m', 'benchmarks.gpu', *(sys.argv[1:] if argv is None else argv)])
     return run_rows(all_rows(), setting, args.out, deadline, call)
 
 

@@ -7,7 +7,9 @@ its splits are listed too; of Cross-City the test labels of every city below ROO
 What is converted already is kept.
 """
 
-from mmseg_uda.cli import parser
+import argparse
+
+from mmseg_uda.command_line import CommandParser
 from mmseg_uda.errors import UserError, run_cli
 
 DATASETS = ('cityscapes', 'crosscity', 'gta', 'mapillary', 'synthia')
@@ -15,7 +17,9 @@ DATASETS = ('cityscapes', 'crosscity', 'gta', 'mapillary', 'synthia')
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
-    options = parser(__doc__)
+    options = CommandParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument('dataset', choices=DATASETS)
     options.add_argument('root', metavar='ROOT', help='folder of the data set')
     options.add_argument('--gt-dir', help='folder of the labels below ROOT; default: as published')

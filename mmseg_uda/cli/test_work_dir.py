@@ -8,43 +8,9 @@ in the config too, start at the current folder.
 import argparse
 from pathlib import Path
 
-from mmseg_uda.engine.work_dir import last_checkpoint
-from mmseg_uda.errors import UserError, run_cli
-from mmseg_uda.files import looked_in
-
-
-def training_folder(work_dir: Path) -> Path:
-    """Where the newest checkpoint is: the work dir itself or a folder in it.
-
-    Raises:
-        UserError: there is no such work dir, or no checkpoint.
-    """
-    if not work_dir.is_dir():
-        raise UserError(f'work dir {work_dir} does not exist{looked_in(work_dir)}')
-    folders = [work_dir, *(path for path in work_dir.iterdir() if path.is_dir())]
-    newest = [path for folder in folders if (path := last_checkpoint(folder))]
-    if not newest:
-        raise UserError(
-            f'{work_dir} and the folders in it hold no checkpoint (iter_<n>.pth): train first, or '
-            'give a work dir of a training'
-        )
-    return max(newest, key=lambda path: path.stat().st_mtime_ns).parent
-
-
-def config_of(folder: Path) -> Path:
-    """The config that a training left in its folder.
-
-    Raises:
-        UserError: there is none, or several.
-    """
-    found = sorted(folder.glob('*.py'))
-    if len(found) != 1:
-        names = ', '.join(path.name for path in found) or 'none'
-        raise UserError(
-            f'{folder} must hold one config beside its checkpoints, it holds {names}: '
-            'use tools/test.py CONFIG CHECKPOINT'
-        )
-    return found[0]
+from mmseg_uda.cli import test
+from mmseg_uda.engine.work_dir import config_of, training_folder
+from mmseg_uda.errors import run_cli
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -60,8 +26,6 @@ def main(argv: list[str] | None = None) -> None:
     folder = training_folder(args.work_dir)
     config = config_of(folder)
 
-    import mmseg_uda.register  # noqa: F401 - first: it keeps the libraries' remarks off the screen
-    from mmseg_uda.cli import test
     from mmseg_uda.engine.runner import newest_checkpoint
 
     checkpoint, _ = newest_checkpoint(folder)

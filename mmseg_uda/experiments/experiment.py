@@ -18,8 +18,9 @@ class Stage:
 
     - ``train``: a config; ``options`` are dotted config keys and their values. Output
       ``checkpoint``, the last iteration's, and ``folder``, where all are.
-    - ``test``: a config; ``options`` are ``checkpoint`` and further options of ``tools/test.py``
-      (``{'network': 'teacher'}`` is ``--network teacher``). Output ``scores``, the JSON file; if
+    - ``test``: a config; ``options`` are ``checkpoint`` and further fields of
+      :class:`mmseg_uda.engine.testing.TestSettings`, ``show_dir`` (folder of pictures) and
+      ``opacity``. Output ``scores``, the JSON file; if
       ``checkpoint`` is a training's folder also ``best``, the best one's copy.
     - ``command``: ``call`` names a Python function as ``module:function``; ``options`` are its
       keyword arguments, with a config also ``config``, the file, and ``cfg_options``. It must be

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mmseg_uda.compat.stages import current_settings
 from mmseg_uda.config import overridden, read_config, seed_of
 from mmseg_uda.engine.work_dir import best_checkpoint, last_checkpoint
 from mmseg_uda.errors import UserError
@@ -82,7 +83,8 @@ class Plan:
             status='done' if record['finished'] else 'broke off',
             finished=record['finished'],
         )
-        if changes := differences(record['settings'], settings):
+        recorded = current_settings(record['settings'], settings)
+        if changes := differences(recorded, settings):
             if not record['finished'] and not self._left_something(stage):
                 return replace(state, status='to do')  # it failed at once: nothing to protect
             more = len(changes) - MAX_DIFFERENCES

@@ -110,8 +110,10 @@ class StageRunner:
     def _work(self, stage: Stage, folder: Path) -> None:
         if stage.kind == 'train':
             self._train(stage, folder)
+        elif stage.kind == 'test':
+            self._test(stage, folder)
         else:
-            self._call(stage, folder)
+            self._call(stage)
 
     def _train(self, stage: Stage, folder: Path) -> None:
         from mmseg_uda.engine.config import load_config
@@ -152,27 +154,25 @@ class StageRunner:
                 'The same command goes on where it stopped'
             )
 
-    def _call(self, stage: Stage, folder: Path) -> None:
+    def _test(self, stage: Stage, folder: Path) -> None:
+        from mmseg_uda.engine.testing import TestOutputs, TestSettings, test
+
         options = self.plan.resolve(stage, dict(stage.options))
-        if stage.kind == 'command':
-            call = stage.call
-            if stage.config:
-                config = dict(config=str(locate(stage.config)), cfg_options=self.plan.overrides)
-                options = config | options
-        else:
-            call = 'tools.test:main'
-            argv = [str(locate(stage.config)), str(options.pop('checkpoint')), '--eval', 'mIoU']
-            argv += ['--work-dir', str(folder)]
-            for name, value in options.items():
-                argv += [f'--{name.replace("_", "-")}', str(value)]
-            argv += ['--launcher', 'pytorch'] if torchrun_world() else []
-            if self.plan.overrides:
-                argv += ['--cfg-options', *(f'{k}={v}' for k, v in self.plan.overrides.items())]
-            options = {'argv': argv}
-        module, _, function = call.partition(':')
-        status = getattr(importlib.import_module(module), function)(**options)
-        if isinstance(status, int) and status:
-            raise UserError(f'stage {stage.name} ({call}) ended with status {status}')
+        outputs = TestOutputs(
+            work_dir=str(folder),
+            pictures=options.pop('show_dir', None),
+            opacity=options.pop('opacity', TestOutputs.opacity),
+        )
+        settings = TestSettings(str(stage.config), cfg_options=self.plan.overrides, **options)
+        test(settings, outputs, 'pytorch' if torchrun_world() else 'none')
+
+    def _call(self, stage: Stage) -> None:
+        options = self.plan.resolve(stage, dict(stage.options))
+        if stage.config:
+            config = dict(config=str(locate(stage.config)), cfg_options=self.plan.overrides)
+            options = config | options
+        module, _, function = stage.call.partition(':')
+        getattr(importlib.import_module(module), function)(**options)
 
     def _alone_in(self, folder: Path) -> AbstractContextManager[None]:
         """Hold the folder against other runs; below torchrun rank 0 does it for all."""

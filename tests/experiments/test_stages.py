@@ -57,17 +57,14 @@ def trainings(monkeypatch, tmp_path):
             done.stop_at = None
             raise KeyboardInterrupt
 
-    def test(argv):
-        done.tests.append(argv)
-        folder = Path(argv[argv.index('--work-dir') + 1])
-        (folder / 'scores.json').write_text(json.dumps({'mIoU': 12.5, 'classes': {}}))
+    def test(settings, outputs, launcher):
+        done.tests.append(settings)
+        scores = json.dumps({'mIoU': 12.5, 'classes': {}})
+        Path(outputs.work_dir, 'scores.json').write_text(scores)
 
-    engine = types.ModuleType('mmseg_uda.engine.train')
-    engine.load_config, engine.train = load_config, train
-    monkeypatch.setitem(sys.modules, engine.__name__, engine)
-    tools = types.ModuleType('tools.test')
-    tools.main = test
-    monkeypatch.setitem(sys.modules, tools.__name__, tools)
+    monkeypatch.setattr('mmseg_uda.engine.config.load_config', load_config)
+    monkeypatch.setattr('mmseg_uda.engine.train.train', train)
+    monkeypatch.setattr('mmseg_uda.engine.testing.test', test)
     return done
 
 
@@ -99,9 +96,8 @@ def test_stages_run_in_order_and_refer_to_each_other(trainings):
     run()
     assert trainings.runs == [('first', 0, 4), ('second', 0, 4)]
     assert trainings.load_from == [None, 'out/first/iter_4.pth']
-    (argv,) = trainings.tests
-    assert argv[1] == 'out/second/iter_4.pth'
-    assert argv[argv.index('--network') + 1] == 'teacher'
+    (settings,) = trainings.tests
+    assert settings.checkpoint == 'out/second/iter_4.pth' and settings.network == 'teacher'
     assert Plan(experiment(), 'out').scores() == {'test': {'mIoU': 12.5, 'classes': {}}}
 
 
@@ -211,7 +207,7 @@ def test_a_stage_that_failed_before_its_first_checkpoint_may_change(trainings, m
         raise UserError('no data')
 
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules['mmseg_uda.engine.train'], 'train', fail)
+        patch.setattr('mmseg_uda.engine.train.train', fail)
         with pytest.raises(UserError, match='no data'):
             run()
     run(overrides={'optim_wrapper.optimizer.lr': 0.01})

@@ -1,9 +1,9 @@
 """The package as a library: read configs, train, test, and predict with a trained model.
 
-    import mmseg_uda
+import mmseg_uda
 
-    model = mmseg_uda.load('work_dirs/daformer_mitb5_gta2cs/seed0')
-    labels = model.predict('photo.jpg')  # (H, W) uint8 train ids
+model = mmseg_uda.load('work_dirs/daformer_mitb5_gta2cs/seed0')
+labels = model.predict('photo.jpg')  # (H, W) uint8 train ids
 """
 
 from collections.abc import Iterable

@@ -238,9 +238,8 @@ def test_full_disk_keeps_what_is_there(tiny_config, trained, tmp_path):
     shutil.copy(trained / old.name, old)
     before = old.read_bytes()
     with open(tmp_path / 'stderr', 'w') as stderr:
-        process = start(
-            '-c', FULL_DISK, tiny_config, '--work-dir', tmp_path, '--resume', stderr=stderr
-        )
+        command = [tiny_config, '--work-dir', tmp_path, '--resume', '--accept-changes']
+        process = start('-c', FULL_DISK, *command, stderr=stderr)
         assert process.wait() == 2
     (line,) = (tmp_path / 'stderr').read_text().splitlines()
     assert f'error: cannot write {tmp_path}/iter_2.pth' in line and '--resume' in line

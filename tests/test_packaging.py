@@ -7,7 +7,6 @@ import tomllib
 from pathlib import Path
 
 import mmseg_uda
-from mmseg_uda.command_line import CommandParser
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(

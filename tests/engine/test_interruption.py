@@ -156,16 +156,17 @@ def test_signals_outside_are_as_before():
 
 
 @pytest.mark.parametrize(
-    ('files', 'written', 'left'),
+    ('keep', 'files', 'written', 'left'),
     [
-        ([2, 4, 5], 6, [6, 4]),  # an unplanned one goes
-        ([2, 4], 5, [5, 4, 2]),  # and removes no planned one
-        ([4, 5, 6], 7, [7, 6, 4]),
-        ([1, 3], 4, [4, 3]),  # of another interval: two stay
-        ([4, 6, 8], 9, [9, 8]),  # the last iteration is planned
+        (2, [2, 4, 5], 6, [6, 4]),  # an unplanned one goes
+        (9, [2, 4, 5], 6, [6, 4, 2]),  # also where all are kept
+        (2, [2, 4], 5, [5, 4, 2]),  # and removes no planned one
+        (2, [4, 5, 6], 7, [7, 6, 4]),
+        (3, [1, 3], 4, [4, 3]),  # of another interval: two stay
+        (2, [4, 6, 8], 9, [9, 8]),  # the last iteration is planned
     ],
 )
-def test_checkpoints_that_stay(tmp_path, monkeypatch, files, written, left):
+def test_checkpoints_that_stay(tmp_path, keep, files, written, left):
     class Runner:
         work_dir, max_iters = tmp_path, 9
 
@@ -174,7 +175,7 @@ def test_checkpoints_that_stay(tmp_path, monkeypatch, files, written, left):
 
     for iteration in files:
         (tmp_path / f'iter_{iteration}.pth').touch()
-    ExactCheckpointHook(interval=2, keep=2)._write(Runner(), written)
+    ExactCheckpointHook(interval=2, keep=keep)._write(Runner(), written)
     assert names(tmp_path) == [f'iter_{iteration}.pth' for iteration in left]
 
 

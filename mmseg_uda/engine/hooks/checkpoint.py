@@ -120,8 +120,9 @@ class ExactCheckpointHook(Hook):
         if is_main_process():
             runner.save_checkpoint(runner.work_dir, f'iter_{iteration}.pth')
             found = {int(path.stem[5:]): path for path in checkpoints(runner.work_dir)}
-            planned = sorted(found, key=lambda number: not self._planned(runner, number))
-            for number in planned[self.keep :]:
+            planned = [number for number in found if self._planned(runner, number)]
+            others = [number for number in found if number not in planned]
+            for number in (planned + others)[max(2, min(self.keep, len(planned))) :]:
                 if number != iteration:
                     found[number].unlink()
         barrier()

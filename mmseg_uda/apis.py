@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from mmengine.device import get_device
 
-from mmseg_uda.config import from_text
+import mmseg_uda.register  # noqa: F401 - a config in a checkpoint imports nothing
+from mmseg_uda.compat.checkpoints import config_in
 from mmseg_uda.engine.config import load_config
 from mmseg_uda.engine.runner import newest_checkpoint
 from mmseg_uda.engine.testing import TestOutputs, TestSettings, test
 from mmseg_uda.engine.train import train
 from mmseg_uda.engine.work_dir import training_folder
-from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.inference import build_segmentor, image_predictor, test_metainfo
 from mmseg_uda.models.checkpoint import load_checkpoint
 
@@ -60,8 +60,8 @@ class Model:
             UserError: a file is missing, damaged, or too large or small for the network.
         """
         if isinstance(images, Image):
-            return self._predict(images)
-        return [self._predict(image) for image in images]
+            return self._predict(images)[1]
+        return [self._predict(image)[1] for image in images]
 
 
 def load(
@@ -86,13 +86,7 @@ def load(
     if path.is_dir():
         path, content = newest_checkpoint(training_folder(path))
     else:
-        content = None if config else load_checkpoint(path)
-    if config is None:
-        text = (content.get('meta') or {}).get('config')
-        if not text:
-            raise UserError(f'{path} holds no config: give load(..., config=FILE)')
-        settings = from_text(text, f'the config in {path}')
-    else:
-        settings = load_config(config)
+        content = {} if config else load_checkpoint(path)
+    settings = load_config(config) if config else config_in(content, path)
     segmentor = build_segmentor(settings, str(path), network, device or get_device())
     return Model(segmentor, settings)

@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> None:
         write_label,
         write_overlay,
     )
-    from mmseg_uda.evaluation.inference import build_segmentor, file_predictor, test_metainfo
+    from mmseg_uda.evaluation.inference import build_segmentor, image_predictor, test_metainfo
 
     config = load_config(args.config)
     names = output_names(paths)
@@ -96,7 +96,7 @@ def main(argv: list[str] | None = None) -> None:
             f'test_dataloader.dataset {len(metainfo["classes"])}: set its metainfo'
         )
     palette = metainfo['palette']
-    predict = file_predictor(segmentor, config)
+    predict = image_predictor(segmentor, config)
     labels, overlays, bad = Path(args.out) / 'labels', Path(args.out) / 'overlays', []
     with BackgroundWriter() as writer:
         for path, name in tqdm(list(zip(paths, names, strict=True)), unit='img'):

@@ -1,11 +1,13 @@
-"""Layouts of checkpoints, ours and published ones, in one table; a new one is a new entry."""
+"""Checkpoints, ours and published ones: their layouts in one table, and the configs in them."""
 
+import ast
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from torch import Tensor, nn
 
 from mmseg_uda.errors import UserError
@@ -132,3 +134,48 @@ def load_segmentor_weights(
     if not any(name.startswith('auxiliary_head.') for name in own):
         weights = {n: v for n, v in weights.items() if not n.startswith('auxiliary_head.')}
     load_weights(segmentor, weights, path)
+
+
+def config_in(content: Mapping[str, Any], path: str | Path) -> Config:
+    """The config that a checkpoint's content holds, read as data.
+
+    Ours hold it as plain data; those of an early version, and of mmseg 1.x, as the text of a
+    Python config, of which values alone are read and nothing is run.
+
+    Args:
+        path: of the file, for messages.
+
+    Raises:
+        UserError: it holds none, or one that is more than values.
+    """
+    meta = content.get('meta') or {}
+    config = meta.get('config', meta.get('cfg'))
+    if isinstance(config, str):
+        try:
+            config = _values_in(config)
+        except (SyntaxError, ValueError) as error:
+            raise UserError(f'the config in {path} cannot be read as data: {error}') from error
+    if not isinstance(config, dict):
+        raise UserError(f'{path} holds no config: give the one that it was trained with')
+    return Config(config, filename=str(path))
+
+
+def _values_in(text: str) -> dict[str, Any]:
+    """The names and values of a Python config without expressions."""
+    values = {}
+    for node in ast.parse(text).body:
+        if not (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)):
+            raise ValueError(f'line {node.lineno} is no assignment')
+        values[node.targets[0].id] = _value(node.value)
+    return values
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
+        return {keyword.arg: _value(keyword.value) for keyword in node.keywords}
+    if isinstance(node, ast.Dict):
+        return {_value(k): _value(v) for k, v in zip(node.keys, node.values, strict=True)}
+    if isinstance(node, ast.List | ast.Tuple):
+        items = [_value(item) for item in node.elts]
+        return items if isinstance(node, ast.List) else tuple(items)
+    return ast.literal_eval(node)

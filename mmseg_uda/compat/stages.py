@@ -19,6 +19,10 @@ CALLS = {
 }
 
 
+# Entries of configs that came later -> what a config without them means.
+DEFAULTS = {'precision': 'highest'}
+
+
 def current_settings(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
     """The settings of a record in today's words, for a comparison with those of today.
 
@@ -28,5 +32,7 @@ def current_settings(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> Map
     """
     call = recorded.get('call')
     if call in CALLS and CALLS[call] == now.get('call'):
-        return {**recorded, 'call': now['call'], 'options': now['options']}
+        recorded = {**recorded, 'call': now['call'], 'options': now['options']}
+    if 'config' in recorded:
+        recorded = {**recorded, 'config': {**DEFAULTS, **recorded['config']}}
     return recorded

@@ -195,33 +195,45 @@ def mean_probabilities(
     return total / (len(views.scales) * (1 + views.flip))
 
 
-def file_predictor(
+def image_predictor(
     segmentor: BaseSegmentor, config: Config
-) -> Callable[[str | PathLike], tuple[np.ndarray, np.ndarray]]:
-    """A function from an image file to the image (H, W, 3) BGR and its train ids (H, W), uint8.
+) -> Callable[[str | PathLike | np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """A function from an image to the image (H, W, 3) BGR and its train ids (H, W), uint8.
 
-    Images may have any size; they go through the config's test pipeline. The function raises a
-    UserError for a file that is damaged, or too large or too small for the network.
+    An image is a file or an array (H, W, 3) uint8 RGB, of any size; it goes through the config's
+    test pipeline. The function raises a UserError for a file that is damaged, an array of another
+    shape or type, or an image too large or too small for the network.
     """
     pipeline = Compose(
         without(config.test_dataloader.dataset.pipeline, 'LoadImageFromFile', 'LoadAnnotations')
     )
 
     @torch.no_grad()
-    def predict_file(path: str | PathLike) -> tuple[np.ndarray, np.ndarray]:
-        image = read_image(path)
+    def predict_image(source: str | PathLike | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        image, name = _bgr(source)
         height, width = image.shape[:2]
         try:
             sample = pipeline(dict(img=image, img_shape=(height, width), ori_shape=(height, width)))
             batch = {name: [value] for name, value in sample.items()}
             return image, train_ids(segmentor.test_step(batch)[0])
         except UserError as error:
-            raise UserError(f'{path}: {error}') from error
+            raise UserError(f'{name}: {error}') from error
         except (RuntimeError, cv2.error) as error:
             reason = str(error).strip().split('\n')[0]
-            raise UserError(f'{path}: fails with {height} x {width} pixels: {reason}') from error
+            raise UserError(f'{name}: fails with {height} x {width} pixels: {reason}') from error
 
-    return predict_file
+    return predict_image
+
+
+def _bgr(source: str | PathLike | np.ndarray) -> tuple[np.ndarray, str]:
+    """The image (H, W, 3) uint8 BGR of a file or an RGB array, and what messages call it."""
+    if not isinstance(source, np.ndarray):
+        return read_image(str(source)), str(source)
+    if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8:
+        raise UserError(
+            f'an image is an array (H, W, 3) of uint8, RGB; this is {source.shape}, {source.dtype}'
+        )
+    return np.ascontiguousarray(source[..., ::-1]), f'an array of shape {source.shape}'
 
 
 def train_ids(sample: SegDataSample) -> np.ndarray:

@@ -22,7 +22,9 @@ with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
 if 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD' not in os.environ:
     os.environ.setdefault('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '1')
 
-for _room in ('datasets', 'models', 'uda', 'evaluation', 'engine'):
+for _room in ('datasets', 'models', 'uda', 'evaluation'):
     _package = importlib.import_module(f'mmseg_uda.{_room}')
     for _module in pkgutil.walk_packages(_package.__path__, f'{_package.__name__}.'):
         importlib.import_module(_module.name)
+for _module in ('hooks', 'optim', 'runner', 'schedules'):  # the rest of the engine imports this
+    importlib.import_module(f'mmseg_uda.engine.{_module}')

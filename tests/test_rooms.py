@@ -20,6 +20,8 @@ BASE = (
     'errors',
 )
 FILES = sorted(PACKAGE.rglob('*.py'))
+EARLIER = PACKAGE / 'experiments/earlier.py'  # names what earlier versions called
+WORKER = 'mmseg_uda.cli.train'  # what torchrun starts, in processes of their own
 
 
 def room(module: str) -> str:
@@ -63,8 +65,8 @@ def named(path: Path) -> set[str]:
 @pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_file_names_only_its_room_and_rooms_below(path):
     own = home(path)
-    if own:
-        assert {room(module) for module in named(path)} <= below(own) | {own}
+    if own and path != EARLIER:
+        assert {room(module) for module in named(path) - {WORKER}} <= below(own) | {own}
 
 
 def test_every_room_has_its_floor():
@@ -73,7 +75,7 @@ def test_every_room_has_its_floor():
 
 def test_nothing_outside_the_package_is_named():
     """No script of the repository is started or imported: an installed package has none."""
-    for path in FILES:
+    for path in set(FILES) - {EARLIER}:
         for node in ast.walk(ast.parse(path.read_text())):
             names = []
             if isinstance(node, ast.ImportFrom):

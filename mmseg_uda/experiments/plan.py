@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mmseg_uda.compat.stages import current_settings
 from mmseg_uda.config import overridden, read_config, seed_of
 from mmseg_uda.engine.work_dir import best_checkpoint, last_checkpoint
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments import records
+from mmseg_uda.experiments.earlier import current_settings
 from mmseg_uda.experiments.experiment import Experiment, Stage
 from mmseg_uda.files import load_record
 from mmseg_uda.settings import differences, flatten

@@ -12,7 +12,7 @@ from mmseg_uda.errors import UserError
 ROOT = Path(__file__).parents[2]
 HEAVY = {'torch', 'mmengine', 'mmseg', 'mmcv', 'cv2', 'numpy'}
 SCRIPTS = ['run_experiments.py', 'run_seg.py']
-SCRIPTS += sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'tools').rglob('*.py'))
+SCRIPTS += sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'tools').rglob('[a-z]*.py'))
 
 # Runs a verb's --help in a process of its own and prints what it imported.
 HELP = """

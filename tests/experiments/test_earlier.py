@@ -1,6 +1,8 @@
+"""Records of an earlier version."""
+
 import pytest
 
-from mmseg_uda.compat.stages import CALLS, current_settings
+from mmseg_uda.experiments.earlier import CALLS, current_settings
 
 
 @pytest.mark.parametrize('old', CALLS)

@@ -19,7 +19,7 @@ from mmseg_uda.experiments.recipes import (
     train,
 )
 
-SERVER = 'published on the test server'
+SERVER = 'test server'
 DERIVED = 'derived config'
 NEW = 'not published together'
 PAPER = 'as in the paper'
@@ -75,9 +75,9 @@ TABLE = (
     row(39, 'cdda/cdda_sepico_dist_mitb5_gta2cs', 'CDDA(SePiCo DistCL)', recipe=cdda, note=NEW),
     # SDCA (Li et al., 2021), and FADA (Wang et al., ECCV 2020), from which it comes
     row(40, 'sdca/sdca_r101_gta2cs', 'SDCA', 52.9, sdca),
-    row(41, 'sdca/sdca_r101_synthia2cs', 'SDCA', 50.2, sdca, mIoU13=56.8),
+    row(41, 'sdca/sdca_r101_synthia2cs', 'SDCA', 50.2, sdca, mIoU13=56.8, note='16 classes'),
     row(42, 'sdca/sdca_vgg16_gta2cs', 'SDCA', 47.3, sdca),
-    row(43, 'sdca/sdca_vgg16_synthia2cs', 'SDCA', 43.5, sdca, mIoU13=50.3),
+    row(43, 'sdca/sdca_vgg16_synthia2cs', 'SDCA', 43.5, sdca, mIoU13=50.3, note='16 classes'),
     row(44, 'sdca/sdca_r101_cs2rio', 'SDCA', recipe=sdca),
     row(45, 'sdca/sdca_r101_cs2rome', 'SDCA', recipe=sdca),
     row(46, 'sdca/sdca_r101_cs2taipei', 'SDCA', recipe=sdca),

@@ -157,7 +157,7 @@ def config_in(content: Mapping[str, Any], path: str | Path) -> Config:
             raise UserError(f'the config in {path} cannot be read as data: {error}') from error
     if not isinstance(config, dict):
         raise UserError(f'{path} holds no config: give the one that it was trained with')
-    return Config(config, filename=str(path))
+    return Config(config, cfg_text=f'# of {path}', filename=str(path))  # the file is no text
 
 
 def _values_in(text: str) -> dict[str, Any]:

@@ -53,6 +53,15 @@ def read_values(path: str | Path) -> np.ndarray:
         raise UserError(f'{path}: not a readable image ({error}), make it again') from error
 
 
+def image_size(path: str) -> tuple[int, int]:
+    """(width, height) in an image file's header; UserError where there is none."""
+    try:
+        with Image.open(path) as file:
+            return file.size
+    except PILLOW_ERRORS as error:
+        raise UserError(f'{path}: not a readable image ({error}), fetch it again') from error
+
+
 def decode(path: str, flags: int) -> np.ndarray:
     """Decode an image file with OpenCV (``flags`` as in ``cv2.imdecode``).
 

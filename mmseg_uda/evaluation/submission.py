@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmseg_uda.datasets.image_files import PILLOW_ERRORS
+from mmseg_uda.datasets.image_files import PILLOW_ERRORS, image_size
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import atomic_write
-from mmseg_uda.preparation.raw_labels import image_size
 
 LABELS, OTHERS = 'labelTrainIds', ('labelTrainIds_invalid', 'confidence')
 SUFFIX = '_rgb_anon.png'

@@ -34,5 +34,6 @@ def current_settings(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> Map
     if call in CALLS and CALLS[call] == now.get('call'):
         recorded = {**recorded, 'call': now['call'], 'options': now['options']}
     if 'config' in recorded:
-        recorded = {**recorded, 'config': {**DEFAULTS, **recorded['config']}}
+        come_later = {name: value for name, value in DEFAULTS.items() if name in now['config']}
+        recorded = {**recorded, 'config': {**come_later, **recorded['config']}}
     return recorded

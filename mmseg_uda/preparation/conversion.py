@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mmseg_uda.datasets import labels
-from mmseg_uda.datasets.image_files import PILLOW_ERRORS, forkable_opencv
+from mmseg_uda.datasets.image_files import forkable_opencv, image_size
 from mmseg_uda.datasets.statistics import count_classes, write_statistics
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import atomic_write
@@ -31,7 +31,6 @@ from mmseg_uda.preparation.raw_labels import (
     LabelImages,
     canvas_size,
     draw_polygons,
-    image_size,
     read_ids,
     read_label_image,
 )

@@ -59,15 +59,6 @@ CROSS_CITY = LabelImages(
 )
 
 
-def image_size(path: str) -> tuple[int, int]:
-    """(width, height) in an image file's header; UserError where there is none."""
-    try:
-        with Image.open(path) as file:
-            return file.size
-    except PILLOW_ERRORS as error:
-        raise UserError(f'{path}: not a readable image ({error}), fetch it again') from error
-
-
 def read_ids(dataset: LabelImages, path: str) -> np.ndarray:
     """Raw ids, uint8 or uint16 (H, W), of a label image.
 

@@ -1,14 +1,11 @@
 """Tiny data sets in the formats of the real ones."""
 
-import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
-
-from mmseg_uda.datasets import labels
 
 
 def write_image(path: Path, size_hw, seed: int = 0) -> np.ndarray:
@@ -19,74 +16,9 @@ def write_image(path: Path, size_hw, seed: int = 0) -> np.ndarray:
     return image
 
 
-def write_palette_label(path: Path, ids: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(ids.astype(np.uint8))
-    picture.putpalette(list(range(256)) * 3)
-    picture.save(path)
-
-
 def write_train_ids(path: Path, train_ids: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(train_ids.astype(np.uint8)).save(path)
-
-
-def raw_ids(table: dict, size_hw=(24, 32), seed: int = 0) -> np.ndarray:
-    ids = np.array([label_id for label_id in table if label_id >= 0])
-    return np.random.default_rng(seed).choice(ids, size_hw)
-
-
-@pytest.fixture
-def gta_root(tmp_path):
-    """Three raw GTA pairs of 24 x 32 pixels."""
-    root = tmp_path / 'gta'
-    for number in range(3):
-        write_image(root / f'images/{number:05d}.png', (24, 32), number)
-        ids = raw_ids(labels.GTA_TO_TRAIN, seed=number)
-        write_palette_label(root / f'labels/{number:05d}.png', ids)
-    return root
-
-
-@pytest.fixture
-def synthia_root(tmp_path):
-    """Two raw SYNTHIA pairs; green holds instance ids above 255."""
-    root = tmp_path / 'synthia'
-    (root / 'GT/LABELS').mkdir(parents=True)
-    for number in range(2):
-        write_image(root / f'RGB/{number:07d}.png', (24, 32), number)
-        label = np.zeros((24, 32, 3), np.uint16)
-        label[..., 2] = raw_ids(labels.SYNTHIA_TO_TRAIN, seed=number)
-        label[..., 1] = 700 + number
-        assert cv2.imwrite(str(root / f'GT/LABELS/{number:07d}.png'), label)
-    return root
-
-
-def square(name: str, x: int, y: int, side: int = 8, **extra) -> dict:
-    """An object of a polygon file."""
-    corners = [[x, y], [x + side, y], [x + side, y + side], [x, y + side]]
-    return {'label': name, 'polygon': corners, **extra}
-
-
-@pytest.fixture
-def cityscapes_root(tmp_path):
-    """One raw Cityscapes pair in train and one in val."""
-    root = tmp_path / 'cityscapes'
-    objects = [
-        square('road', 0, 0, 40),
-        square('car', 4, 4),
-        square('license plate', 5, 5, 2),
-        square('persongroup', 20, 4),
-        square('bus', 20, 20, deleted=1),
-        square('polegroup', 4, 20),
-    ]
-    for split, city in (('train', 'aachen'), ('val', 'lindau')):
-        stem = f'{split}/{city}/{city}_000000_000001'
-        write_image(root / f'leftImg8bit/{stem}_leftImg8bit.png', (32, 64))
-        polygons = root / f'gtFine/{stem}_gtFine_polygons.json'
-        polygons.parent.mkdir(parents=True)
-        annotation = {'imgWidth': 64, 'imgHeight': 32, 'objects': objects}
-        polygons.write_text(json.dumps(annotation))
-    return root
 
 
 def stripes(size_hw, classes) -> np.ndarray:

@@ -19,11 +19,10 @@ from mmseg_uda.uda.components.depth_alignment import (
 )
 from mmseg_uda.uda.components.depth_similarity import DepthSimilarity, distribution_tables
 from tests.precision import assert_same
-
-from .conftest import build, hrda, segmentor, sepico, uda_batch
-from .depth_banks import CLASSES, EVERYTHING, ROWS, SIZE, Bank, depths, label_maps
-from .steps import continue_exactly, no_host_round_trips, optimiser
-from .steps import steps as steps_with
+from tests.uda.conftest import build, hrda, segmentor, sepico, uda_batch
+from tests.uda.depth_banks import CLASSES, EVERYTHING, ROWS, SIZE, Bank, depths, label_maps
+from tests.uda.steps import continue_exactly, no_host_round_trips, optimiser
+from tests.uda.steps import steps as steps_with
 
 NOTHING = dict(reweight_threshold=2.0, relabel_threshold=2.0)
 

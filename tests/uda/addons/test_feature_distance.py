@@ -7,8 +7,7 @@ from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.errors import UserError
 from mmseg_uda.uda.addons.feature_distance import FeatureDistance, feature_distance, reduce_labels
 from tests.precision import assert_same
-
-from .conftest import build, hrda, segmentor, uda_batch
+from tests.uda.conftest import build, hrda, segmentor, uda_batch
 
 
 def naive(labels, factor, num_classes, min_ratio):

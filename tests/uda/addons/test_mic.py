@@ -8,10 +8,9 @@ from mmseg_uda.errors import UserError
 from mmseg_uda.uda.addons.mic import MODES, block_grid, block_mask
 from mmseg_uda.uda.components.draws import StepDraws
 from tests.precision import assert_same
-
-from .conftest import build, segmentor, sepico, sepico_batch, uda_batch
-from .ranks import own_share, process_group
-from .steps import continue_exactly, no_host_round_trips, optimiser, steps
+from tests.uda.conftest import build, segmentor, sepico, sepico_batch, uda_batch
+from tests.uda.ranks import own_share, process_group
+from tests.uda.steps import continue_exactly, no_host_round_trips, optimiser, steps
 
 ALL_MODES = [mode + aug for mode in MODES for aug in ('', 'aug')]
 OWN = dict(alpha=0.9, threshold=0.07)

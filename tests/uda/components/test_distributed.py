@@ -2,8 +2,8 @@
 
 import torch
 
-from .conftest import build, segmentor
-from .ranks import two_ranks_equal_one
+from tests.uda.conftest import build, segmentor
+from tests.uda.ranks import two_ranks_equal_one
 
 
 def self_training():

@@ -4,9 +4,8 @@ import torch
 from mmseg_uda.errors import UserError
 from mmseg_uda.uda.methods.advseg import SOURCE, TARGET, domain_loss
 from tests.precision import assert_same
-
-from .conftest import MIC, build, hrda, segmentor, uda_batch
-from .steps import (
+from tests.uda.conftest import MIC, build, hrda, segmentor, uda_batch
+from tests.uda.steps import (
     bfloat16_optimiser,
     continue_exactly,
     learn,

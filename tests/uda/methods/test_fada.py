@@ -5,10 +5,15 @@ import torch
 
 from mmseg_uda.uda.methods.fada import SOURCE, TARGET, Seen, class_domain_loss
 from tests.precision import assert_same
-
-from .conftest import MIC, build, segmentor, uda_batch
-from .steps import bfloat16_optimiser, continue_exactly, no_host_round_trips, optimiser, steps
-from .test_adversarial import gradients
+from tests.uda.conftest import MIC, build, segmentor, uda_batch
+from tests.uda.steps import (
+    bfloat16_optimiser,
+    continue_exactly,
+    no_host_round_trips,
+    optimiser,
+    steps,
+)
+from tests.uda.test_adversarial import gradients
 
 
 def fada(temperature=1.8, **options):

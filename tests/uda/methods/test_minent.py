@@ -2,9 +2,8 @@ import pytest
 import torch
 
 from mmseg_uda.uda.methods.minent import entropy
-
-from .conftest import MIC, build, segmentor, uda_batch
-from .steps import no_host_round_trips, optimiser, steps
+from tests.uda.conftest import MIC, build, segmentor, uda_batch
+from tests.uda.steps import no_host_round_trips, optimiser, steps
 
 
 def test_entropy_is_1_for_no_idea_and_0_for_certainty():

@@ -6,10 +6,15 @@ from mmseg_uda.experiments.table import load_table
 from mmseg_uda.uda.components.pseudo_labels import confident_labels
 from mmseg_uda.uda.components.semantic_distributions import SemanticDistributions
 from tests.precision import assert_same
-
-from .conftest import MIC, build, segmentor, uda_batch
-from .ranks import two_ranks_equal_one
-from .steps import bfloat16_optimiser, continue_exactly, no_host_round_trips, optimiser, steps
+from tests.uda.conftest import MIC, build, segmentor, uda_batch
+from tests.uda.ranks import two_ranks_equal_one
+from tests.uda.steps import (
+    bfloat16_optimiser,
+    continue_exactly,
+    no_host_round_trips,
+    optimiser,
+    steps,
+)
 
 LOSSES = {'decode.loss_seg', 'loss_feat', 'loss_out', 'tgt.loss_feat', 'tgt.loss_out'}
 

@@ -5,9 +5,8 @@ import torch
 from mmengine.optim import build_optim_wrapper
 
 from mmseg_uda.uda.components.draws import StepDraws
-
-from .conftest import build, hrda, segmentor, uda_batch
-from .steps import continue_exactly, learn, no_host_round_trips, optimiser, steps
+from tests.uda.conftest import build, hrda, segmentor, uda_batch
+from tests.uda.steps import continue_exactly, learn, no_host_round_trips, optimiser, steps
 
 PARTS = dict(
     feature_distance=dict(type='FeatureDistance', classes=list(range(19))),

@@ -4,11 +4,16 @@ import torch
 from mmseg_uda.errors import UserError
 from mmseg_uda.uda.components.pixel_contrast import VARIANTS
 from tests.precision import assert_same
-
-from .conftest import build, hrda, segmentor, sepico, sepico_batch, uda_batch
-from .ranks import two_ranks_equal_one
-from .steps import bfloat16_optimiser, continue_exactly, learn, no_host_round_trips, optimiser
-from .steps import steps as steps_with
+from tests.uda.conftest import build, hrda, segmentor, sepico, sepico_batch, uda_batch
+from tests.uda.ranks import two_ranks_equal_one
+from tests.uda.steps import (
+    bfloat16_optimiser,
+    continue_exactly,
+    learn,
+    no_host_round_trips,
+    optimiser,
+)
+from tests.uda.steps import steps as steps_with
 
 
 def steps(method, number, wrapper=None):

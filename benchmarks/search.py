@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.step import peak_bytes, seconds
-from mmseg_uda.datasets.depth_bank import COUNTS, FORMAT, RECORD, ROWS, write_counts
-from mmseg_uda.files import save_json
+from mmseg_uda.datasets.depth_bank import COUNTS, RECORD, ROWS, write_counts
+from mmseg_uda.files import save_record, sha256
 from mmseg_uda.uda.components.depth_similarity import (
     NUM_BINS,
     DepthSimilarity,
@@ -65,10 +65,17 @@ def write_bank(folder: Path, rows: int, crop_size: tuple[int, int], scale: tuple
     columns = dict(image='image.png', label='label.png', box=(0, height, 0, width), flip=False)
     np.savez(folder / ROWS, **{name: np.array([value] * rows) for name, value in columns.items()})
     fingerprint = dict(crop_size=crop_size, scale=scale, num_classes=NUM_CLASSES, rows=rows)
-    record = dict(format=FORMAT, data_root=str(folder), fingerprint=fingerprint)
-    save_json(folder / RECORD, record | dict(label_map=None, reduce_zero_label=False, crops=False))
     counts = synthetic_bank(rows, generator).transpose(0, 1)
     write_counts(folder / COUNTS, counts.shape, [counts.numpy()])
+    record = dict(
+        data_root=str(folder),
+        label_map=None,
+        reduce_zero_label=False,
+        crops=False,
+        fingerprint=fingerprint,
+        counts_sha256=sha256(folder / COUNTS),
+    )
+    save_record(folder / RECORD, record)
 
 
 def target_tables(

@@ -11,7 +11,7 @@ import torch
 from mmengine.logging import print_log
 
 from mmseg_uda.errors import UserError
-from mmseg_uda.files import sha256
+from mmseg_uda.files import looked_in, sha256
 
 _ZIP = b'PK\x03\x04'
 _LEGACY = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'  # what torch before 1.6 wrote first
@@ -49,6 +49,8 @@ def read_tensors(path: str | Path, advice: str) -> Any:
     try:
         with open(path, 'rb') as file:
             head = file.read(len(_LEGACY))
+    except FileNotFoundError as error:
+        raise UserError(f'{path} does not exist{looked_in(path)}') from error
     except OSError as error:
         raise UserError(f'{path} cannot be read ({error.strerror}); {advice}') from error
     if not head.startswith(_ZIP) and head != _LEGACY:

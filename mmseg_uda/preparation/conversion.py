@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mmseg_uda.datasets import labels
-from mmseg_uda.datasets.image_files import forkable_opencv, image_size
+from mmseg_uda.datasets.image_files import PILLOW_ERRORS, forkable_opencv, image_size
 from mmseg_uda.datasets.statistics import count_classes, write_statistics
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import atomic_write

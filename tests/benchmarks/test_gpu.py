@@ -6,11 +6,11 @@ import time
 import pytest
 import torch
 
-import experiments
 from benchmarks import gpu_rows
 from benchmarks.gpu import main, run_rows
 from benchmarks.gpu_rows import EXPERIMENTS, FULL, REHEARSAL, Row, all_rows, load
 from mmseg_uda.errors import UserError
+from mmseg_uda.experiments.table import load_table
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def rows_of(out) -> dict:
 
 def test_the_configs_are_those_of_the_experiments():
     for number, (config, _) in EXPERIMENTS.items():
-        assert config in {stage.config for stage in experiments.EXPERIMENTS[number].stages}
+        assert config in {stage.config for stage in load_table()[number].stages}
 
 
 def test_the_rows():

@@ -86,6 +86,7 @@ def test_run_seg(config, tmp_path):
 
 def test_run_seg_by_default_takes_a_config_that_is_there(monkeypatch):
     asked = []
-    monkeypatch.setattr(run_seg, 'make', lambda args, config, *_, **__: asked.append(config))
+    made = 'mmseg_uda.preparation.depth_bank.make_bank_of_config'
+    monkeypatch.setattr(made, lambda config, *_, **__: asked.append(config))
     run_seg.main([])
     assert [locate(config).name for config in asked] == ['cdda_daformer_mitb5_gta2cs.py']

@@ -98,9 +98,9 @@ def test_missing_relative_paths_are_named_with_the_folder(tiny_config, tmp_path,
     here = re.escape(f'(looked for in {tmp_path}')
     with pytest.raises(UserError, match=rf'config no/such does not exist {here} and .*\)$'):
         load_config('no/such')
-    with pytest.raises(UserError, match=rf'checkpoint no.pth does not exist {here}\)$'):
+    with pytest.raises(UserError, match=rf'^no.pth does not exist {here}\)$'):
         load_checkpoint('no.pth')
-    with pytest.raises(UserError, match=r'checkpoint /no.pth does not exist$'):
+    with pytest.raises(UserError, match=r'^/no.pth does not exist$'):
         load_checkpoint('/no.pth')
     for key, message in (
         ('model.segmentor.pretrained=no.pth', 'pretrained weights no.pth do not exist'),

@@ -125,10 +125,9 @@ def test_a_killed_stage_goes_on_bit_exactly(where, unbroken, configs, tmp_path):
 def test_a_changed_config_of_a_finished_stage_is_refused(
     stage, number, change, unbroken, configs, tmp_path
 ):
-    changed = list(configs)
-    path = tmp_path / Path(configs[number]).name
-    path.write_text(f'_base_ = {configs[number]!r}\n{change}\n')
-    changed[number] = str(path)
+    changed = [str(tmp_path / Path(config).name) for config in configs]
+    for index, (path, base) in enumerate(zip(changed, configs, strict=True)):
+        Path(path).write_text(f'_base_ = {base!r}\n{change if index == number else ""}\n')
     plan = Plan(experiment(changed), unbroken)
     (one,) = [s for s in plan.experiment.stages if s.name == stage]
     problem = plan.state(one).problem

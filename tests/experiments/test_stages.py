@@ -278,7 +278,7 @@ def test_a_work_dir_that_cannot_be_made_is_refused(trainings):
 def held(folder: str) -> Iterator[subprocess.Popen]:
     """Another process holds ``folder`` until its input ends."""
     holder = (
-        'import sys, pathlib; from mmseg_uda.experiments.records import exclusive\n'
+        'import sys, pathlib; from mmseg_uda.files import exclusive\n'
         f'with exclusive(pathlib.Path({folder!r})): print("held", flush=True); sys.stdin.read()'
     )
     with subprocess.Popen(
@@ -301,7 +301,7 @@ def test_two_runs_do_not_share_a_work_dir(trainings):
 
 def test_a_lock_that_cannot_be_written_is_said(tmp_path):
     script = (
-        'import resource, pathlib; from mmseg_uda.experiments.records import exclusive\n'
+        'import resource, pathlib; from mmseg_uda.files import exclusive\n'
         'from mmseg_uda.errors import run_cli\n'
         'resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n'
         f'run_cli(lambda: exclusive(pathlib.Path({str(tmp_path)!r})).__enter__())'

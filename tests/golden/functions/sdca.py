@@ -175,7 +175,7 @@ def adversarial_steps(params: Params, inputs: Params) -> Results:
         load(network, inputs['weights'], sdca_name)
     method.train()
     lr = params['lr'].plain()
-    other = Config.fromfile(CONFIGS / '_base_' / 'uda' / 'class_adversarial.py').discriminator
+    other = Config.fromfile(CONFIGS / '_base_' / 'uda' / 'fada.py').discriminator
     other.optimizer = params['discriminator'].plain()
     sections = dict(student=student_section(lr), discriminator=other)
     wrapper = build_optim_wrapper(

@@ -62,6 +62,8 @@ def trainings(monkeypatch, tmp_path):
         scores = json.dumps({'mIoU': 12.5, 'classes': {}})
         Path(outputs.work_dir, 'scores.json').write_text(scores)
 
+    import mmseg_uda.engine.testing  # noqa: F401 - before it could take the substitute for good
+
     monkeypatch.setattr('mmseg_uda.engine.config.load_config', load_config)
     monkeypatch.setattr('mmseg_uda.engine.train.train', train)
     monkeypatch.setattr('mmseg_uda.engine.testing.test', test)

@@ -6,6 +6,7 @@ import torch
 from mmseg_uda.uda.methods.fada import SOURCE, TARGET, Seen, class_domain_loss
 from tests.precision import assert_same
 from tests.uda.conftest import MIC, build, segmentor, uda_batch
+from tests.uda.methods.test_advseg import gradients
 from tests.uda.steps import (
     bfloat16_optimiser,
     continue_exactly,
@@ -13,7 +14,6 @@ from tests.uda.steps import (
     optimiser,
     steps,
 )
-from tests.uda.test_adversarial import gradients
 
 
 def fada(temperature=1.8, **options):

@@ -16,6 +16,13 @@ def write_image(path: Path, size_hw, seed: int = 0) -> np.ndarray:
     return image
 
 
+def write_palette_label(path: Path, ids: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(ids.astype(np.uint8))
+    picture.putpalette(list(range(256)) * 3)
+    picture.save(path)
+
+
 def write_train_ids(path: Path, train_ids: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(train_ids.astype(np.uint8)).save(path)

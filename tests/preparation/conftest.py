@@ -1,22 +1,13 @@
 """Tiny data sets in the raw formats of the real ones."""
 
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 from mmseg_uda.datasets import labels
-from tests.datasets.conftest import write_image
-
-
-def write_palette_label(path: Path, ids: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(ids.astype(np.uint8))
-    picture.putpalette(list(range(256)) * 3)
-    picture.save(path)
+from tests.datasets.conftest import write_image, write_palette_label
 
 
 def raw_ids(table: dict, size_hw=(24, 32), seed: int = 0) -> np.ndarray:

@@ -10,8 +10,8 @@ from mmseg_uda.datasets import labels
 from mmseg_uda.errors import UserError
 from mmseg_uda.preparation.conversion import convert_cityscapes, convert_label_images
 from mmseg_uda.preparation.raw_labels import GTA, MAPILLARY, SYNTHIA
-from tests.datasets.conftest import write_image
-from tests.preparation.conftest import raw_ids, write_palette_label
+from tests.datasets.conftest import write_image, write_palette_label
+from tests.preparation.conftest import raw_ids
 
 
 def translate(ids, table):

@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SHORT = ('train_cfg.max_iters=20', 'train_cfg.val_interval=20')
+SHORT = (
+    'train_cfg.max_iters=20',
+    'train_cfg.val_interval=20',
+    'param_scheduler.0.warmup_iters=5',
+)
 
 pytestmark = pytest.mark.slow
 

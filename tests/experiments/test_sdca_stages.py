@@ -29,7 +29,7 @@ work_dir, where, *configs = sys.argv[1:]
 import torch
 torch.set_num_threads(1)
 if where == 'pseudo_labels':
-    from mmseg_uda.preparation import pseudo_labels
+    from mmseg_uda.preparation import pseudo_labels as module
     write, count = module.atomic_write, []
     def counting(path):
         count.append(path)

@@ -1,12 +1,12 @@
 """Count the classes of your own labels, for rare class sampling.
 
-    python tools/count_classes.py data/simulator --label-dir labels --suffix _labelTrainIds.png \\
+    mmseg-uda count-classes data/simulator --label-dir labels --suffix _labelTrainIds.png \\
         --classes road car rest
 
 prints how many pixels each label value has, warns of what looks wrong, and writes
 sample_class_stats.json and samples_with_class.json into data/simulator. Labels are one-channel
 images of train ids, 255 = ignore. The labels of GTA, SYNTHIA, Cityscapes and Mapillary are counted
-by tools/convert_datasets.
+by mmseg-uda convert.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Estimate depth maps of images with a Depth Anything V2 model.
 
-    python tools/estimate_depth.py data/gta/images data/gta/depth_any
-    python tools/estimate_depth.py data/cityscapes/leftImg8bit data/cityscapes/depth_any
+    mmseg-uda estimate-depth data/gta/images data/gta/depth_any
+    mmseg-uda estimate-depth data/cityscapes/leftImg8bit data/cityscapes/depth_any
 
 writes an 8-bit PNG of inverse depth (bright = near) for each image, sub-folders as they are; of
 Cityscapes' <stem>_leftImg8bit.png it is <stem>_depth.png. Those that are there are kept, so a run

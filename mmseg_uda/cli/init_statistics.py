@@ -1,6 +1,6 @@
 """Initialise SDCA's class distributions with a source model, in one pass over the source images.
 
-    python tools/init_statistics.py configs/sdca/src_r101_gta2cs.py CHECKPOINT FOLDER
+    mmseg-uda init-statistics configs/sdca/src_r101_gta2cs.py CHECKPOINT FOLDER
 
 writes feat_dist.pth and out_dist.pth into FOLDER; give FOLDER to the adaptation as
 model.statistics. After an interruption the same command goes on.

@@ -1,6 +1,6 @@
 """Write a toy world: procedural driving scenes in the layouts and formats of the real data sets.
 
-    python tools/make_toy_world.py data/toy --nproc 2
+    mmseg-uda make-toy-world data/toy --nproc 2
 
 makes data/toy/{gta,synthia,cityscapes,dark_zurich,crosscity}, which the conversion scripts and the
 dataset classes read like the real ones. A broken-off run goes on where it stopped.

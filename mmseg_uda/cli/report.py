@@ -1,7 +1,7 @@
 """Compare tested runs: a table of their scores and a picture of their predictions.
 
-A run is NAME=FOLDER/scores.json, as tools/test.py --eval mIoU wrote it, with its predictions in
-FOLDER/predictions (tools/test.py --show-dir FOLDER/predictions --opacity 1). Writes report.md,
+A run is NAME=FOLDER/scores.json, as mmseg-uda test --eval mIoU wrote it, with its predictions in
+FOLDER/predictions (mmseg-uda test --show-dir FOLDER/predictions --opacity 1). Writes report.md,
 report.json and comparison.png.
 """
 

@@ -1,7 +1,7 @@
 """CDDA's preprocessing by the name and the flags that its authors gave it.
 
 Writes source crops (images/, labels/, depth/) and <dataset>_<N>_distribution.pth into a folder,
-which is a bank as tools/depth_distributions.py makes it, too. A run that was broken off goes on.
+which is a bank as mmseg-uda depth-distributions makes it, too. A run that was broken off goes on.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Make the archive that a test server takes, after checking what goes into it.
 
-    python tools/test.py CONFIG CHECKPOINT --format-only --eval-options imgfile_prefix=labels
-    python tools/submit.py dark-zurich labels --out submit.zip
+    mmseg-uda test CONFIG CHECKPOINT --format-only --eval-options imgfile_prefix=labels
+    mmseg-uda submit dark-zurich labels --out submit.zip
 
 DIR holds the label PNGs (train ids), or folders labelTrainIds and, if you have your own,
 labelTrainIds_invalid and confidence; copies of the labels stand for these two otherwise.

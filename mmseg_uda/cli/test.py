@@ -18,7 +18,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = CommandParser(
         description=__doc__,
         epilog='At least one of --eval, --show-dir and --format-only says what to do. '
-        'Several GPUs: torchrun --nproc_per_node N tools/test.py ... --launcher pytorch',
+        'Several GPUs: torchrun --nproc_per_node N -m mmseg_uda.cli.test ... --launcher pytorch',
     )
     parser.add_argument(
         'config',

@@ -1,7 +1,7 @@
 """Test the newest whole checkpoint in a work dir: mIoU, and predictions as palette PNGs in preds/.
 
-The work dir is that of `run_experiments.py` (of its trainings, the one that wrote last) or of
-`tools/train.py`. Further options are those of `tools/test.py`. Relative paths, those of the data
+The work dir is that of `mmseg-uda run` (of its trainings, the one that wrote last) or of
+`mmseg-uda train`. Further options are those of `mmseg-uda test`. Relative paths, those of the data
 in the config too, start at the current folder.
 """
 
@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage='%(prog)s [-h] WORK_DIR [options of tools/test.py]',
+        usage='%(prog)s [-h] WORK_DIR [options of mmseg-uda test]',
         allow_abbrev=False,
     )
     parser.add_argument('work_dir', metavar='WORK_DIR', type=Path)

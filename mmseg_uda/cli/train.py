@@ -1,6 +1,6 @@
 """Train one config. Below torchrun, one process of the training.
 
-`run_experiments.py` does the same with stages, tests and a table of results around it.
+`mmseg-uda run` does the same with stages, tests and a table of results around it.
 """
 
 from contextlib import nullcontext

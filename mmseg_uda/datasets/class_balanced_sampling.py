@@ -169,10 +169,10 @@ def _read_json(path: Path) -> dict[int, list[str]]:
         }
     except FileNotFoundError as error:
         raise UserError(
-            f'{path}: not found; make it with tools/convert_datasets/<data set>.py {path.parent}'
+            f'{path}: not found; make it with mmseg-uda convert <data set> {path.parent}'
         ) from error
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(
-            f'{path}: damaged ({error}); remove it and run tools/convert_datasets/<data set>.py '
+            f'{path}: damaged ({error}); remove it and run mmseg-uda convert <data set> '
             f'{path.parent} again'
         ) from error

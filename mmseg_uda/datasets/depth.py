@@ -36,7 +36,7 @@ def read_depth(path: str) -> np.ndarray:
         channels = image.shape[2] if image.ndim == 3 else 1
         raise UserError(
             f'{path}: a depth map has one channel of 8 bits, this has {channels} of {image.dtype}; '
-            'make it with tools/estimate_depth.py'
+            'make it with mmseg-uda estimate-depth'
         )
     return DEPTHS[image]
 

@@ -86,18 +86,18 @@ class DepthBank:
         if record is None:
             raise UserError(
                 f'{path}: no bank, {RECORD} is missing{looked_in(path)}; '
-                'make it with tools/depth_distributions.py'
+                'make it with mmseg-uda depth-distributions'
             )
         if not is_finished(path, record):
             raise UserError(
-                f'{path}: the bank is unfinished; tools/depth_distributions.py, called as before, '
+                f'{path}: the bank is unfinished; mmseg-uda depth-distributions, called as before, '
                 'goes on with it'
             )
         checksum = record.get('counts_sha256')  # banks of before have none
         if checksum and sha256(path / COUNTS) != checksum:
             raise UserError(
                 f'{path / COUNTS}: damaged (checksum); remove it and make the bank again with '
-                'tools/depth_distributions.py'
+                'mmseg-uda depth-distributions'
             )
         counts = _open_counts(path / COUNTS)
         try:
@@ -171,7 +171,7 @@ class DepthBank:
         if found := differences(mine, given):
             raise UserError(
                 f'{self.path}: the bank does not fit the training: {found} (bank -> training); '
-                'make another with tools/depth_distributions.py'
+                'make another with mmseg-uda depth-distributions'
             )
 
 

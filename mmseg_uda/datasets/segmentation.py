@@ -187,9 +187,9 @@ def _check_files(name: str, meaning: str, paths: list[str]) -> None:
         return
     advice = ''
     if meaning == 'label' and name in _CONVERTERS:
-        advice = f'; make them with tools/convert_datasets/{_CONVERTERS[name]}.py'
+        advice = f'; make them with mmseg-uda convert {_CONVERTERS[name]}'
     if meaning == 'depth':
-        advice = '; make them with tools/estimate_depth.py'
+        advice = '; make them with mmseg-uda estimate-depth'
     raise UserError(
         f'{name}: {len(missing)} of {len(paths)} {meaning} files are missing, first '
         f'{missing[0]}{advice}'

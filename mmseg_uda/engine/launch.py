@@ -34,7 +34,7 @@ def joined_processes() -> Iterator[None]:
     if missing := {'RANK', 'LOCAL_RANK', 'WORLD_SIZE'} - os.environ.keys():
         raise UserError(
             f'--launcher pytorch: {", ".join(sorted(missing))} not set; start with torchrun, or '
-            'use run_experiments.py --gpus N'
+            'use mmseg-uda run --gpus N'
         )
     gpus, local_rank = torch.cuda.device_count(), int(os.environ['LOCAL_RANK'])
     if gpus and local_rank >= gpus:

@@ -38,7 +38,7 @@ from mmseg_uda.models.precision import set_precision
 from mmseg_uda.settings import plain
 from mmseg_uda.uda.components.teacher import Teacher
 
-GO_ON = 'to go on, run the same command again (tools/train.py with --resume)'
+GO_ON = 'to go on, run the same command again (mmseg-uda train with --resume)'
 
 
 @RUNNERS.register_module()

@@ -55,6 +55,6 @@ def config_of(folder: Path) -> Path:
         names = ', '.join(path.name for path in found) or 'none'
         raise UserError(
             f'{folder} must hold one config beside its checkpoints, it holds {names}: '
-            'use tools/test.py CONFIG CHECKPOINT'
+            'use mmseg-uda test CONFIG CHECKPOINT'
         )
     return found[0]

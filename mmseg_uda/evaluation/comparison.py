@@ -20,9 +20,9 @@ def read_scores(path: str | Path) -> dict[str, Any]:
     Raises:
         UserError: the file is missing, holds no scores, or is of a newer version.
     """
-    scores = load_record(path, 'a file of scores', 'run tools/test.py again', ('mIoU', 'classes'))
+    scores = load_record(path, 'a file of scores', 'run mmseg-uda test again', ('mIoU', 'classes'))
     if scores is None:
-        raise UserError(f'{path} does not exist; tools/test.py --eval mIoU writes it')
+        raise UserError(f'{path} does not exist; mmseg-uda test --eval mIoU writes it')
     return scores
 
 

@@ -139,7 +139,7 @@ class SegmentationMetric(BaseMetric):
         if strays := [i for i in range(len(classes), IGNORE) if counts[i].any()]:
             raise UserError(
                 f'the labels hold {strays}, which is neither a class (0..{len(classes) - 1}) nor '
-                f'{IGNORE} (ignore): are they train ids? tools/convert_datasets makes them'
+                f'{IGNORE} (ignore): are they train ids? mmseg-uda convert makes them'
             )
         if not counts[: len(classes)].any():
             raise UserError(f'no labelled pixel in the {images} evaluated images')

@@ -67,7 +67,7 @@ def write_archive(folders: dict[str, dict[str, Path]], path: Path) -> None:
 
 def _files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
-        raise UserError(f'{folder} does not exist; tools/test.py --format-only writes labels')
+        raise UserError(f'{folder} does not exist; mmseg-uda test --format-only writes labels')
     return {path.name: path for path in folder.iterdir() if not path.name.startswith('.')}
 
 

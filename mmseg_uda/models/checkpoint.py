@@ -27,7 +27,7 @@ def save_checkpoint(checkpoint: dict, path: str | Path) -> None:
     except UserError as error:
         raise UserError(
             f'{error}. Earlier checkpoints are untouched: the same command goes on from them '
-            '(tools/train.py with --resume)'
+            '(mmseg-uda train with --resume)'
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""test.sh and tools/test_work_dir.py: the newest whole checkpoint of a run."""
+"""test.sh and mmseg-uda test-work-dir: the newest whole checkpoint of a run."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def trained(tiny_config, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def tested(monkeypatch) -> list[list[str]]:
-    """What tools/test.py is asked for, instead of doing it."""
+    """What mmseg-uda test is asked for, instead of doing it."""
     calls: list[list[str]] = []
     monkeypatch.setattr(test, 'main', calls.append)
     return calls
@@ -86,7 +86,7 @@ def test_what_cannot_be_tested_is_named(trained, tmp_path, tested, capfd, monkey
     )
     folder = stage(trained, tmp_path, 'run', 0)
     (folder / 'other.py').touch()
-    with pytest.raises(UserError, match='it holds other.py, tiny.py: use tools/test.py'):
+    with pytest.raises(UserError, match='it holds other.py, tiny.py: use mmseg-uda test'):
         test_work_dir.main(['run'])
     for name in ('other.py', 'tiny.py'):
         (folder / name).unlink()

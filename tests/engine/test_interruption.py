@@ -87,7 +87,7 @@ def test_signal_ends_the_step_with_a_checkpoint(tiny_config, unbroken, tmp_path,
     assert lines == [
         f'{name}: the training ends after this step; another signal ends it at once',
         f'interrupted by {name} after iteration 3 of {MAX_ITERS}, whose checkpoint is in {broken}; '
-        'to go on, run the same command again (tools/train.py with --resume)',
+        'to go on, run the same command again (mmseg-uda train with --resume)',
     ]
     assert names(broken) == ['iter_3.pth', 'iter_2.pth']
     train.main([tiny_config, '--work-dir', str(broken), '--resume'])
@@ -125,7 +125,7 @@ def test_dead_loader_worker_is_one_message(tiny_config, tmp_path):
     (line,) = [line for line in said.splitlines() if line.startswith('error: ')]
     assert line.startswith('error: DataLoader worker (pid') and line.endswith(
         f'is killed by signal: Killed: too little memory, or ended by somebody; try fewer '
-        f'num_workers; to go on, run the same command again (tools/train.py with --resume) from '
+        f'num_workers; to go on, run the same command again (mmseg-uda train with --resume) from '
         f'the newest checkpoint in {tmp_path}'
     )
 

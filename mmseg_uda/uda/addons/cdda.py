@@ -66,8 +66,8 @@ class CDDA(Part):
     of its own, and its draws are the host's.
 
     Args:
-        bank: folder of a :class:`DepthBank` (``tools/depth_distributions.py`` makes it), or for the
-            published form the arguments of :meth:`DepthBank.from_published`.
+        bank: folder of a :class:`DepthBank` (``mmseg-uda depth-distributions`` makes it), or for
+            the published form the arguments of :meth:`DepthBank.from_published`.
         reweight_threshold: mean similarity above which an image is re-weighted and gets a new
             source image; at iteration 0.
         relabel_threshold: mean similarity above which it is relabelled; at iteration 0.

@@ -103,7 +103,7 @@ def _read(path: Path) -> dict:
     if not path.is_file():
         raise UserError(
             f'statistics {path} do not exist{looked_in(path)}: make them with '
-            'tools/init_statistics.py, or set model.statistics=None to start from none'
+            'mmseg-uda init-statistics, or set model.statistics=None to start from none'
         )
-    content = read_tensors(path, 'make it again with tools/init_statistics.py')
+    content = read_tensors(path, 'make it again with mmseg-uda init-statistics')
     return content if isinstance(content, dict) else {}

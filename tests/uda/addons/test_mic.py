@@ -238,6 +238,7 @@ def run(rank: int, world_size: int, rendezvous: Path, results: dict) -> None:
             results[mode, world_size, rank] = images, labels, logs['masked.decode.loss_seg']
 
 
+@pytest.mark.slow
 def test_two_ranks_mask_what_one_masks(tmp_path):
     results = mp.Manager().dict()
     run(0, 1, tmp_path / 'rendezvous', results)

@@ -1,3 +1,5 @@
+import pytest
+
 """Two ranks with one image each must do what one rank does with two images."""
 
 import torch
@@ -31,6 +33,7 @@ def teacher(method):
     return dict(method.teacher.named_parameters())
 
 
+@pytest.mark.slow
 def test_two_ranks_equal_one_rank_with_the_whole_batch(tmp_path):
     one, *_ = two_ranks_equal_one(tmp_path, self_training, teacher)
     assert all(logs['src.loss_imnet_feat_dist'] > 0 for logs in one['losses'])

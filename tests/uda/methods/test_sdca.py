@@ -142,6 +142,7 @@ def statistics(method):
     return method.distributions.state_dict()
 
 
+@pytest.mark.slow
 def test_two_ranks_equal_one_rank_with_the_whole_batch(tmp_path):
     one, two, other = two_ranks_equal_one(tmp_path, of_ranks, statistics, four_images)
     for name, value in two['state'].items():

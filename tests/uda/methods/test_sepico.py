@@ -138,5 +138,6 @@ def statistics(method):
     return found.state_dict()
 
 
+@pytest.mark.slow
 def test_two_ranks_equal_one_rank_with_the_whole_batch(tmp_path):
     two_ranks_equal_one(tmp_path, of_ranks, statistics, sepico_batch)

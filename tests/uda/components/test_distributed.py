@@ -1,7 +1,6 @@
-import pytest
-
 """Two ranks with one image each must do what one rank does with two images."""
 
+import pytest
 import torch
 
 from tests.uda.conftest import build, segmentor

@@ -9,11 +9,12 @@ import argparse
 from mmseg_uda.command_line import CommandParser
 from mmseg_uda.config import parse_overrides
 from mmseg_uda.engine.launch import torchrun_world
-from mmseg_uda.errors import run_cli
+from mmseg_uda.errors import UserError, run_cli
 from mmseg_uda.experiments.plan import Plan
 from mmseg_uda.experiments.recipes import of_config
 from mmseg_uda.experiments.stages import StageRunner
 from mmseg_uda.experiments.table import find_experiment, load_table
+from mmseg_uda.files import looked_in
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -32,7 +33,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--resume',
         action='store_true',
-        help='go on with what is in the work dir; this is what happens without it too',
+        help='only resume: refuse to start where nothing was started (a run that is there is '
+        'resumed without it too)',
     )
     parser.add_argument('--seed', type=int, help="of every training; default: its config's")
     parser.add_argument(
@@ -124,9 +126,12 @@ def main(argv: list[str] | None = None) -> int | None:
     if arguments.dry_run:
         print(plan.describe())
         return None
-    runner = StageRunner(plan, tensorboard=arguments.tensorboard)
     if arguments.resume and not plan.work_dir.exists():
-        runner.say(f'nothing to resume in {plan.work_dir}: starts from the beginning')
+        raise UserError(
+            f'--resume: nothing was started in {plan.work_dir}{looked_in(plan.work_dir)}: '
+            'give another --work-dir or --seed, or leave out --resume to start the experiment'
+        )
+    runner = StageRunner(plan, tensorboard=arguments.tensorboard)
     runner.run()
     runner.say(results(plan))
     return None

@@ -17,6 +17,7 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
 from mmengine.runner import BaseLoop, Runner
+from mmengine.utils.dl_utils import collect_env
 from mmseg.registry import RUNNERS
 from torch import nn
 from torch.utils.data import DataLoader
@@ -59,6 +60,13 @@ class UDARunner(Runner):
     def setup_env(self, env_cfg: dict) -> None:
         self.precision = set_precision(self.cfg)
         super().setup_env(env_cfg)
+
+    def _log_env(self, env_cfg: dict) -> None:
+        """As mmengine, which calls every process a GPU, also on a machine without one."""
+        run = {'seed': self.seed, 'processes': self.world_size, 'launcher': self._launcher}
+        lines = [f'{key}: {value}' for key, value in (collect_env() | env_cfg | run).items()]
+        self.logger.info('\n    '.join(['environment:', *lines]))
+        self.logger.info(f'config:\n{self.cfg.pretty_text}')
 
     def train(self) -> nn.Module:
         """Train; the first SIGINT, SIGTERM or SIGHUP ends it after the step, with a checkpoint.

@@ -126,6 +126,13 @@ def test_bad_arguments_end_with_status_2(arguments, capsys):
     assert error.value.code == 2 and capsys.readouterr().err
 
 
+def test_resume_alone_starts_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match='nothing was started in work_dirs/demo/seed3 '):
+        run.main(['--exp', '0', '--seed', '3', '--resume'])
+    assert not list(tmp_path.iterdir())
+
+
 def test_bad_input_is_one_clear_message():
     done = subprocess.run(
         [sys.executable, 'run_experiments.py', '--config', 'no/such.py'],

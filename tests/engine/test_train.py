@@ -177,6 +177,13 @@ def test_log_lines(trained):
     assert f'Iter(train) [{MAX_ITERS}/{MAX_ITERS}]' in log and 'eta:' in log
 
 
+def test_the_log_calls_no_process_a_gpu(trained):
+    (log,) = trained.glob('*/*.log')
+    text = log.read_text()
+    assert 'processes: 1\n' in text and 'GPU number' not in text
+    assert 'max_iters=' in text and 'PyTorch: ' in text
+
+
 def test_one_rate_for_each_optimiser_is_logged(world, tmp_path):
     """That of the config, before the multipliers of groups."""
     more = """

@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int | None:
     )
     parser.add_argument('--version', action='version', version=f'mmseg-uda {__version__}')
     parser.add_argument('command', help='one of the commands below')
-    parser.parse_args(argv)
+    parser.parse_args(argv or ['--help'])
     return None
 
 

@@ -63,3 +63,14 @@ def test_scripts_stay_at_their_paths(script):
     assert 'usage:' in python(ROOT / script, '--help')
     if script.startswith('tools/'):
         assert 'usage:' in python('-m', script.removesuffix('.py').replace('/', '.'), '--help')
+
+
+def test_libraries_say_nothing_of_what_is_not_needed():
+    for module in ('apis', 'preparation.depth_bank', 'preparation.pseudo_labels'):
+        done = subprocess.run(
+            [sys.executable, '-c', f'import mmseg_uda.{module}'],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert not done.stdout + done.stderr

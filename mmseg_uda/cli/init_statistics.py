@@ -23,6 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('folder', help='the files are written here')
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='change the config')
     args = parser.parse_args(argv)
+    import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
     from mmseg_uda.preparation.class_distributions import initialise_statistics
 
     options = parse_overrides(args.cfg_options)

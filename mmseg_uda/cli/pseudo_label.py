@@ -31,6 +31,7 @@ def main(argv: list[str] | None = None) -> None:
             parser.error(f'--{name} is {getattr(args, name)}, it must be in 0..1')
     args.cfg_options = parse_overrides(args.cfg_options)
 
+    import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
     from mmseg_uda.preparation.pseudo_labels import generate_pseudo_labels
 
     generate_pseudo_labels(**vars(args))

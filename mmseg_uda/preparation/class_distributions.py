@@ -14,7 +14,6 @@ from mmseg.models import BaseSegmentor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
 from mmseg_uda.datasets.image_files import forkable_opencv
 from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset
 from mmseg_uda.datasets.source_target import collate_domains

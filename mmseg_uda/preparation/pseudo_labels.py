@@ -20,7 +20,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
 from mmseg_uda.datasets.image_files import forkable_opencv
 from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.errors import UserError

@@ -83,8 +83,8 @@ def test_files_of_another_kind(tmp_path, content):
 
 
 def test_missing_file_and_folder(tmp_path):
-    for path in (tmp_path, tmp_path / 'none.pth'):
-        with pytest.raises(UserError, match=f'{path} cannot be read'):
+    for path, message in ((tmp_path, 'cannot be read'), (tmp_path / 'none.pth', 'does not exist')):
+        with pytest.raises(UserError, match=f'{path} {message}'):
             read(path)
 
 

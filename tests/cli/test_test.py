@@ -185,7 +185,7 @@ def test_hrda_outputs_need_hrda(tiny):
         main([config, checkpoint, '--eval', 'mIoU', '--hrda-out', 'LR'])
 
 
-@pytest.mark.parametrize('network', ['tiny', 'tiny_hrda'])
+@pytest.mark.parametrize('network', ['tiny', pytest.param('tiny_hrda', marks=pytest.mark.slow)])
 def test_augmented_predictions(network, request, tmp_path):
     root, config, checkpoint = request.getfixturevalue(network)
     arguments = [config, checkpoint, '--show-dir', str(tmp_path), '--opacity', '1', '--aug-test']

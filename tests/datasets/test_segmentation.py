@@ -77,7 +77,7 @@ def test_wrong_root_and_empty_split(config, tmp_path):
 
 def test_missing_label_names_the_first_and_the_command(config, tmp_path):
     (tmp_path / 'labels/b/two_labelTrainIds.png').unlink()
-    with pytest.raises(UserError, match='1 of 2 label files .*two_label.*convert_datasets/gta.py'):
+    with pytest.raises(UserError, match='1 of 2 label files .*two_label.*mmseg-uda convert gta'):
         build_dataset(config)
     with pytest.raises(UserError, match='1 of 2 label files'):
         check_dataset(DATASETS.build(config))

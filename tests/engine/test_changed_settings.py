@@ -83,6 +83,7 @@ def test_what_changes_no_result_is_accepted(tiny_config, old, half):
     assert_same(half / LAST, old / LAST)
 
 
+@pytest.mark.slow
 def test_accepted_changes_take_effect(tiny_config, old, half, tmp_path_factory):
     """Rate, decay and schedule are those of a run with the new config from the start."""
     new = [f'{RATE}=3e-4', 'optim_wrapper.optimizer.weight_decay=0.5', 'param_scheduler.1.power=2']
@@ -124,6 +125,7 @@ def test_checkpoint_without_settings_is_said_to_be_not_compared(caplog):
         assert check_settings(Path('a.pth'), {'config': 'text'}, META, accept=False) == []
 
 
+@pytest.mark.slow
 def test_moved_experiment_goes_on(tiny_config, tmp_path):
     """The path of an earlier stage's checkpoint moves with the work dir; the plan knows that."""
     options = {'load_from': '{first.checkpoint}'}

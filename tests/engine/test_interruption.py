@@ -95,6 +95,7 @@ def test_signal_ends_the_step_with_a_checkpoint(tiny_config, unbroken, tmp_path,
     assert_same(broken / LAST, unbroken / LAST)
 
 
+@pytest.mark.slow
 def test_second_signal_ends_at_once(tiny_config, tmp_path):
     twice = f'{HERE.format("SIGINT")}; {HERE.format("SIGTERM")}'
     status, said = interrupted(tiny_config, tmp_path, twice, 4)
@@ -102,6 +103,7 @@ def test_second_signal_ends_at_once(tiny_config, tmp_path):
     assert names(tmp_path) == ['iter_2.pth']
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('one_thread')
 def test_signal_during_validation(tiny_config, tmp_path):
     """It ends there; the checkpoint of the iteration is written if it was not due."""
@@ -198,6 +200,7 @@ def _rank(rank: int, rendezvous: str, result: str) -> None:
     distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_ranks_stop_at_the_same_step(tmp_path):
     mp.spawn(_rank, (str(tmp_path / 'rendezvous'), str(tmp_path / 'rank')), nprocs=2)
     for rank in range(2):

@@ -100,6 +100,7 @@ def test_loader_workers_change_nothing(tiny_config, unbroken, tmp_path):
     assert_same(tmp_path / LAST, unbroken / LAST)
 
 
+@pytest.mark.slow
 def test_other_seed_is_another_run(tiny_config, unbroken, tmp_path):
     train.main([tiny_config, '--work-dir', str(tmp_path), '--seed', '1'])
     key = 'state_dict.student.decode_head.conv_seg.weight'

@@ -17,7 +17,7 @@ from mmseg_uda.models.checkpoint import load_checkpoint
 from tests.engine.test_resume import assert_same
 from tests.tiny_training import MAX_ITERS
 
-pytestmark = pytest.mark.usefixtures('one_thread')
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('one_thread')]
 
 BEST = 'best_mIoU.pth'
 OPTIONS = ['--cfg-options', 'default_hooks.checkpoint.save_best=mIoU', 'train_cfg.val_interval=3']

@@ -112,7 +112,7 @@ def test_files_that_do_not_fit(tmp_path):
         distributions.load(tmp_path)
     SemanticDistributions(CLASSES, CHANNELS).save(tmp_path)
     flip_bit(tmp_path / 'out_dist.pth')
-    with pytest.raises(UserError, match=r'out_dist\.pth is damaged .*init_statistics'):
+    with pytest.raises(UserError, match=r'out_dist\.pth is damaged .*init-statistics'):
         distributions.load(tmp_path)
     for content in (b'', b'no archive', pickle.dumps(print)):
         (tmp_path / 'feat_dist.pth').write_bytes(content)

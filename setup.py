@@ -1,4 +1,4 @@
-"""Everything stands in pyproject.toml; here, what a wheel takes along from beside the package."""
+"""Settings are in pyproject.toml; this adds the configs and the experiment table to wheels."""
 
 import shutil
 from pathlib import Path

@@ -81,7 +81,7 @@ def run_cli(main: Callable[[], int | None]) -> None:
         if message := str(stop):
             print(message, file=sys.stderr)
         status = 128 + stop.signal
-    except BrokenPipeError:  # whoever read the output, such as head, has enough of it
+    except BrokenPipeError:  # the program that reads the output, such as head, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 128 + signal.SIGPIPE
     except OSError as error:

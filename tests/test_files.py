@@ -4,6 +4,8 @@ import json
 import os
 import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -137,3 +139,21 @@ def test_files_that_are_no_records(tmp_path, content):
     path.mkdir() if content is None else path.write_bytes(content)
     with pytest.raises(UserError, match=r'x\.json is not the record of a bank .*; make it again'):
         load(path)
+
+
+def test_a_lock_that_cannot_be_written_is_said(tmp_path):
+    script = (
+        'import resource, pathlib; from mmseg_uda.files import exclusive\n'
+        'from mmseg_uda.errors import run_cli\n'
+        'resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n'
+        f'run_cli(lambda: exclusive(pathlib.Path({str(tmp_path)!r})).__enter__())'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={'PYTHONPATH': str(Path(__file__).parents[1])},
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f'error: cannot write {tmp_path}/.lock: File too large; ')

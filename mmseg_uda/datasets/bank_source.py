@@ -1,4 +1,4 @@
-"""What the rows of a depth bank are made from: the source of a training, alone."""
+"""The source data of a training, from which the rows of a depth bank are made."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The batches that a method trains on: images of each domain with all that belongs to them."""
+"""The batches that a method trains on: the images of each domain with their labels and maps."""
 
 from dataclasses import dataclass, field
 

@@ -19,12 +19,12 @@ CALLS = {
 }
 
 
-# Entries of configs that came later -> what a config without them means.
+# Config entries that later versions added -> the value that a config without them has.
 DEFAULTS = {'precision': 'highest'}
 
 
 def current_settings(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The settings of a record in today's words, for a comparison with those of today.
+    """The settings of a record by today's names, to be compared with those of today.
 
     Args:
         recorded: as they stand in ``stage.json``.
@@ -34,6 +34,6 @@ def current_settings(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> Map
     if call in CALLS and CALLS[call] == now.get('call'):
         recorded = {**recorded, 'call': now['call'], 'options': now['options']}
     if 'config' in recorded:
-        come_later = {name: value for name, value in DEFAULTS.items() if name in now['config']}
-        recorded = {**recorded, 'config': {**come_later, **recorded['config']}}
+        added = {name: value for name, value in DEFAULTS.items() if name in now['config']}
+        recorded = {**recorded, 'config': {**added, **recorded['config']}}
     return recorded

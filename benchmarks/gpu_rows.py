@@ -20,8 +20,8 @@ GTA_IMAGES = 24_966
 # network's do: SePiCo's contrast from the first step, CDDA for every image.
 CONTRAST = {'model.start_iteration': 0}
 EVERY_IMAGE = {
-    'model.parts.cdda.reweight_threshold': -1.0,
-    'model.parts.cdda.relabel_threshold': -1.0,
+    'model.addons.cdda.reweight_threshold': -1.0,
+    'model.addons.cdda.relabel_threshold': -1.0,
 }
 EXPERIMENTS: dict[int, tuple[str, dict[str, Any]]] = {
     1: ('configs/sepico/sepico_dist_dlv2_gta2cs.py', CONTRAST),
@@ -34,12 +34,12 @@ EXPERIMENTS: dict[int, tuple[str, dict[str, Any]]] = {
 }
 EVALUATED = (10, 20, 1)
 
-# A rehearsal changes numbers in the configs, and nothing else: the same parts run on less.
+# A rehearsal changes numbers in the configs, and nothing else: the same add-ons run on less.
 SOURCE, TARGET = (f'train_dataloader.dataset.{name}.pipeline.0' for name in ('source', 'target'))
 ONE = {'train_dataloader.batch_size': 1}
 MIT = ONE | {'model.segmentor.backbone.arch': 'b1'}
 RESNET = {'model.segmentor.backbone.depth': 50}
-MARGINS = {'model.parts.margins.top': 2, 'model.parts.margins.bottom': 4}
+MARGINS = {'model.addons.margins.top': 2, 'model.addons.margins.bottom': 4}
 SEPICO = (ONE | MARGINS) | {
     f'{SOURCE}.crop_size': (64, 64),
     f'{TARGET}.scale': (128, 64),
@@ -151,7 +151,7 @@ def measure_step(experiment: int, precision: str, setting: Setting, left: float)
     if precision == 'bf16':
         config.optim_wrapper.type = 'AutocastOptimWrapper'
     with tempfile.TemporaryDirectory() as folder:
-        if cdda := (config.model.get('parts') or {}).get('cdda'):
+        if cdda := (config.model.get('addons') or {}).get('cdda'):
             cdda.bank = folder
             _write_bank(Path(folder), config, setting)
         method, optim_wrapper = build_method(config, setting.device)

@@ -195,7 +195,7 @@ def _recorded(method: UDAMethod) -> Iterator[list[_Pass]]:
         if name.endswith('teacher.network'):
             for attribute in ('logits', 'features', 'project'):
                 record(module, attribute, 'teacher')
-        elif name.startswith('parts.') and name.endswith('.encoder'):
+        elif name.startswith('addons.') and name.endswith('.encoder'):
             record(module, 'forward', 'frozen encoder')
     try:
         yield passes

@@ -46,12 +46,27 @@ def read_config(path: str | os.PathLike, imports: bool = False) -> Any:
     file = locate(path)
     try:
         if is_data(file):
-            return read_data(file)
-        return Config.fromfile(file, import_custom_modules=imports)
+            return rename_parts(read_data(file))
+        return rename_parts(Config.fromfile(file, import_custom_modules=imports))
     except UserError:
         raise
     except Exception as error:  # a config is Python: anything can go wrong in it
         raise UserError(f'config {path} cannot be read: {error}') from error
+
+
+def rename_parts(config: Any) -> Any:
+    """A config, or its plain dict, of an earlier version with ``model.parts`` as ``model.addons``.
+
+    Any other is returned as it is.
+    """
+    if not isinstance(config.get('model'), dict) or 'parts' not in config['model']:
+        return config
+    from mmengine.config import Config
+
+    config = copy.deepcopy(config)
+    model = dict(config['model'])
+    config['model'] = Config._merge_a_into_b({'addons': model.pop('parts') or {}}, model)
+    return config
 
 
 def overridden(config: Any, overrides: Mapping[str, Any]) -> Any:

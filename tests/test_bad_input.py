@@ -146,7 +146,7 @@ def test_truncated_label_is_not_converted(own_world, capfd):
         ('max_iters=3', 'no key max_iters'),
         ('model.no_such=1', 'SelfTraining'),
         ('model.segmentor.backbone.no_such=1', 'MiT'),
-        ('model.parts.feature_distance.no_such=1', 'FeatureDistance'),
+        ('model.addons.feature_distance.no_such=1', 'FeatureDistance'),
         ('train_dataloader.dataset.rare_class_sampling.no_such=1', 'RareClassSampling'),
         ('val_evaluator.no_such=1', 'SegmentationMetric'),
         ('optim_wrapper.optimizer.no_such=1', 'AdamW'),

@@ -22,7 +22,7 @@ def run(*command, cwd: Path, **environment: str) -> str:
     """Run a command away from the repository; returns what it printed."""
     keep = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
     done = subprocess.run(
-        [str(part) for part in command],
+        [str(addon) for addon in command],
         cwd=cwd,
         env=keep | environment,
         capture_output=True,

@@ -49,7 +49,7 @@ model = dict(
         backbone=dict(drop_path_rate=0.1),
         decode_head=dict(channels=8, embed_dims=8, dropout_ratio=0.1),
     ),
-    parts=dict(
+    addons=dict(
         feature_distance=dict(type='FeatureDistance', classes=list(range(19)), min_ratio=0.25)
     ),
 )

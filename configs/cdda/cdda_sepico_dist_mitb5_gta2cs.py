@@ -2,7 +2,7 @@
 # The thresholds are those of CDDA on DAFormer; depth maps are cropped with SePiCo's target images.
 _base_ = '../sepico/sepico_dist_mitb5_gta2cs.py'
 model = dict(
-    parts=dict(
+    addons=dict(
         _delete_=True,  # in this order: margins act on the re-weighted weights
         cdda=dict(
             type='CDDA',
@@ -11,7 +11,7 @@ model = dict(
             relabel_threshold=0.54,
             threshold_decay=0.0025,
         ),
-        margins={{_base_.model.parts.margins}},
+        margins={{_base_.model.addons.margins}},
     )
 )
 train_dataloader = dict(

@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/uda/hrda.py',
     '../_base_/schedules/adamw_poly10warm_40k.py',
 ]
-model = dict(segmentor={{_base_.segmentor}}, parts=dict(margins=None))
+model = dict(segmentor={{_base_.segmentor}}, addons=dict(margins=None))
 train_dataloader = dict(
     dataset=dict(
         rare_class_sampling=dict(

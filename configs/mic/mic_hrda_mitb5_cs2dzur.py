@@ -1,5 +1,5 @@
 # MIC(HRDA), MiT-B5, Cityscapes to Dark Zurich: one masked source and target image.
 _base_ = '../hrda/hrda_mitb5_cs2dzur.py'
 model = dict(
-    parts=dict(mic=dict(type='MaskedConsistency', mode='separate', block_size=64, ratio=0.7))
+    addons=dict(mic=dict(type='MaskedConsistency', mode='separate', block_size=64, ratio=0.7))
 )

@@ -1,5 +1,5 @@
 # SePiCo (DistCL) with MIC, DAFormer, MiT-B5, GTA to Cityscapes. Nobody has published this pair.
 _base_ = '../sepico/sepico_dist_mitb5_gta2cs.py'
 model = dict(
-    parts=dict(mic=dict(type='MaskedConsistency', mode='separatetrgaug', block_size=32, ratio=0.7))
+    addons=dict(mic=dict(type='MaskedConsistency', mode='separatetrgaug', block_size=32, ratio=0.7))
 )

@@ -8,7 +8,7 @@ _base_ = [
 ]
 model = dict(
     segmentor={{_base_.segmentor}},
-    parts=dict(
+    addons=dict(
         margins=None,
         day=dict(
             type='DayPartner',

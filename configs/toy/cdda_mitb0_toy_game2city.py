@@ -7,7 +7,7 @@
 # any at 100, some fifth at 200, a third at 300, half at the end.
 _base_ = './daformer_mitb0_toy_game2city.py'
 model = dict(
-    parts=dict(
+    addons=dict(
         cdda=dict(
             type='CDDA',
             bank='data/toy/depth_distributions',

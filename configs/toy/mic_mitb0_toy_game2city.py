@@ -1,7 +1,7 @@
 # Toy world, MIC on DAFormer's self-training: masked, colour-augmented target images.
 _base_ = './daformer_mitb0_toy_game2city.py'
 model = dict(
-    parts=dict(
+    addons=dict(
         mic=dict(
             type='MaskedConsistency',
             mode='separatetrgaug',

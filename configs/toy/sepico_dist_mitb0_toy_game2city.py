@@ -15,7 +15,7 @@ model = dict(
     crop_size=(128, 256),
     start_iteration=100,
     contrast=dict(variant='dist'),
-    parts=dict(margins=None),
+    addons=dict(margins=None),
 )
 train_dataloader = dict(
     dataset=dict(

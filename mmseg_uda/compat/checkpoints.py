@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from mmseg_uda.config import rename_parts
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.checkpoint import load_checkpoint, load_weights
 
@@ -42,6 +43,19 @@ class Layout:
         return {n.removeprefix(prefix): v for n, v in weights.items() if n.startswith(prefix)}
 
 
+def with_current_names(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """A checkpoint of this package with the names of this version (add-ons were ``parts``)."""
+    checkpoint = dict(checkpoint)
+    if isinstance(weights := checkpoint.get('state_dict'), Mapping):
+        checkpoint['state_dict'] = {
+            re.sub(r'^parts\.', 'addons.', n): v for n, v in weights.items()
+        }
+    config = (checkpoint.get('meta') or {}).get('config')
+    if isinstance(config, dict):
+        checkpoint['meta'] = checkpoint['meta'] | {'config': rename_parts(config)}
+    return checkpoint
+
+
 def _state_dict(content: Mapping[str, Any]) -> Weights:
     """The state dict of mmengine's and mmcv's checkpoints, or a bare one."""
     weights = content.get('state_dict', content)
@@ -56,10 +70,12 @@ def _segmentor(content: Mapping[str, Any]) -> Weights | None:
 
 def _extractor_and_classifier(content: Mapping[str, Any]) -> Weights | None:
     """The state dicts of a backbone and a classifier that were saved apart."""
-    parts = content.get('feature_extractor'), content.get('classifier')
-    if not all(isinstance(part, Mapping) for part in parts):
+    networks = content.get('feature_extractor'), content.get('classifier')
+    if not all(isinstance(network, Mapping) for network in networks):
         return None
-    extractor, classifier = ({n.removeprefix('module.'): v for n, v in p.items()} for p in parts)
+    extractor, classifier = (
+        {name.removeprefix('module.'): v for name, v in network.items()} for network in networks
+    )
     branch = r'^conv2d_list\.(\d+)\.'
     head = {
         re.sub(branch, r'decode_head.aspp_modules.\1.conv.', n): v for n, v in classifier.items()
@@ -73,9 +89,9 @@ LAYOUTS = (
         {
             'student': 'student.',
             'teacher': 'teacher.network.',
-            'mic_teacher': 'parts.mic.teacher.network.',
+            'mic_teacher': 'addons.mic.teacher.network.',
         },
-        _state_dict,
+        lambda content: _state_dict(with_current_names(content)),
     ),
     Layout(
         'DAFormer, HRDA, MIC, CDDA, SePiCo',
@@ -157,6 +173,7 @@ def config_in(content: Mapping[str, Any], path: str | Path) -> Config:
             raise UserError(f'the config in {path} cannot be read as data: {error}') from error
     if not isinstance(config, dict):
         raise UserError(f'{path} holds no config: give the one that it was trained with')
+    config = rename_parts(config)
     return Config(config, cfg_text=f'# of {path}', filename=str(path))  # the file is no text
 
 

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 
-from mmseg_uda.uda.parts import TrainingData
+from mmseg_uda.uda.addon import TrainingData
 
 PACKAGE = __name__.partition('.')[0]
 WORDS = {

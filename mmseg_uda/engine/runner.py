@@ -23,7 +23,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmseg_uda import __version__
-from mmseg_uda.compat.checkpoints import load_segmentor_weights
+from mmseg_uda.compat.checkpoints import load_segmentor_weights, with_current_names
 from mmseg_uda.engine.interruption import StopRequest
 from mmseg_uda.engine.optim import uses_autocast
 from mmseg_uda.engine.resume import check_settings, load_moments
@@ -255,7 +255,7 @@ def newest_checkpoint(work_dir: str | Path) -> tuple[Path, dict[str, Any]] | Non
     paths, problems = checkpoints(work_dir), []
     for path in paths:
         try:
-            checkpoint = load_checkpoint(path)
+            checkpoint = with_current_names(load_checkpoint(path))
             if name := first_not_finite(checkpoint):
                 raise UserError(f'checkpoint {path} is spoilt: {name} is not finite')
             return path, checkpoint

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mmseg_uda.config import rename_parts
+
 # What a stage called in version 0.1.0.dev -> what it calls now. Their arguments are the same, by
 # other names.
 CALLS = {
@@ -35,5 +37,5 @@ def current_settings(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> Map
         recorded = {**recorded, 'call': now['call'], 'options': now['options']}
     if 'config' in recorded:
         added = {name: value for name, value in DEFAULTS.items() if name in now['config']}
-        recorded = {**recorded, 'config': {**added, **recorded['config']}}
+        recorded = {**recorded, 'config': {**added, **rename_parts(recorded['config'])}}
     return recorded

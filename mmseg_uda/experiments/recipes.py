@@ -70,7 +70,7 @@ def cdda(config: str, bank: str | None = None) -> tuple[Stage, ...]:
         folder=f'{bank}/stage',
     )
     training, test = train_test(config)
-    options = {'model.parts.cdda.bank': '{depth_distributions.bank}'}
+    options = {'model.addons.cdda.bank': '{depth_distributions.bank}'}
     return distributions, replace(training, options=options), test
 
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.models.segmentors import Supervision
 from mmseg_uda.random import seed_all
+from mmseg_uda.uda.addon import Losses, Step, TrainingData
 from mmseg_uda.uda.components.distributed import average_gradients
 from mmseg_uda.uda.components.draws import StepDraws
-from mmseg_uda.uda.parts import Losses, Step, TrainingData
 
 
 class UDAMethod(BaseModel):
@@ -33,7 +33,7 @@ class UDAMethod(BaseModel):
         segmentor: config of the student, e.g. ``dict(type='Segmentor', ...)``.
         data_preprocessor: config; default ``UDADataPreProcessor`` with ImageNet's mean and std.
         seed: start of all random draws of the method; with the iteration it determines them.
-        parts: name -> config of a :class:`mmseg_uda.uda.parts.Part`, called in this order.
+        addons: name -> config of a :class:`mmseg_uda.uda.addon.AddOn`, called in this order.
     """
 
     needs_target = True
@@ -44,22 +44,22 @@ class UDAMethod(BaseModel):
         segmentor: dict,
         data_preprocessor: dict | None = None,
         seed: int = 0,
-        parts: dict[str, dict] | None = None,
+        addons: dict[str, dict] | None = None,
     ) -> None:
         super().__init__(data_preprocessor or dict(type='UDADataPreProcessor'))
         self.student = MODELS.build(segmentor)
         self.seed = seed
         self.iteration = 0
-        self.parts = nn.ModuleDict(
-            {name: MODELS.build(part) for name, part in (parts or {}).items() if part}
+        self.addons = nn.ModuleDict(
+            {name: MODELS.build(addon) for name, addon in (addons or {}).items() if addon}
         )
-        for part in self.parts.values():
-            part.set_up(self.student)
+        for addon in self.addons.values():
+            addon.set_up(self.student)
 
     def init_weights(self) -> None:
         self.student.init_weights()
-        for part in self.parts.values():
-            part.after_init(self.student)
+        for addon in self.addons.values():
+            addon.after_init(self.student)
 
     def student_loaded(self) -> None:
         """Called when training starts from a checkpoint's student instead of the initial one."""
@@ -69,8 +69,8 @@ class UDAMethod(BaseModel):
         yield from self.student.problems(data.num_classes)
         if self.needs_target and data.target_size is None:
             yield f'{type(self).__name__} needs target images: set train_dataloader.dataset.target'
-        for part in self.parts.values():
-            yield from part.problems(data)
+        for addon in self.addons.values():
+            yield from addon.problems(data)
 
     @abstractmethod
     def passes(self, batch: UDABatch) -> Iterator[Losses]:
@@ -80,7 +80,7 @@ class UDAMethod(BaseModel):
         """
 
     def begin(self, batch: UDABatch) -> Step:
-        """Start a step: make its draws, gather what the parts may need."""
+        """Start a step: make its draws, gather what the add-ons may need."""
         return Step(
             batch,
             self.student,
@@ -89,7 +89,7 @@ class UDAMethod(BaseModel):
             pasted=batch.source,
             mean=self.data_preprocessor.mean,
             std=self.data_preprocessor.std,
-            parts=tuple(self.parts.values()),
+            addons=tuple(self.addons.values()),
         )
 
     def draw(self, batch_size: int) -> StepDraws:
@@ -97,7 +97,7 @@ class UDAMethod(BaseModel):
         return StepDraws(self.seed, self.iteration, batch_size)
 
     def supervise_source(self, step: Step, images: Tensor | None = None) -> Supervision:
-        """A student forward on the source images with their labels, and the parts' losses.
+        """A student forward on the source images with their labels, and the add-ons' losses.
 
         Args:
             images: (B, 3, H, W), augmented source images; default: as they are.
@@ -105,14 +105,14 @@ class UDAMethod(BaseModel):
         source = step.batch.source
         images = source.images if images is None else images
         supervision = self.student.supervise(images, source.labels)
-        for part in step.parts:
-            supervision.losses |= part.source_losses(step, supervision)
+        for addon in step.addons:
+            supervision.losses |= addon.source_losses(step, supervision)
         return supervision
 
     def further_passes(self, step: Step) -> Iterator[Losses]:
-        """The losses of the parts' own student forwards."""
-        for part in step.parts:
-            yield from part.passes(step)
+        """The losses of the add-ons' own student forwards."""
+        for addon in step.addons:
+            yield from addon.passes(step)
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> Losses:
         """One training step; returns the values to log as 0-dim tensors on the device."""

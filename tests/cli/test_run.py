@@ -95,8 +95,8 @@ def test_cdda_has_rows_of_both_forms(id):
     assert published.stages[0] == documented.stages[0]
     ours, theirs = (read_config(e.stages[1].config) for e in (documented, published))
     assert ours.randomness == theirs.randomness
-    assert list(ours.model.parts) == list(theirs.model.parts)
-    cdda = theirs.model.parts.cdda
+    assert list(ours.model.addons) == list(theirs.model.addons)
+    cdda = theirs.model.addons.cdda
     assert (cdda.pop('reweight_mask'), cdda.pop('guidance_switch')) == ('first_row', 'last')
     assert theirs.to_dict() == ours.to_dict()
 

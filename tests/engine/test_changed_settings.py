@@ -64,7 +64,7 @@ def test_changed_rate_is_refused_and_leaves_all_as_it_is(tiny_config, half):
 
 
 def test_another_method_is_refused(world, half, tmp_path):
-    more = "model['parts']['mic'] = dict(type='MaskedConsistency', block_size=16)\n"
+    more = "model['addons']['mic'] = dict(type='MaskedConsistency', block_size=16)\n"
     with pytest.raises(UserError, match=r"config\.model\.parts\.mic\.type: \(not set\) -> 'Masked"):
         run(write_config(tmp_path / 'mic.py', world, more), half, f'{RATE}=2e-3')
 

@@ -18,7 +18,7 @@ import mmseg_uda.register  # noqa: F401
 from mmseg_uda.cli import train
 from mmseg_uda.engine.checks import config_problems, fits
 from mmseg_uda.errors import run_cli
-from mmseg_uda.uda.parts import TrainingData
+from mmseg_uda.uda.addon import TrainingData
 from tests.tiny_training import ROOT, SIZE, failure, write_config
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -89,7 +89,7 @@ own = dict(
     data_prefix=dict(img_path='images', seg_map_path='labels'), pipeline=source_pipeline,
 )
 train_dataloader['dataset'] |= dict(rare_class_sampling=None, source=own)
-model['parts'] = dict(
+model['addons'] = dict(
     feature_distance=dict(type='FeatureDistance'),
     margins=dict(type='IgnoreMargins', top=15, bottom=120),
 )
@@ -130,7 +130,7 @@ def test_all_problems_are_in_one_message(world, problems, tmp_path):
         ('train_cfg.max_iters=2.5', 'train_cfg.max_iters is 2.5'),
         ('model.alpha=high', "model.alpha is 'high', it must be a number"),
         ('model.blur=2', 'model.blur is 2, it must be True or False'),
-        ('model.parts.feature_distance.classes=3', 'classes is 3, it must be a list or None'),
+        ('model.addons.feature_distance.classes=3', 'classes is 3, it must be a list or None'),
         ('train_dataloader.dataset.target=None', 'SelfTraining needs target images'),
         ('target_pipeline.0.crop_size=(32,64)', 'has no key target_pipeline'),
         (
@@ -169,7 +169,7 @@ model['segmentor'] = dict(
 
 
 def test_valid_regions_must_come_from_the_data(world, tmp_path, problems):
-    more = "model['parts'] = dict(margins=dict(type='ValidRegion'))\n"
+    more = "model['addons'] = dict(margins=dict(type='ValidRegion'))\n"
     (line,) = problems(write_config(tmp_path / 'valid.py', world, more), 'model.blur=True')
     assert line.startswith('ValidRegion needs the valid region of target images')
 
@@ -217,7 +217,7 @@ def test_every_config_passes_the_checks(path, picture):
     assert not list(config_problems(config))
     model = config.model.to_dict()
     model['segmentor']['pretrained'] = None
-    model.get('parts', {}).pop('cdda', None)
+    model.get('addons', {}).pop('cdda', None)
     options = config.train_dataloader.dataset
     with DefaultScope.overwrite_default_scope('mmseg'):
         samples = {}

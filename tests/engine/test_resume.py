@@ -82,14 +82,14 @@ def unbroken(tiny_config, tmp_path_factory) -> Path:
 def test_a_checkpoint_holds_what_a_run_needs(unbroken):
     checkpoint = load_checkpoint(unbroken / LAST)
     weights = checkpoint['state_dict']
-    parts = {name.split('.')[0] for name in weights}
-    assert parts == {'student', 'teacher', 'parts', '_extra_state'}
+    modules = {name.split('.')[0] for name in weights}
+    assert modules == {'student', 'teacher', 'addons', '_extra_state'}
     assert checkpoint['meta']['iter'] == int(weights['_extra_state']) == MAX_ITERS
     assert len(checkpoint['param_schedulers']) == 2 and checkpoint['optimizer']['state']
     networks = (
         'student.backbone.',
         'teacher.network.backbone.',
-        'parts.feature_distance.encoder.',
+        'addons.feature_distance.encoder.',
     )
     one, two, three = (weights[f'{network}norm4.weight'] for network in networks)
     assert not (torch.equal(one, two) or torch.equal(one, three) or torch.equal(two, three))
@@ -178,7 +178,7 @@ def test_killed_sepico_goes_on_with_its_statistics(world, tmp_path, variant):
 def test_killed_adversarial_goes_on_with_its_discriminator_and_the_teacher_of_mic(world, tmp_path):
     more = """
 del model['threshold'], model['jitter_threshold']
-model['parts']['mic'] = dict(
+model['addons']['mic'] = dict(
     type='MaskedConsistency', block_size=16, alpha=0.9, threshold=0.07, jitter_threshold=0.0
 )
 train_dataloader['dataset']['rare_class_sampling'].update(class_temp=0.1, min_crop_ratio=0.5)
@@ -187,7 +187,7 @@ train_dataloader['dataset']['rare_class_sampling'].update(class_temp=0.1, min_cr
     last = killed_and_resumed(write_config(tmp_path / 'adv.py', world, more, base), tmp_path)
     for start_of_name in (
         'state_dict.discriminator.conv1.weight',
-        'state_dict.parts.mic.teacher.network.',
+        'state_dict.addons.mic.teacher.network.',
         'optimizer.discriminator.state.',
         'optimizer.student.state.',
     ):
@@ -209,7 +209,7 @@ model['segmentor'] |= dict(
     decode_head=dict(_delete_=True, type='HRDAHead', head=head, attention_channels=8),
     detail_size=(32, 64),
 )
-model['parts'] |= dict(
+model['addons'] |= dict(
     cdda=dict(type='CDDA', bank={bank!r}, reweight_threshold=-1, relabel_threshold=-1),
     mic=dict(type='MaskedConsistency', block_size=16, alpha=0.9),
 )

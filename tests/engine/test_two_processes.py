@@ -23,7 +23,7 @@ PLAIN = f"""
 custom_imports = dict(imports=['mmseg_uda.register', 'tests.float64_commands'])
 norm = dict(type='GN', num_groups=4)
 model = dict(
-    parts=dict(feature_distance=None),
+    addons=dict(feature_distance=None),
     segmentor=dict(
         backbone=dict(drop_path_rate=0.0),
         decode_head=dict(dropout_ratio=0.0, norm_cfg=norm),

@@ -110,7 +110,7 @@ def test_the_student_of_every_layout_is_found(tmp_path, prefix):
 @pytest.mark.parametrize(
     ('prefix', 'name'),
     [('teacher.network.', 'teacher'), ('ema_model.', 'teacher')]
-    + [('parts.mic.teacher.network.', 'mic_teacher'), ('mic.teacher.ema_model.', 'mic_teacher')],
+    + [('addons.mic.teacher.network.', 'mic_teacher'), ('mic.teacher.ema_model.', 'mic_teacher')],
 )
 def test_the_teacher_of_every_layout_is_found(tmp_path, prefix, name):
     weights = state(1)

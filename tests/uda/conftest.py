@@ -58,7 +58,7 @@ def build(method: dict):
     return MODELS.build(method).train()
 
 
-def sepico(variant='dist', norm='BN', parts=None, projection=None, network=segmentor, **options):
+def sepico(variant='dist', norm='BN', addons=None, projection=None, network=segmentor, **options):
     """SePiCo on a network with one projection of all its features."""
     config = network(norm=norm)
     norm_cfg = segmentor(norm=norm)['decode_head']['norm_cfg']
@@ -71,7 +71,7 @@ def sepico(variant='dist', norm='BN', parts=None, projection=None, network=segme
             type='SePiCo',
             segmentor=config,
             contrast=dict(variant=variant, temperature=0.5, min_ratio=0.5, bank_size=3),
-            parts=parts or {},
+            addons=addons or {},
             **options,
         )
     )

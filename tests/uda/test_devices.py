@@ -15,7 +15,7 @@ from .conftest import MIC, build, hrda, segmentor, sepico, sepico_batch, uda_bat
 from .depth_banks import EVERYTHING, Bank, depths
 from .steps import bfloat16_optimiser, optimiser
 
-PARTS = dict(
+ADDONS = dict(
     feature_distance=dict(type='FeatureDistance', classes=[6, 7, 11], min_ratio=0.75),
     cdda=dict(type='CDDA', bank='bank', **EVERYTHING),
     margins=dict(type='IgnoreMargins', top=4, bottom=8),
@@ -24,13 +24,13 @@ PARTS = dict(
 
 
 def self_training(network=segmentor):
-    parts = dict(PARTS, valid=dict(type='ValidRegion'))
-    return build(dict(type='SelfTraining', segmentor=network(), parts=parts, jitter_threshold=-1))
+    addons = dict(ADDONS, valid=dict(type='ValidRegion'))
+    return build(dict(type='SelfTraining', segmentor=network(), addons=addons, jitter_threshold=-1))
 
 
-def of_type(kind, parts=None, network=segmentor, **options):
+def of_type(kind, addons=None, network=segmentor, **options):
     network = network(norm='GN') | options
-    return lambda: build(dict(type=kind, segmentor=network, parts=parts or {}))
+    return lambda: build(dict(type=kind, segmentor=network, addons=addons or {}))
 
 
 METHODS = {

@@ -6,5 +6,5 @@ model = dict(
     jitter_strength=0.2,
     jitter_threshold=0.2,
     blur=True,
-    parts=dict(),
+    addons=dict(),
 )

@@ -18,5 +18,5 @@ model = dict(
         min_ratio=0.75,
         bank_size=200,
     ),
-    parts=dict(margins=dict(type='IgnoreMargins', top=15, bottom=120)),
+    addons=dict(margins=dict(type='IgnoreMargins', top=15, bottom=120)),
 )

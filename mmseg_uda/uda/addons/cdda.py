@@ -15,6 +15,7 @@ from mmseg_uda.datasets.batch import DomainBatch
 from mmseg_uda.datasets.depth_bank import DepthBank
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.losses import upscale
+from mmseg_uda.uda.addon import AddOn, Losses, Step, TrainingData, class_problems
 from mmseg_uda.uda.addons.margins import IgnoreMargins, ValidRegion
 from mmseg_uda.uda.components import depth_alignment
 from mmseg_uda.uda.components.depth_alignment import (
@@ -31,7 +32,6 @@ from mmseg_uda.uda.components.depth_similarity import (
     distribution_tables,
 )
 from mmseg_uda.uda.components.pseudo_labels import PseudoLabels
-from mmseg_uda.uda.parts import Losses, Part, Step, TrainingData, class_problems
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Guidance:
 
 
 @MODELS.register_module()
-class CDDA(Part):
+class CDDA(AddOn):
     """Learns by the source crop whose classes lie at the same depths as the target image's.
 
     A bank holds pixels per class and depth bin of many source crops. Where a crop is similar enough
@@ -62,7 +62,7 @@ class CDDA(Part):
     lack become soft labels, P(class | depth) of the crop, for one more student pass on the target
     images as they are (*guidance*).
 
-    The parts for margins must come after it: they act on the re-weighted weights. It has no state
+    The add-ons for margins must come after it: they act on the re-weighted weights. It has no state
     of its own, and its draws are the host's.
 
     Args:
@@ -81,7 +81,7 @@ class CDDA(Part):
             if the last missing class of the last similar image could be, at a depth that is an
             integer (images count over all ranks).
         guidance_weight: factor of the guidance loss, times the share of confident pixels.
-        guidance_mask_margins: no guidance where the parts that follow set the weight to 0.
+        guidance_mask_margins: no guidance where the add-ons that follow set the weight to 0.
         guidance_per_image: guidance only for the images that are relabelled, not for the batch.
         skip_classes: train ids whose weight stays as it is (those that the source lacks).
         trust_above: class similarity above which confident pixels weigh 1.
@@ -92,7 +92,7 @@ class CDDA(Part):
     Raises:
         UserError: no such bank, or one of another number of classes; before training: a bank that
             was made with other data or sampling; at the first step: another crop size, a target
-            without depth maps, or margins before this part.
+            without depth maps, or margins before this add-on.
     """
 
     def __init__(
@@ -209,13 +209,13 @@ class CDDA(Part):
                 f"CDDA: reweight_mask 'first_row' needs square crops, these have {size} (h, w): "
                 "set it to 'class'"
             )
-        if any(isinstance(part, IgnoreMargins | ValidRegion) for part in self._parts(step)[0]):
-            raise UserError('CDDA: the parts for margins must come after it in model.parts')
+        if any(isinstance(addon, IgnoreMargins | ValidRegion) for addon in self._addons(step)[0]):
+            raise UserError('CDDA: the add-ons for margins must come after it in model.addons')
 
-    def _parts(self, step: Step) -> tuple[Sequence[Part], Sequence[Part]]:
-        """The parts before this one, and those after it."""
-        place = [part is self for part in step.parts].index(True)
-        return step.parts[:place], step.parts[place + 1 :]
+    def _addons(self, step: Step) -> tuple[Sequence[AddOn], Sequence[AddOn]]:
+        """The add-ons before this one, and those after it."""
+        place = [addon is self for addon in step.addons].index(True)
+        return step.addons[:place], step.addons[place + 1 :]
 
     def _reweight(
         self, match: Match, images: Tensor, pseudo: PseudoLabels, confident: Tensor
@@ -257,8 +257,8 @@ class CDDA(Part):
         return guidance_loss(logits, labels, target.depth, guidance.soft, weight)
 
     def _inside_margins(self, step: Step) -> Tensor:
-        """What the parts that come after this one make of weights of 1: (B, H, W)."""
+        """What the add-ons that come after this one make of weights of 1: (B, H, W)."""
         pseudo = replace(step.pseudo, weight=torch.ones_like(step.pseudo.weight))
-        for part in self._parts(step)[1]:
-            pseudo = part.refine(step, pseudo)
+        for addon in self._addons(step)[1]:
+            pseudo = addon.refine(step, pseudo)
         return pseudo.weight

@@ -7,13 +7,13 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_uda.models.class_weights import class_weights
-from mmseg_uda.uda.parts import Part, Step, TrainingData, class_problems
+from mmseg_uda.uda.addon import AddOn, Step, TrainingData, class_problems
 
 CONFIDENT = 0.4  # probability by day from which a static class follows the day image
 
 
 @MODELS.register_module()
-class DayPartner(Part):
+class DayPartner(AddOn):
     """Mixes the teacher's probabilities by day into those by night, for classes that stand still.
 
     As in DANNet and SePiCo's Cityscapes -> Dark Zurich. A day image is taken from about the same

@@ -13,8 +13,8 @@ from mmseg_uda.datasets.labels import THING_CLASSES
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.segmentors import Supervision, View
 from mmseg_uda.models.sliding_window import crop
+from mmseg_uda.uda.addon import AddOn, Losses, Step, TrainingData, class_problems
 from mmseg_uda.uda.components.reduce_labels import reduce_labels
-from mmseg_uda.uda.parts import Losses, Part, Step, TrainingData, class_problems
 
 
 def feature_distance(features: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -36,7 +36,7 @@ def feature_distance(features: Tensor, reference: Tensor, mask: Tensor | None = 
 
 
 @MODELS.register_module()
-class FeatureDistance(Part):
+class FeatureDistance(AddOn):
     """Keeps the encoder's features of source images close to those of its ImageNet weights.
 
     Args:
@@ -72,7 +72,7 @@ class FeatureDistance(Part):
         if student.pretrained is None:
             raise UserError(
                 'FeatureDistance compares with ImageNet features: set segmentor.pretrained to the '
-                'backbone weights, or remove the part feature_distance from the config'
+                'backbone weights, or remove the add-on feature_distance from the config'
             )
         self.encoder.load_state_dict(student.backbone.state_dict())
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from mmseg.registry import MODELS
 
+from mmseg_uda.uda.addon import AddOn, Step, TrainingData
 from mmseg_uda.uda.components.pseudo_labels import PseudoLabels, ignore_margins
-from mmseg_uda.uda.parts import Part, Step, TrainingData
 
 
 @MODELS.register_module()
-class IgnoreMargins(Part):
+class IgnoreMargins(AddOn):
     """Weight 0 for rows of the *crop* (DAFormer; right only when a crop is as high as the image).
 
     Args:
@@ -26,7 +26,7 @@ class IgnoreMargins(Part):
             yield (
                 f'IgnoreMargins ignores {self.top} rows at the top and {self.bottom} at the '
                 f'bottom, which is all of a target crop of {data.target_size[0]} rows: set smaller '
-                'ones, or model.parts.margins=None'
+                'ones, or model.addons.margins=None'
             )
 
     def refine(self, step: Step, pseudo: PseudoLabels) -> PseudoLabels:
@@ -34,7 +34,7 @@ class IgnoreMargins(Part):
 
 
 @MODELS.register_module()
-class ValidRegion(Part):
+class ValidRegion(AddOn):
     """Weight 0 outside the region that the data pipeline marks as valid (HRDA, MIC).
 
     The mask is made at the image's native size and cropped and flipped with it
@@ -45,7 +45,7 @@ class ValidRegion(Part):
         if data.target_size is not None and 'valid' not in data.sample['target']:
             yield (
                 'ValidRegion needs the valid region of target images: set margins in their '
-                'LabelFirstCrop, or model.parts.margins=None'
+                'LabelFirstCrop, or model.addons.margins=None'
             )
 
     def refine(self, step: Step, pseudo: PseudoLabels) -> PseudoLabels:

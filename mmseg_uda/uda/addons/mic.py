@@ -10,11 +10,11 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_uda.errors import UserError
+from mmseg_uda.uda.addon import AddOn, Losses, Mixed, Step
 from mmseg_uda.uda.components.augmentation import gaussian_blur, jitter_normalised
 from mmseg_uda.uda.components.pseudo_labels import PseudoLabels
 from mmseg_uda.uda.components.teacher import Teacher
 from mmseg_uda.uda.method import prefixed
-from mmseg_uda.uda.parts import Losses, Mixed, Part, Step
 
 MODES = ('separate', 'separatesrc', 'separatetrg')
 STREAM = 3  # of random draws; those below are SePiCo's
@@ -34,14 +34,14 @@ def block_mask(grids: Tensor, ratio: float, size: tuple[int, int]) -> Tensor:
 
 
 @MODELS.register_module()
-class MaskedConsistency(Part):
+class MaskedConsistency(AddOn):
     """One more student pass: images with most blocks blanked out must be labelled as if whole.
 
     Masked pixels are 0 in the normalised image, the mean colour. On target images the labels are
     those of a teacher that sees everything: the host's, with its pseudo-labels and weights, if
     ``alpha`` and ``threshold`` are 'same'; otherwise a teacher of its own, whose labels the other
-    parts refine too (margins). A host without target images (``SourceOnly``) gets its source images
-    masked, in every mode.
+    add-ons refine too (margins). A host without target images (``SourceOnly``) gets its source
+    images masked, in every mode.
 
     Args:
         mode: what to mask. 'separatetrg': all target images. 'separatesrc': all source images.

@@ -16,7 +16,7 @@ class StepDraws:
     """Draws of one step, on the host, keyed by (seed, iteration) and the image's global index.
 
     An image is counted over all ranks, so two ranks with one image each draw what one rank with two
-    images draws. Each purpose has a stream of its own: a part that draws more changes no other.
+    images draws. Each purpose has a stream of its own: an add-on that draws more changes no other.
 
     What takes a ``stream`` may be called several times in a step, each time with another.
 

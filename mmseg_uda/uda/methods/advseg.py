@@ -41,7 +41,7 @@ class AdvSeg(UDAMethod):
         discriminator_loss: 'mse' (least squares) or 'bce' (logistic).
         weight: of the loss that moves the target's predictions (lambda_adv).
         scale: side of the discriminator's input over that of the image; published: 0.5 for HRDA.
-        options: of :class:`UDAMethod` (segmentor, seed, parts, ...).
+        options: of :class:`UDAMethod` (segmentor, seed, addons, ...).
 
     Raises:
         UserError: for an unknown loss.

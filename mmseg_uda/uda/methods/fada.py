@@ -52,7 +52,7 @@ class ClassAdversarial(UDAMethod):
     Args:
         weight: of the loss that moves the target's features (lambda_adv).
         cap: soft classes count at most so much.
-        options: of :class:`UDAMethod` (segmentor, seed, parts, ...).
+        options: of :class:`UDAMethod` (segmentor, seed, addons, ...).
     """
 
     def __init__(self, weight: float = 0.001, cap: float = 0.9, **options) -> None:

@@ -23,7 +23,7 @@ class MinEnt(UDAMethod):
 
     Args:
         weight: of the target's mean entropy (lambda_ent).
-        options: of :class:`UDAMethod` (segmentor, seed, parts, ...).
+        options: of :class:`UDAMethod` (segmentor, seed, addons, ...).
     """
 
     def __init__(self, weight: float = 0.001, **options) -> None:

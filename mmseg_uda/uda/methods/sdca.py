@@ -33,7 +33,7 @@ class SDCA(UDAMethod):
             one of the two; None: the distributions start empty.
         reduce_statistics: sum the statistics over the ranks. The published code does not, there
             every process has its own.
-        options: of :class:`UDAMethod` (segmentor, data_preprocessor, seed, parts).
+        options: of :class:`UDAMethod` (segmentor, data_preprocessor, seed, addons).
 
     Raises:
         UserError: see :meth:`SemanticDistributions.load`.

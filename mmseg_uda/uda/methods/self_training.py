@@ -1,4 +1,4 @@
-"""Self-training with a mean teacher and class mixing: DACS, and with its parts DAFormer."""
+"""Self-training with a mean teacher and class mixing: DACS, and with its add-ons DAFormer."""
 
 from collections.abc import Iterator
 
@@ -7,11 +7,11 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_uda.datasets.batch import UDABatch
+from mmseg_uda.uda.addon import Mixed, Step, TrainingData
 from mmseg_uda.uda.components.augmentation import gaussian_blur, jitter_normalised
 from mmseg_uda.uda.components.class_mix import choose_classes, class_mask, label_presence, mix
 from mmseg_uda.uda.components.teacher import Teacher
 from mmseg_uda.uda.method import Losses, UDAMethod, prefixed
-from mmseg_uda.uda.parts import Mixed, Step, TrainingData
 
 
 @MODELS.register_module()
@@ -20,11 +20,11 @@ class SelfTraining(UDAMethod):
 
     A step: learn from the source labels; let the teacher label the target images; paste half of the
     source classes onto them; learn from the mixed images, target pixels weighted by the share of
-    confident pixels. DAFormer (Hoyer et al., CVPR 2022) is this with the parts
+    confident pixels. DAFormer (Hoyer et al., CVPR 2022) is this with the add-ons
     ``feature_distance`` and ``margins``, rare class sampling in the data and a warm-up.
 
     Args:
-        segmentor, data_preprocessor, seed, parts: see :class:`UDAMethod`.
+        segmentor, data_preprocessor, seed, addons: see :class:`UDAMethod`.
         alpha: upper limit of the teacher's EMA momentum.
         threshold: probability from which a pseudo-label counts as confident; ``None``: all do.
         jitter_strength: of the colour jitter on mixed images.
@@ -42,9 +42,9 @@ class SelfTraining(UDAMethod):
         jitter_strength: float = 0.2,
         jitter_threshold: float = 0.2,
         blur: bool = True,
-        parts: dict[str, dict] | None = None,
+        addons: dict[str, dict] | None = None,
     ) -> None:
-        super().__init__(segmentor, data_preprocessor, seed, parts)
+        super().__init__(segmentor, data_preprocessor, seed, addons)
         self.teacher = Teacher(self.student, alpha, threshold)
         self.jitter_strength = jitter_strength
         self.jitter_threshold = jitter_threshold
@@ -77,8 +77,8 @@ class SelfTraining(UDAMethod):
         # The teacher labels the target images.
         step.pseudo = step.label_target()
 
-        for part in step.parts:
-            yield from part.before_mixing(step)
+        for addon in step.addons:
+            yield from addon.before_mixing(step)
 
         # Learn from target images with source classes pasted onto them.
         yield self.mixed_pass(step)
@@ -101,8 +101,8 @@ class SelfTraining(UDAMethod):
             step.mixed.images, step.mixed.labels, step.mixed.weight
         )
         losses = supervision.losses
-        for part in step.parts:
-            losses |= part.mixed_losses(step, supervision)
+        for addon in step.addons:
+            losses |= addon.mixed_losses(step, supervision)
         self.pictures = step if self.keep_pictures else None
         return prefixed(losses, 'mix.')
 

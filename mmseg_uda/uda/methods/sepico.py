@@ -8,10 +8,10 @@ from mmseg.registry import MODELS
 
 from mmseg_uda.datasets.batch import DomainBatch, UDABatch
 from mmseg_uda.errors import UserError
+from mmseg_uda.uda.addon import Losses, Step, TrainingData
 from mmseg_uda.uda.components.class_balanced_crop import best_corners, crop_domain
 from mmseg_uda.uda.components.pixel_contrast import PixelContrast
 from mmseg_uda.uda.methods.self_training import SelfTraining
-from mmseg_uda.uda.parts import Losses, Step, TrainingData
 
 IGNORE = 255
 CANDIDATES = 10  # crops from which the most balanced one is chosen
@@ -26,7 +26,7 @@ class SePiCo(SelfTraining):
     and labelled again; the teacher's embeddings of the source enter the class statistics; the
     student learns from the strongly augmented source (cross entropy and contrast), from the
     strongly augmented target (contrast), and from class-mixed images (cross entropy). From
-    Cityscapes to Dark Zurich it is the same with the part ``DayPartner`` and class weights in the
+    Cityscapes to Dark Zurich it is the same with the add-on ``DayPartner`` and class weights in the
     segmentor.
 
     The student needs a ``ProjectionHead`` as ``auxiliary_head``. Target batches are uncropped.
@@ -36,7 +36,7 @@ class SePiCo(SelfTraining):
         contrast: arguments of :class:`PixelContrast` (variant, temperature, ...).
         start_iteration: of the contrastive losses; the statistics grow from the start.
         crop_max_ratio: a crop in which one class has this share is no candidate.
-        options: of :class:`SelfTraining` (segmentor, alpha, threshold, parts, ...).
+        options: of :class:`SelfTraining` (segmentor, alpha, threshold, addons, ...).
 
     Raises:
         UserError: the segmentor has no projection head; see also :class:`PixelContrast`.
@@ -98,8 +98,8 @@ class SePiCo(SelfTraining):
             yield {'tgt.aux.loss_cl': self.contrast.loss(embeddings, labels)}
             del embeddings
 
-        for part in step.parts:
-            yield from part.before_mixing(step)
+        for addon in step.addons:
+            yield from addon.before_mixing(step)
 
         # Learn from target images with source classes pasted onto them.
         yield self.mixed_pass(step)

@@ -44,29 +44,29 @@ class GivenBank:
         return tensor(self.images[row]).permute(2, 0, 1), label_maps(self.maps[row])
 
 
-def build_part(bank: GivenBank, **options: Any) -> CDDA:
+def build_addon(bank: GivenBank, **options: Any) -> CDDA:
     with patch.object(DepthBank, 'open', return_value=bank):
-        part = CDDA('given', **options)
-    part.set_up(SimpleNamespace(num_classes=len(bank.counts)))
-    return part
+        addon = CDDA('given', **options)
+    addon.set_up(SimpleNamespace(num_classes=len(bank.counts)))
+    return addon
 
 
 @golden('similarity')
 def similarity(params: Params, inputs: Params) -> Results:
     bank = GivenBank(inputs['bank'])
-    part = build_part(bank, reweight_threshold=1, relabel_threshold=1)
+    addon = build_addon(bank, reweight_threshold=1, relabel_threshold=1)
     labels, depth = label_maps(inputs['pseudo_labels']), tensor(inputs['depth'])
     tables = distribution_tables(labels, depth, params['num_classes'])
-    match = part.similarity.search(tables)
+    match = addon.similarity.search(tables)
     counts, by_class, present = tensor(bank.counts), tables.transpose(0, 1), tables.sum(-1) > 0
     per_class = class_similarities(counts.transpose(0, 1), tables.unsqueeze(1))
     return {
         'target_counts': tables,
-        'image_cosine': class_cosine(part.similarity.pixels.T, tables.sum(-1)).T,
+        'image_cosine': class_cosine(addon.similarity.pixels.T, tables.sum(-1)).T,
         'class_cosine': class_cosine(counts, by_class).permute(2, 1, 0),
         'class_l1': class_distance(counts, by_class).permute(2, 1, 0),
         'class_similarity': per_class * present.unsqueeze(1),
-        'image_similarity': part.similarity.image_similarities(tables),
+        'image_similarity': addon.similarity.image_similarities(tables),
         'best': match.rows,
         'mean_similarity': match.similarity,
         'present_classes': present.sum(1),
@@ -74,7 +74,7 @@ def similarity(params: Params, inputs: Params) -> Results:
 
 
 class Refined:
-    """The part after it has looked at the case's target images, and what it made of them."""
+    """The add-on after it has looked at the case's target images, and what it made of them."""
 
     def __init__(self, params: Params, inputs: Params, behaviour: dict[str, str]) -> None:
         self.labels = label_maps(inputs['pseudo_labels'])
@@ -83,17 +83,17 @@ class Refined:
             name: params[name]
             for name in ('reweight_threshold', 'relabel_threshold', 'skip_classes')
         }
-        self.part = build_part(GivenBank(inputs['bank']), **options, **behaviour)
-        assert self.part.num_classes == params['num_classes']
+        self.addon = build_addon(GivenBank(inputs['bank']), **options, **behaviour)
+        assert self.addon.num_classes == params['num_classes']
         confidence = tensor(inputs['confident']).float()
         step = SimpleNamespace(
             batch=SimpleNamespace(target=DomainBatch(self.depth.unsqueeze(1), depth=self.depth)),
             iteration=0,
-            parts=(self.part,),
+            addons=(self.addon,),
             teacher=SimpleNamespace(threshold=0.5),
         )
         pseudo = PseudoLabels(self.labels, tensor(inputs['weight']), confidence)
-        self.weight = self.part.refine(step, pseudo).weight
+        self.weight = self.addon.refine(step, pseudo).weight
 
 
 def soft_labels(soft: Tensor, labels: Tensor, depth: Tensor) -> Tensor:
@@ -110,21 +110,21 @@ def reweight(params: Params, inputs: Params) -> Results:
     return {
         'weight_first_row': first_row.weight,
         'weight_classwise': by_class.weight,
-        'replacement': by_class.part.replacements,
+        'replacement': by_class.addon.replacements,
     }
 
 
 @golden('relabel')
 def relabel(params: Params, inputs: Params) -> Results:
     last, any_ = (Refined(params, inputs, form) for form in (PUBLISHED, DOCUMENTED))
-    soft = soft_labels(last.part.guidance.soft, last.labels, last.depth)
+    soft = soft_labels(last.addon.guidance.soft, last.labels, last.depth)
     return {
-        'flag_last': bool(last.part.guidance.due),
-        'flag_any': bool(any_.part.guidance.due),
+        'flag_last': bool(last.addon.guidance.due),
+        'flag_any': bool(any_.addon.guidance.due),
         'class_flags': class_flags(params, inputs),
         'soft_labels': soft,
         'soft_label_sum': soft.sum((1, 2)),
-        'guidance_weight': last.part.guidance.weight.unique().item(),
+        'guidance_weight': last.addon.guidance.weight.unique().item(),
     }
 
 
@@ -142,7 +142,7 @@ def class_flags(params: Params, inputs: Params) -> list[tuple[int, int, int]]:
 def guidance(params: Params, inputs: Params) -> Results:
     refined, images = Refined(params, inputs, PUBLISHED), slice(params['images'])
     labels, depth = refined.labels[images], refined.depth[images]
-    soft, weight = refined.part.guidance.soft[images], tensor(inputs['loss_weight'])
+    soft, weight = refined.addon.guidance.soft[images], tensor(inputs['loss_weight'])
     logits = tensor(inputs['logits']).requires_grad_()
     loss = guidance_loss(upscale(logits, labels.shape[1:]), labels, depth, soft, weight)
     (gradient,) = torch.autograd.grad(loss, logits)
@@ -166,9 +166,9 @@ def thresholds(params: Params, inputs: Params) -> Results:
     for name in params['configs']:
         source, host = name.split('_')
         config = Config.fromfile(CONFIGS / 'cdda' / f'cdda_{host}_mitb5_{source}2cs.py')
-        settings = {k: v for k, v in config.model.parts.cdda.items() if k not in ('type', 'bank')}
-        part = build_part(GivenBank(np.zeros((1, 19, 1))), **settings)
-        results[name] = [part.thresholds(iteration) for iteration in params['iterations']]
+        settings = {k: v for k, v in config.model.addons.cdda.items() if k not in ('type', 'bank')}
+        addon = build_addon(GivenBank(np.zeros((1, 19, 1))), **settings)
+        results[name] = [addon.thresholds(iteration) for iteration in params['iterations']]
     return {'thresholds': results}
 
 
@@ -177,8 +177,8 @@ def replaced(params: Params, inputs: Params) -> Results:
     source = DomainBatch(tensor(inputs['images']), label_maps(inputs['labels']))
     stored = inputs['stored_images'], inputs['stored_labels']
     bank = GivenBank(np.ones((len(stored[0]), 19, 1)), *stored)
-    part = build_part(bank, reweight_threshold=1, relabel_threshold=1)
+    addon = build_addon(bank, reweight_threshold=1, relabel_threshold=1)
     mean, std = (torch.tensor(params[name]).view(3, 1, 1) for name in ('mean', 'std'))
     step = SimpleNamespace(pasted=source, mean=mean, std=std)
-    pasted = part.replace_source(step, params['index'])
+    pasted = addon.replace_source(step, params['index'])
     return {'images': pasted.images, 'labels': pasted.labels}

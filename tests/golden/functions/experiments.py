@@ -152,7 +152,7 @@ def model(method: Config) -> dict:
 
 def uda(config: Config) -> dict:
     method = config.model
-    margins, day = (method.parts.get(name) for name in ('margins', 'day'))
+    margins, day = (method.addons.get(name) for name in ('margins', 'day'))
     pictures = next(h for h in config.custom_hooks if h.type == 'PicturePanelHook')
     options = {
         'type': 'SePiCoDark' if day else method.type,

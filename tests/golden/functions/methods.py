@@ -9,10 +9,10 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.uda.addon import Losses, Step
 from mmseg_uda.uda.addons.mic import MaskedConsistency
 from mmseg_uda.uda.components.augmentation import Jitter
 from mmseg_uda.uda.method import UDAMethod
-from mmseg_uda.uda.parts import Losses, Step
 from tests.golden.functions.mixing import class_keys
 from tests.golden.inputs import Weights
 from tests.golden.networks import filled, segmentor_config
@@ -26,9 +26,9 @@ SELF_TRAINING = 'alpha', 'threshold', 'jitter_strength', 'jitter_threshold', 'bl
 def build_method(params: Params, inputs: Params) -> UDAMethod:
     """The method of a case, without its weights."""
     kind, options = params['method'], params['options']
-    settings = dict(segmentor=segmentor_config(params['model']), parts=parts_of(options, inputs))
-    if kind in WITHOUT_TEACHER and 'mic' in settings['parts']:
-        give_own_teacher(settings['parts']['mic'], options)
+    settings = dict(segmentor=segmentor_config(params['model']), addons=parts_of(options, inputs))
+    if kind in WITHOUT_TEACHER and 'mic' in settings['addons']:
+        give_own_teacher(settings['addons']['mic'], options)
     if kind == 'self_training':
         settings |= dict(type='SelfTraining', **options.given(*SELF_TRAINING))
     elif kind == 'sepico':
@@ -53,22 +53,22 @@ def build_method(params: Params, inputs: Params) -> UDAMethod:
 
 def parts_of(options: Params, inputs: Params) -> dict[str, dict]:
     """The add-ons of a method, in our order: CDDA before the margins."""
-    parts = {}
+    addons = {}
     if options.get('feature_distance') is not None:
-        parts['feature_distance'] = dict(type='FeatureDistance', **options['feature_distance'])
+        addons['feature_distance'] = dict(type='FeatureDistance', **options['feature_distance'])
     if options.get('cdda') is not None:
-        parts['cdda'] = dict(type='CDDA', bank='given', **options['cdda'])
+        addons['cdda'] = dict(type='CDDA', bank='given', **options['cdda'])
     margins = dict(top=options.get('ignore_top') or 0, bottom=options.get('ignore_bottom') or 0)
     if any(margins.values()):
-        parts['margins'] = dict(type='IgnoreMargins', **margins)
+        addons['margins'] = dict(type='IgnoreMargins', **margins)
     if 'valid' in inputs:
-        parts['valid_region'] = dict(type='ValidRegion')
+        addons['valid_region'] = dict(type='ValidRegion')
     if options.get('day') is not None:
-        parts['day'] = dict(type='DayPartner', **options['day'].plain())
+        addons['day'] = dict(type='DayPartner', **options['day'].plain())
     if options.get('masked') is not None:
         colours = options.given('jitter_strength', 'jitter_threshold', 'blur')
-        parts['mic'] = dict(type='PublishedMIC', **colours, **options['masked'])
-    return parts
+        addons['mic'] = dict(type='PublishedMIC', **colours, **options['masked'])
+    return addons
 
 
 def give_own_teacher(mic: dict, options: Params) -> None:
@@ -106,10 +106,10 @@ def published_names(method: UDAMethod) -> dict[str, Tensor]:
         networks['ema_model.'] = method.teacher.network
     if hasattr(method, 'discriminator'):
         networks['model_D.main.'] = method.discriminator
-    if 'mic' in method.parts and method.parts['mic'].teacher is not None:
-        networks['mic.teacher.ema_model.'] = method.parts['mic'].teacher.network
-    if 'feature_distance' in method.parts:
-        networks['imnet_model.backbone.'] = method.parts['feature_distance'].encoder
+    if 'mic' in method.addons and method.addons['mic'].teacher is not None:
+        networks['mic.teacher.ema_model.'] = method.addons['mic'].teacher.network
+    if 'feature_distance' in method.addons:
+        networks['imnet_model.backbone.'] = method.addons['feature_distance'].encoder
     return {
         f'{prefix}{name}': entry
         for prefix, network in networks.items()

@@ -29,11 +29,11 @@ def day_night_mix(params: Params, inputs: Params) -> Results:
     if params['day_threshold'] != day_partner.CONFIDENT:
         raise Unsupported(f'day_threshold is {params["day_threshold"]}')
     day, night = (tensor(inputs[f'{time}_probabilities']) for time in ('day', 'night'))
-    part = day_partner.DayPartner(
+    addon = day_partner.DayPartner(
         params['day_ratio'], params['classes'], plain(params['class_weight'])
     )
-    part.set_up(SimpleNamespace(num_classes=day.shape[1]))
-    mixed = part.mix(day, night)
+    addon.set_up(SimpleNamespace(num_classes=day.shape[1]))
+    mixed = addon.mix(day, night)
     probability, labels = mixed.max(dim=1)
     return {'mixed': mixed, 'probability': probability, 'labels': labels}
 

@@ -144,27 +144,27 @@ def cdda_steps(params: Params, inputs: Params) -> Results:
 
 
 def observe(method: UDAMethod) -> dict[str, Any]:
-    """Fills while a step runs: what the part CDDA got and made."""
-    part, seen = method.parts['cdda'], {}
-    refine, search = type(part).refine, type(part.similarity).search
+    """Fills while a step runs: what the add-on CDDA got and made."""
+    addon, seen = method.addons['cdda'], {}
+    refine, search = type(addon).refine, type(addon.similarity).search
 
     def recording_search(tables: Tensor) -> Any:
-        match = search(part.similarity, tables)
+        match = search(addon.similarity, tables)
         seen['best_index'] = match.rows.tolist()
         seen['mean_similarity'] = match.similarity.tolist()
         seen['present_classes'] = (tables.sum(-1) > 0).sum(1).tolist()
         return match
 
     def recording_refine(step: Any, pseudo: Any) -> Any:
-        better = refine(part, step, pseudo)
+        better = refine(addon, step, pseudo)
         depth = step.batch.target.depth
         seen['pseudo_labels'] = pseudo.labels
         seen['uniform_weight'] = float(pseudo.weight[0, 0, 0])
         seen['weight'] = better.weight
-        seen['soft_label_sum'] = soft_labels(part.guidance.soft, pseudo.labels, depth).sum((1, 2))
-        seen['replacement'] = part.replacements.tolist()
-        seen['thresholds'] = list(part.thresholds(step.iteration))
+        seen['soft_label_sum'] = soft_labels(addon.guidance.soft, pseudo.labels, depth).sum((1, 2))
+        seen['replacement'] = addon.replacements.tolist()
+        seen['thresholds'] = list(addon.thresholds(step.iteration))
         return better
 
-    part.refine, part.similarity.search = recording_refine, recording_search
+    addon.refine, addon.similarity.search = recording_refine, recording_search
     return seen

@@ -41,11 +41,11 @@ def batch(seed=0, **options):
 
 
 def method(options=EVERYTHING, margins=True, **others):
-    parts = dict(cdda=dict(type='CDDA', bank='bank', **options))
+    addons = dict(cdda=dict(type='CDDA', bank='bank', **options))
     if margins:
-        parts['margins'] = dict(type='IgnoreMargins', top=4, bottom=8)
+        addons['margins'] = dict(type='IgnoreMargins', top=4, bottom=8)
     return build(
-        dict(type='SelfTraining', segmentor=segmentor(), parts=parts, threshold=0.06, **others)
+        dict(type='SelfTraining', segmentor=segmentor(), addons=addons, threshold=0.06, **others)
     )
 
 
@@ -59,10 +59,10 @@ def steps(model, number, wrapper=None):
     return steps_with(model, number, wrapper, seeded_batch)
 
 
-def part(**options):
-    part = CDDA('bank', **EVERYTHING | options)
-    part.set_up(SimpleNamespace(num_classes=CLASSES))
-    return part
+def addon(**options):
+    addon = CDDA('bank', **EVERYTHING | options)
+    addon.set_up(SimpleNamespace(num_classes=CLASSES))
+    return addon
 
 
 # What a class's similarity does to its weight
@@ -158,14 +158,14 @@ def test_guidance_is_cross_entropy_with_soft_labels(float64):
 def test_thresholds_fall_as_if_lowered_at_each_multiple_of_the_interval(bank, begin, end, interval):
     options = dict(reweight_threshold=0.56, relabel_threshold=0.54, threshold_decay=0.003)
     decay = dict(decay_begin=begin, decay_end=end, decay_interval=interval)
-    found, level = part(**options, **decay), 0.56
+    found, level = addon(**options, **decay), 0.56
     for iteration in range(0, 45000, 250):
         if begin <= iteration < end and iteration % interval == 0:
             level -= 0.003
         assert found.thresholds(iteration) == pytest.approx((level, level - 0.02))
 
 
-# The part in a step
+# The add-on in a step
 
 
 def test_below_the_thresholds_a_step_is_the_hosts(bank):
@@ -174,7 +174,7 @@ def test_below_the_thresholds_a_step_is_the_hosts(bank):
             type='SelfTraining',
             segmentor=segmentor(),
             threshold=0.06,
-            parts=dict(margins=dict(type='IgnoreMargins', top=4, bottom=8)),
+            addons=dict(margins=dict(type='IgnoreMargins', top=4, bottom=8)),
         )
     )
     ours = method(NOTHING)
@@ -190,7 +190,7 @@ def test_above_the_thresholds_the_crop_is_pasted_and_the_target_guided(float64, 
     (logs,) = steps(ours, 1)
     assert logs['tgt.loss'] > 0
     step = ours.pictures
-    rows = step.parts[0].replacements.tolist()
+    rows = step.addons[0].replacements.tolist()
     for image, row in enumerate(rows):
         rgb, labels = bank.crop(row)
         assert torch.equal(step.pasted.labels[image], labels.long())
@@ -202,7 +202,7 @@ def test_above_the_thresholds_the_crop_is_pasted_and_the_target_guided(float64, 
 
 
 def test_only_similar_images_are_changed(bank):
-    ours = part(reweight_threshold=0.5, relabel_threshold=2.0)
+    ours = addon(reweight_threshold=0.5, relabel_threshold=2.0)
     labels = torch.stack([bank.labels[3].long(), torch.full((SIZE, SIZE), 255)])
     data = batch()
     data.target.depth = torch.stack([depths(ROWS)[3], depths(2)[1]])
@@ -217,19 +217,19 @@ def test_skipped_classes_keep_their_weight(bank):
     data = batch()
     data.target.depth = depths(ROWS)[:2]
     labels = bank.labels[:2].long()
-    weight = refine(part(skip_classes=(3, 5)), data, labels).weight
+    weight = refine(addon(skip_classes=(3, 5)), data, labels).weight
     skipped = (labels == 3) | (labels == 5)
     assert (weight[skipped] == 0.4).all() and (weight[~skipped] == 1).all()
 
 
-def refine(part, data, labels, confidence=1.0):
+def refine(addon, data, labels, confidence=1.0):
     from mmseg_uda.uda.components.pseudo_labels import PseudoLabels
 
     step = SimpleNamespace(
-        batch=data, iteration=0, parts=(part,), teacher=SimpleNamespace(threshold=0.9)
+        batch=data, iteration=0, addons=(addon,), teacher=SimpleNamespace(threshold=0.9)
     )
     maps = (torch.full(labels.shape, value) for value in (0.4, confidence))
-    return part.refine(step, PseudoLabels(labels, *maps))
+    return addon.refine(step, PseudoLabels(labels, *maps))
 
 
 def test_one_host_round_trip_a_step(bank, monkeypatch):
@@ -249,11 +249,11 @@ DECAY = dict(threshold_decay=0.1, decay_begin=1, decay_end=5, decay_interval=1)
 
 
 def with_masked_consistency_on_hrda():
-    parts = dict(
+    addons = dict(
         cdda=dict(type='CDDA', bank='bank', **EVERYTHING, **DECAY),
         mic=dict(type='MaskedConsistency', block_size=16),
     )
-    return build(dict(type='SelfTraining', segmentor=hrda(), threshold=0.06, parts=parts))
+    return build(dict(type='SelfTraining', segmentor=hrda(), threshold=0.06, addons=addons))
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_guidance_can_leave_out_the_margins(bank):
 
 
 def test_guidance_can_leave_out_images_without_new_labels(float64, bank):
-    ours = part(guidance_per_image=True)
+    ours = addon(guidance_per_image=True)
     data = batch()
     labels = torch.stack([bank.labels[0].long(), label_maps(1)[0]])
     data.target.depth = depths(ROWS)[[0, 1]]
@@ -310,7 +310,7 @@ def test_it_joins_sepico_whose_crop_takes_the_depth_along(bank):
         crop_size=(SIZE, SIZE),
         start_iteration=0,
         threshold=0.06,
-        parts=dict(cdda=dict(type='CDDA', bank='bank', **EVERYTHING)),
+        addons=dict(cdda=dict(type='CDDA', bank='bank', **EVERYTHING)),
     )
     data = batch()
     large = uda_batch(2 * SIZE).target.images
@@ -323,11 +323,11 @@ def test_it_joins_sepico_whose_crop_takes_the_depth_along(bank):
 
 
 def test_it_joins_masked_consistency(bank):
-    parts = dict(
+    addons = dict(
         cdda=dict(type='CDDA', bank='bank', **EVERYTHING),
         mic=dict(type='MaskedConsistency', block_size=16),
     )
-    ours = build(dict(type='SelfTraining', segmentor=segmentor(), threshold=0.06, parts=parts))
+    ours = build(dict(type='SelfTraining', segmentor=segmentor(), threshold=0.06, addons=addons))
     logs = ours.backward_passes(batch(), optimiser(ours))
     assert {'tgt.loss', 'masked.decode.loss_seg'} < logs.keys()
 
@@ -337,9 +337,9 @@ def test_it_joins_masked_consistency(bank):
 
 def test_unknown_modes_are_refused(bank):
     with pytest.raises(UserError, match=r"reweight_mask is 'row', it must be one of .*first_row"):
-        part(reweight_mask='row')
+        addon(reweight_mask='row')
     with pytest.raises(UserError, match='guidance_switch'):
-        part(guidance_switch='first')
+        addon(guidance_switch='first')
 
 
 def test_a_bank_of_another_number_of_classes_is_refused(bank):
@@ -363,11 +363,11 @@ def test_a_batch_that_does_not_fit_stops_the_run(bank, change, message):
 
 
 def test_margins_before_the_part_are_refused(bank):
-    parts = dict(
+    addons = dict(
         margins=dict(type='IgnoreMargins', top=4, bottom=8),
         cdda=dict(type='CDDA', bank='bank', **EVERYTHING),
     )
-    ours = build(dict(type='SelfTraining', segmentor=segmentor(), parts=parts))
+    ours = build(dict(type='SelfTraining', segmentor=segmentor(), addons=addons))
     with pytest.raises(UserError, match='margins must come after'):
         steps(ours, 1)
 

@@ -65,7 +65,7 @@ def test_it_needs_pretrained_weights():
         dict(
             type='SelfTraining',
             segmentor=segmentor(),
-            parts=dict(feature_distance=dict(type='FeatureDistance')),
+            addons=dict(feature_distance=dict(type='FeatureDistance')),
         )
     )
     with pytest.raises(UserError, match=r'segmentor\.pretrained'):
@@ -79,21 +79,21 @@ def test_hrda_compares_what_the_student_saw(float64, feature_scale):
     source = uda_batch(size=128).source
     source.labels.random_(0, 3)
     source.labels[:, 32:96, 64:128] = 1  # what the detail sees is of one class
-    part = FeatureDistance(weight=0.5, classes=[1], min_ratio=0.9)
-    part.set_up(student)
+    addon = FeatureDistance(weight=0.5, classes=[1], min_ratio=0.9)
+    addon.set_up(student)
     with torch.no_grad():
-        for value in part.encoder.parameters():
+        for value in addon.encoder.parameters():
             value.add_(0.01)
         supervision = student.supervise(source.images, source.labels, detail_box=box)
         batch = UDABatch(source)
-        (loss,) = part.source_losses(SimpleNamespace(batch=batch), supervision).values()
+        (loss,) = addon.source_losses(SimpleNamespace(batch=batch), supervision).values()
 
         small = torch.nn.functional.interpolate(source.images, scale_factor=0.5, mode='bilinear')
-        context = student.backbone(small)[-1], part.encoder(small)[-1]
+        context = student.backbone(small)[-1], addon.encoder(small)[-1]
         cells = reduce_labels(source.labels, 64, 3, 0.9) == 1
         expected = feature_distance(*context, cells)
         if feature_scale == 'all':
             crop = source.images[..., 32:96, 64:128]
-            expected += feature_distance(student.backbone(crop)[-1], part.encoder(crop)[-1])
+            expected += feature_distance(student.backbone(crop)[-1], addon.encoder(crop)[-1])
     assert_same(loss, 0.5 * expected)
     assert loss > 0 or feature_scale == 'context'

@@ -16,10 +16,10 @@ ALL_MODES = [mode + aug for mode in MODES for aug in ('', 'aug')]
 OWN = dict(alpha=0.9, threshold=0.07)
 
 
-def host(kind='SelfTraining', mode='separatetrg', norm='BN', parts=None, **options):
-    """A method with MIC; its other parts come first."""
+def host(kind='SelfTraining', mode='separatetrg', norm='BN', addons=None, **options):
+    """A method with MIC; its other add-ons come first."""
     mic = dict(type='MaskedConsistency', mode=mode, block_size=16, **options)
-    config = dict(type=kind, segmentor=segmentor(norm=norm), parts={**(parts or {}), 'mic': mic})
+    config = dict(type=kind, segmentor=segmentor(norm=norm), addons={**(addons or {}), 'mic': mic})
     if kind == 'SelfTraining':
         config['threshold'] = 0.07
     return build(config)
@@ -150,7 +150,7 @@ def test_the_weight_scales_all_losses_of_the_pass_and_no_figure():
         method = host(weight=weight, mode='separatesrc')
         step = method.begin(uda_batch())
         step.student = Detailed(method.student)
-        logs += method.parts['mic'].passes(step)
+        logs += method.addons['mic'].passes(step)
     for name in ('masked.decode.loss_seg', 'masked.decode.hr.loss_seg'):
         assert logs[1][name].item() == pytest.approx(0.5 * logs[0][name].item())
     assert logs[0]['masked.decode.acc_seg'] == logs[1]['masked.decode.acc_seg']
@@ -162,15 +162,15 @@ def teachers(method):
 
 def test_the_teacher_is_shared_if_all_is_the_same():
     assert teachers(host()) == {'teacher'}
-    assert teachers(host(**OWN)) == {'teacher', 'parts'}
-    assert teachers(host(alpha=0.5)) == teachers(host(threshold=None)) == {'teacher', 'parts'}
+    assert teachers(host(**OWN)) == {'teacher', 'addons'}
+    assert teachers(host(alpha=0.5)) == teachers(host(threshold=None)) == {'teacher', 'addons'}
     assert teachers(host(mode='separatesrc', alpha=0.5)) == {'teacher'}
-    assert 'parts.mic.teacher.network.backbone.norm1.weight' in host(**OWN).state_dict()
+    assert 'addons.mic.teacher.network.backbone.norm1.weight' in host(**OWN).state_dict()
 
 
 def test_an_own_teacher_with_the_hosts_settings_labels_as_the_host():
     """It follows the same student with the same momentum; its own BatchNorm uses the batch too."""
-    method = host(threshold=0.07, parts=dict(margins=dict(type='IgnoreMargins', top=4, bottom=8)))
+    method = host(threshold=0.07, addons=dict(margins=dict(type='IgnoreMargins', top=4, bottom=8)))
     method.keep_pictures = True
     for _ in range(3):
         _, labels, weight, _ = masked_call(method, number=2)
@@ -180,12 +180,12 @@ def test_an_own_teacher_with_the_hosts_settings_labels_as_the_host():
             for parameter in method.student.parameters():
                 parameter += 0.01 * torch.randn_like(parameter)
         method.iteration += 1
-    assert method.parts['mic'].teacher.alpha == method.teacher.alpha
+    assert method.addons['mic'].teacher.alpha == method.teacher.alpha
 
 
 def test_without_threshold_every_pixel_outside_the_margins_counts():
     margins = dict(margins=dict(type='IgnoreMargins', top=4, bottom=8))
-    _, _, weight, _ = masked_call(host(threshold=None, parts=margins))
+    _, _, weight, _ = masked_call(host(threshold=None, addons=margins))
     assert weight.unique().tolist() == [0, 1]
     assert (weight[:, 4:-8] == 1).all()
 
@@ -194,8 +194,8 @@ def test_the_own_teacher_moves_with_its_own_momentum():
     method = host('MinEnt', alpha=0.5, threshold=0.5)
     steps(method, 4)
     student = dict(method.student.named_parameters())
-    teacher = dict(method.parts['mic'].teacher.network.named_parameters())
-    assert method.parts['mic'].teacher.alpha == 0.5
+    teacher = dict(method.addons['mic'].teacher.network.named_parameters())
+    assert method.addons['mic'].teacher.alpha == 0.5
     assert any(not torch.equal(value, student[name]) for name, value in teacher.items())
 
 
@@ -223,7 +223,7 @@ def test_state_dicts_continue_a_run_exactly(kind):
 
 def test_it_joins_sepico():
     mic = dict(type='MaskedConsistency', mode='separateaug', block_size=8)
-    method = sepico(start_iteration=0, parts=dict(mic=mic))
+    method = sepico(start_iteration=0, addons=dict(mic=mic))
     logs = method.backward_passes(sepico_batch(), optimiser(method))
     assert {'aux.loss_cl', 'mix.decode.loss_seg', 'masked.decode.loss_seg'} < logs.keys()
     assert all(value.isfinite() for value in logs.values())

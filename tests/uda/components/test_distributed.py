@@ -13,7 +13,7 @@ def self_training():
             type='SelfTraining',
             segmentor=segmentor(norm='GN'),
             threshold=0.07,
-            parts=dict(
+            addons=dict(
                 # classes that the two images hold in different numbers of cells
                 feature_distance=dict(
                     type='FeatureDistance', classes=list(range(0, 19, 2)), min_ratio=0.25
@@ -23,7 +23,7 @@ def self_training():
     )
     # The encoder's reference differs from the student, so that the distance has a gradient.
     with torch.no_grad():
-        for p in method.parts['feature_distance'].encoder.parameters():
+        for p in method.addons['feature_distance'].encoder.parameters():
             p.mul_(1.1)
     return method
 

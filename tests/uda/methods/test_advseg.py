@@ -87,23 +87,23 @@ def test_the_input_of_the_discriminator_has_its_scale(float64):
 
 
 def test_the_discriminator_sees_hrdas_fused_prediction_at_half_size():
-    method = build(dict(type='AdvSeg', segmentor=hrda(), scale=0.5, parts=dict(mic=MIC)))
+    method = build(dict(type='AdvSeg', segmentor=hrda(), scale=0.5, addons=dict(mic=MIC)))
     sizes = []
     method.discriminator.register_forward_pre_hook(lambda _, args: sizes.append(args[0].shape))
     (logs,) = steps(method, 1)
     assert sizes == [(2, 19, 32, 32)] * 3
     assert {'decode.hr.loss_seg', 'masked.decode.hr.loss_seg'} < logs.keys()
-    assert all(p.grad is None for p in method.parts['mic'].parameters())
+    assert all(p.grad is None for p in method.addons['mic'].parameters())
     assert all(value.isfinite() for value in logs.values())
 
 
-@pytest.mark.parametrize('parts', [{}, dict(mic=MIC)])
-def test_state_dicts_continue_a_run_exactly(parts):
-    continue_exactly(lambda: advseg(parts=parts))
+@pytest.mark.parametrize('addons', [{}, dict(mic=MIC)])
+def test_state_dicts_continue_a_run_exactly(addons):
+    continue_exactly(lambda: advseg(addons=addons))
 
 
 def test_the_step_asks_the_device_for_nothing():
-    method = advseg(parts=dict(mic=MIC))
+    method = advseg(addons=dict(mic=MIC))
     wrapper, batch = optimiser(method), uda_batch()
     with no_host_round_trips():
         method.backward_passes(batch, wrapper)

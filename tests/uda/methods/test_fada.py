@@ -106,7 +106,7 @@ def test_the_student_fools_and_the_discriminator_tells_apart():
 
 
 def test_state_dicts_continue_a_run_exactly():
-    logs = continue_exactly(lambda: fada(parts=dict(mic=MIC)))
+    logs = continue_exactly(lambda: fada(addons=dict(mic=MIC)))
     assert 'masked.decode.loss_seg' in logs[0]
 
 

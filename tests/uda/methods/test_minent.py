@@ -39,7 +39,7 @@ def test_the_step_makes_the_target_certain(weight):
 
 
 def test_losses_of_masked_images_are_logged_and_summed():
-    method = build(dict(type='MinEnt', segmentor=segmentor(), parts=dict(mic=MIC)))
+    method = build(dict(type='MinEnt', segmentor=segmentor(), addons=dict(mic=MIC)))
     (logs,) = steps(method, 1)
     losses = [value for name, value in logs.items() if 'loss' in name and name != 'loss']
     assert {'decode.loss_seg', 'ent.loss.main', 'masked.decode.loss_seg'} < logs.keys()

@@ -90,7 +90,7 @@ def test_no_forward_is_wasted():
 
 
 def test_masked_consistency_joins():
-    alone, joined = steps(sdca(), 1)[0], steps(sdca(parts=dict(mic=MIC)), 1)[0]
+    alone, joined = steps(sdca(), 1)[0], steps(sdca(addons=dict(mic=MIC)), 1)[0]
     assert 0 < joined['masked.decode.loss_seg'].isfinite()
     assert all(torch.equal(joined[name], alone[name]) for name in LOSSES)
 

@@ -8,14 +8,14 @@ from mmseg_uda.uda.components.draws import StepDraws
 from tests.uda.conftest import build, hrda, segmentor, uda_batch
 from tests.uda.steps import continue_exactly, learn, no_host_round_trips, optimiser, steps
 
-PARTS = dict(
+ADDONS = dict(
     feature_distance=dict(type='FeatureDistance', classes=list(range(19))),
     margins=dict(type='IgnoreMargins', top=4, bottom=8),
 )
 
 
 def self_training(**options):
-    options = dict(segmentor=segmentor(), parts=PARTS) | options
+    options = dict(segmentor=segmentor(), addons=ADDONS) | options
     return build(dict(type='SelfTraining', **options))
 
 

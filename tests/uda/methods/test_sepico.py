@@ -65,7 +65,7 @@ def test_only_the_student_learns():
 
 
 def test_without_trusted_pixels_the_target_contrast_is_zero():
-    method = sepico(parts=dict(margins=dict(type='IgnoreMargins', top=32, bottom=0)))
+    method = sepico(addons=dict(margins=dict(type='IgnoreMargins', top=32, bottom=0)))
     assert steps(method, 2)[1]['tgt.aux.loss_cl'] == 0
 
 
@@ -100,10 +100,10 @@ def test_the_step_asks_the_device_for_nothing(variant):
 
 def test_a_day_partner_is_used_for_static_classes_alone(float64):
     day = dict(type='DayPartner', ratio=0.8, classes=[0, 2])
-    method = sepico(parts=dict(day=day))
-    part = method.parts['day']
+    method = sepico(addons=dict(day=day))
+    addon = method.addons['day']
     probabilities = torch.rand(2, 2, 19, 3, 3)
-    mixed = part.mix(*probabilities)
+    mixed = addon.mix(*probabilities)
     share = torch.where(probabilities[0] > 0.4, 0.8, 0.2)
     static = [0, 2]
     expected = share * probabilities[0] + (1 - share) * probabilities[1]
@@ -113,7 +113,7 @@ def test_a_day_partner_is_used_for_static_classes_alone(float64):
 
 
 def test_a_step_by_night_labels_with_both_images():
-    method = sepico(parts=dict(day=dict(type='DayPartner')))
+    method = sepico(addons=dict(day=dict(type='DayPartner')))
     batch = sepico_batch(0)
     batch.target.day = batch.target.images.flip(3)
     method.keep_pictures = True

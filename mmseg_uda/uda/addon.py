@@ -53,7 +53,7 @@ class Mixed:
 class Step:
     """What a training step knows so far; fields fill up as it goes on.
 
-    ``pasted`` is the source whose classes are pasted onto the target: the batch's, unless a part
+    ``pasted`` is the source whose classes are pasted onto the target: the batch's, unless an add-on
     finds a better one. ``triggers`` of colour jitter and blur, ``pseudo``, ``mixed`` and
     ``teacher`` belong to self-training; other methods leave them as they are. Images were
     normalised with ``mean`` and ``std``, (3, 1, 1) in 0..255.
@@ -66,31 +66,31 @@ class Step:
     pasted: DomainBatch
     mean: Tensor
     std: Tensor
-    parts: Sequence['Part'] = ()
+    addons: Sequence['AddOn'] = ()
     triggers: tuple[float, float] = (0.0, 0.0)
     pseudo: PseudoLabels | None = None
     mixed: Mixed | None = None
     teacher: Teacher | None = None
 
     def probabilities(self) -> Tensor:
-        """Class probabilities (B, C, H, W) of the target images, by the teacher and the parts."""
+        """Class probabilities (B, C, H, W) of the target images, by the teacher and the add-ons."""
         probabilities = self.teacher.probabilities(self.batch.target.images)
-        for part in self.parts:
-            probabilities = part.probabilities(self, probabilities)
+        for addon in self.addons:
+            probabilities = addon.probabilities(self, probabilities)
         return probabilities
 
     def label_target(self) -> PseudoLabels:
-        """Pseudo-labels of the target images, by the teacher and the parts."""
+        """Pseudo-labels of the target images, by the teacher and the add-ons."""
         pseudo = pseudo_labels(self.probabilities(), self.teacher.threshold)
-        for part in self.parts:
-            pseudo = part.refine(self, pseudo)
+        for addon in self.addons:
+            pseudo = addon.refine(self, pseudo)
         return pseudo
 
 
-class Part(nn.Module):
+class AddOn(nn.Module):
     """An add-on of a method. Override what it needs; state goes into buffers.
 
-    Every method calls, for its parts in the order of the config, :meth:`source_losses` inside the
+    Every method calls, for its add-ons in the order of the config, :meth:`source_losses` inside the
     source pass and :meth:`passes` after its own passes. Self-training also calls, between these,
     :meth:`probabilities` and :meth:`refine` when the teacher labels the target images, then
     :meth:`before_mixing`, and :meth:`mixed_losses` inside the mixed pass. (SePiCo labels before it
@@ -104,7 +104,7 @@ class Part(nn.Module):
         """Called when the student has its initial (pretrained) weights."""
 
     def problems(self, data: TrainingData) -> Iterator[str]:
-        """Called before training: what of the part does not fit the data, one sentence each."""
+        """Called before training: what of the add-on does not fit the data, one sentence each."""
         return iter(())
 
     def source_losses(self, step: Step, supervision: Supervision) -> Losses:

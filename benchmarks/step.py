@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
 from typing import Any
@@ -15,7 +15,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_uda.models.precision import set_precision
-from mmseg_uda.models.segmentors import Supervision
+from mmseg_uda.models.segmentors import ForwardPass, Supervision
 from mmseg_uda.uda.method import UDAMethod
 
 Call = Callable[[], None]
@@ -139,32 +139,38 @@ def measure_step(method: UDAMethod, optim_wrapper, data: dict, repeats: int = 10
 
 @dataclass
 class _Pass:
-    """A pass of a network: the call that began it, and the projection head's that went on."""
+    """A recorded pass of a network: the call, and which heads were run on its features."""
 
     name: str
     network: nn.Module
     call: Callable
     args: tuple
-    projected: bool = False
+    heads: set[str] = field(default_factory=set)
 
     def replay(self, method: UDAMethod, optim_wrapper) -> None:
-        """The pass again; a student's with losses and backward pass."""
+        """Run the pass again; a student's with losses and backward pass."""
         student = self.name == 'student'
         with torch.set_grad_enabled(student), optim_wrapper.optim_context(method):
-            output = self.call(*self.args)
-            supervised = isinstance(output, Supervision)
-            features = output.features if supervised else output
-            ends = self.network.project(features) if self.projected else []
-        if not student:
-            return
-        losses = [method.parse_losses(output.losses)[0]] if supervised else []
-        ends = ends if supervised or self.projected else features
-        sum(losses + [end.mean() for end in ends]).backward()
+            ends = self._ends(method, self.call(*self.args))
+        if student:
+            sum(ends).backward()
+
+    def _ends(self, method: UDAMethod, output: Any) -> list[Tensor]:
+        """Scalars at the ends of the graph of a pass."""
+        features = output.features if isinstance(output, ForwardPass) else output
+        ends = []
+        if 'decode' in self.heads:
+            ends.append(output.logits)
+        if 'project' in self.heads:
+            ends += self.network.project(features)
+        if isinstance(output, Supervision):
+            return [method.parse_losses(output.losses)[0], *(end.mean() for end in ends)]
+        return [end.mean() for end in ends or features]
 
 
 @contextmanager
 def _recorded(method: UDAMethod) -> Iterator[list[_Pass]]:
-    """Record the network passes while the body runs; calls within a recorded call are its own."""
+    """Record the network passes while the body runs; calls inside a pass are part of it."""
     passes: list[_Pass] = []
     patched = []
     inside = False
@@ -176,10 +182,11 @@ def _recorded(method: UDAMethod) -> Iterator[list[_Pass]]:
             nonlocal inside
             if inside:
                 return original(*args)
-            if attribute == 'project':
-                passes[-1].projected = True
+            if attribute in ('decode', 'project'):
+                passes[-1].heads.add(attribute)
             else:
-                passes.append(_Pass(name, network, original, args))
+                heads = {'decode'} if attribute == 'train_pass' else set()
+                passes.append(_Pass(name, network, original, args, heads))
             inside = True
             try:
                 return original(*args)
@@ -189,11 +196,11 @@ def _recorded(method: UDAMethod) -> Iterator[list[_Pass]]:
         setattr(network, attribute, wrapper)
         patched.append((network, attribute))
 
-    for attribute in ('supervise', 'training_logits', 'features', 'project'):
+    for attribute in ('supervise', 'train_pass', 'whole_pass', 'features', 'decode', 'project'):
         record(method.student, attribute, 'student')
     for name, module in method.named_modules():
         if name.endswith('teacher.network'):
-            for attribute in ('logits', 'features', 'project'):
+            for attribute in ('infer', 'features', 'project'):
                 record(module, attribute, 'teacher')
         elif name.startswith('addons.') and name.endswith('.encoder'):
             record(module, 'forward', 'frozen encoder')

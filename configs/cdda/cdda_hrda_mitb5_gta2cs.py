@@ -2,8 +2,6 @@
 _base_ = '../hrda/hrda_mitb5_gta2cs.py'
 model = dict(
     addons=dict(
-        _delete_=True,  # in this order: margins act on the re-weighted weights
-        feature_distance={{_base_.model.addons.feature_distance}},
         cdda=dict(
             type='CDDA',
             bank='preprocessed/gta_hrda',
@@ -11,7 +9,6 @@ model = dict(
             relabel_threshold=0.54,
             threshold_decay=0.003,
         ),
-        margins={{_base_.model.addons.margins}},
     )
 )
 train_dataloader = dict(

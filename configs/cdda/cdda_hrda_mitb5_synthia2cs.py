@@ -2,8 +2,6 @@
 _base_ = '../hrda/hrda_mitb5_synthia2cs.py'
 model = dict(
     addons=dict(
-        _delete_=True,  # in this order: margins act on the re-weighted weights
-        feature_distance={{_base_.model.addons.feature_distance}},
         cdda=dict(
             type='CDDA',
             bank='preprocessed/synthia_hrda',
@@ -12,7 +10,6 @@ model = dict(
             threshold_decay=0.002,
             skip_classes=[9, 14, 16],  # SYNTHIA has no terrain, trucks and trains
         ),
-        margins={{_base_.model.addons.margins}},
     )
 )
 train_dataloader = dict(

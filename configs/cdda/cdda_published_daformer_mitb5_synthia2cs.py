@@ -1,3 +1,3 @@
 # cdda_daformer_mitb5_synthia2cs.py as the published code computes it, not the paper.
 _base_ = './cdda_daformer_mitb5_synthia2cs.py'
-model = dict(addons=dict(cdda=dict(reweight_mask='first_row', guidance_switch='last')))
+model = dict(addons=dict(cdda=dict(as_published=True)))

@@ -1,3 +1,3 @@
 # cdda_mic_mitb5_gta2cs.py as the published code computes it, not the paper.
 _base_ = './cdda_mic_mitb5_gta2cs.py'
-model = dict(addons=dict(cdda=dict(reweight_mask='first_row', guidance_switch='last')))
+model = dict(addons=dict(cdda=dict(as_published=True)))

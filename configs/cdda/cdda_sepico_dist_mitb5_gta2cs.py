@@ -3,7 +3,6 @@
 _base_ = '../sepico/sepico_dist_mitb5_gta2cs.py'
 model = dict(
     addons=dict(
-        _delete_=True,  # in this order: margins act on the re-weighted weights
         cdda=dict(
             type='CDDA',
             bank='preprocessed/gta_sepico',
@@ -11,7 +10,6 @@ model = dict(
             relabel_threshold=0.54,
             threshold_decay=0.0025,
         ),
-        margins={{_base_.model.addons.margins}},
     )
 )
 train_dataloader = dict(

@@ -1,8 +1,15 @@
-"""The batches that a method trains on: the images of each domain with their labels and maps."""
+"""Batches that a method trains on: the images of each domain with their labels and maps."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 
+import torch
 from torch import Tensor
+
+
+def _map(key: str, dtype: torch.dtype | None = None, **default: None) -> Tensor:
+    """A field that collated samples hold under ``key``; ``dtype`` None: an RGB image in uint8."""
+    return field(metadata=dict(key=key, dtype=dtype), **default)
 
 
 @dataclass
@@ -10,20 +17,42 @@ class DomainBatch:
     """The images of one domain.
 
     Attributes:
-        images: (B, 3, H, W) float, normalised RGB (BGR where the preprocessor says so).
+        images: (B, 3, H, W) float, normalised RGB (BGR if the preprocessor is set so).
         labels: (B, H, W) int64 train ids with 255 = ignore, or None (unlabelled).
         valid: (B, H, W) float, 1 where a pseudo-label may be trusted, or None (everywhere).
-        paths: image files.
         day: (B, 3, H, W) float, normalised RGB: images of the same places by day, or None.
         depth: (B, H, W) float32, 0 (near) to 255 (far), not rounded, or None.
+        paths: image files.
     """
 
-    images: Tensor
-    labels: Tensor | None = None
-    valid: Tensor | None = None
+    images: Tensor = _map('image')
+    labels: Tensor | None = _map('label', torch.int64, default=None)
+    valid: Tensor | None = _map('valid', torch.float32, default=None)
+    day: Tensor | None = _map('day', default=None)
+    depth: Tensor | None = _map('depth', torch.float32, default=None)
     paths: list[str] = field(default_factory=list)
-    day: Tensor | None = None
-    depth: Tensor | None = None
+
+    @classmethod
+    def of_samples(
+        cls, samples: dict, image: Callable[[Tensor], Tensor], map_: Callable[[Tensor], Tensor]
+    ) -> 'DomainBatch':
+        """The batch of collated samples (see ``collate_domains``).
+
+        Args:
+            image: applied to images (B, 3, H, W) uint8.
+            map_: applied to other maps (B, H, W), before they get the type of their field.
+        """
+        maps = {}
+        for entry in (entry for entry in fields(cls) if entry.metadata):
+            value, dtype = samples.get(entry.metadata['key']), entry.metadata['dtype']
+            if value is not None:
+                maps[entry.name] = image(value) if dtype is None else map_(value).to(dtype)
+        return cls(paths=samples.get('path', []), **maps)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> 'DomainBatch':
+        """A batch with ``function`` applied to every tensor, all (B, ..., H, W)."""
+        tensors = {name: v for name, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **{name: function(value) for name, value in tensors.items()})
 
 
 @dataclass

@@ -51,6 +51,9 @@ PALETTE = [
 
 IGNORE = 255
 
+#: Number of values of an 8-bit label: the size of look-up tables by label.
+LABEL_VALUES = 256
+
 #: Classes of countable objects, for the ImageNet feature distance (DAFormer).
 THING_CLASSES = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
 

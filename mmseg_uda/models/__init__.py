@@ -13,7 +13,7 @@ from mmseg_uda.models.hrda import HRDASegmentor
 from mmseg_uda.models.losses import segmentation_loss
 from mmseg_uda.models.necks import UpscaleNeck
 from mmseg_uda.models.pretrained import load_pretrained_backbone
-from mmseg_uda.models.segmentors import Segmentor, Supervision
+from mmseg_uda.models.segmentors import ForwardPass, Segmentor, Supervision
 
 __all__ = [
     'AllMLPHead',
@@ -22,6 +22,7 @@ __all__ = [
     'HRDAHead',
     'HRDASegmentor',
     'DilatedVGG16',
+    'ForwardPass',
     'FrozenBatchNorm',
     'MiT',
     'ProjectionHead',

@@ -1,4 +1,4 @@
-"""From the loader's uint8 batch to what networks eat: one copy to the device, normalised there."""
+"""Data preprocessor: copies the loader's uint8 batch to the device and normalises it there."""
 
 import torch
 from mmseg.models import SegDataPreProcessor
@@ -10,15 +10,15 @@ from mmseg_uda.datasets.batch import DomainBatch, UDABatch
 
 @MODELS.register_module()
 class UDADataPreProcessor(SegDataPreProcessor):
-    """Normalises on the device; makes a :class:`UDABatch` of a training batch.
+    """Normalises on the device; turns a training batch into a :class:`UDABatch`.
 
     A training batch is what ``collate_domains`` gives (RGB uint8, see ``mmseg_uda.datasets``); for
     evaluation it behaves as mmseg's ``SegDataPreProcessor`` (lists of BGR images, data samples).
 
     Args:
         mean, std: of the channels in 0..255, in the network's order. Default: ImageNet's, RGB.
-        to_bgr: the network eats BGR instead of RGB, as Caffe's do.
-        channels_last: lay training images out as NHWC, which convolutions on GPUs like.
+        to_bgr: the network takes BGR instead of RGB, as Caffe's do.
+        channels_last: store training images in NHWC memory format, which is faster on GPUs.
     """
 
     def __init__(
@@ -36,19 +36,11 @@ class UDADataPreProcessor(SegDataPreProcessor):
         if 'source' not in data:
             return super().forward(data, training)
         return UDABatch(
-            **{name: self._domain(data[name]) for name in ('source', 'target') if name in data}
-        )
-
-    def _domain(self, domain: dict) -> DomainBatch:
-        labels, valid = domain.get('label'), domain.get('valid')
-        day, depth = domain.get('day'), domain.get('depth')
-        return DomainBatch(
-            self._normalised(domain['image']),
-            None if labels is None else self._to_device(labels).long(),
-            None if valid is None else self._to_device(valid).float(),
-            domain.get('path', []),
-            None if day is None else self._normalised(day),
-            None if depth is None else self._to_device(depth),
+            **{
+                name: DomainBatch.of_samples(data[name], self._normalised, self._to_device)
+                for name in ('source', 'target')
+                if name in data
+            }
         )
 
     def _normalised(self, images: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.losses import upscale
 from mmseg_uda.models.precision import at_least_float32
-from mmseg_uda.models.segmentors import Segmentor, Supervision, View
+from mmseg_uda.models.segmentors import ForwardPass, Segmentor, Supervision, View
 from mmseg_uda.models.sliding_window import Box, crop, sliding_window_logits
 
 OUTPUTS = ('fused', 'LR', 'HR', 'ATT')
@@ -118,10 +118,16 @@ class HRDASegmentor(Segmentor):
         """Images (B, 3, H, W) -> maps (B, D_i, h_i, w_i) of the context."""
         return super().features(self.context_images(images))
 
-    def training_logits(self, images: Tensor) -> Tensor:
-        """A training pass without labels: the fused logits (B, C, h, w), with a drawn detail."""
-        _, _, fused, _, _ = self.with_detail(images, self.draw_box(images.shape[2:]))
-        return fused
+    def whole_pass(self, images: Tensor) -> ForwardPass:
+        """The pass of the context alone on images (B, 3, H, W)."""
+        features = self.features(images)
+        return ForwardPass([View(features, self.context_images)], partial(self.decode, features))
+
+    def train_pass(self, images: Tensor) -> ForwardPass:
+        """A training pass without labels: fused logits, with a random detail crop."""
+        box = self.draw_box(images.shape[2:])
+        context, detail, fused, *_ = self.with_detail(images, box)
+        return ForwardPass(self.views(context, detail, box), fused)
 
     def supervise(
         self,
@@ -153,14 +159,18 @@ class HRDASegmentor(Segmentor):
         losses = {}
         for name, factor, logits, seen in terms:
             seen_weight = None if weight is None else crop(weight, seen)
-            figures = self.label_losses(name, logits, crop(labels, seen), seen_weight)
+            terms_of = self.label_losses(name, logits, crop(labels, seen), seen_weight)
             losses |= {
-                key: factor * value if 'loss' in key else value for key, value in figures.items()
+                key: factor * value if 'loss' in key else value for key, value in terms_of.items()
             }
+        return Supervision(losses, fused, self.views(context, detail, box))
+
+    def views(self, context: list[Tensor], detail: list[Tensor], box: Box) -> list[View]:
+        """The views that losses on features see, by ``feature_scale``."""
         views = [View(context, self.context_images)]
         if self.feature_scale == 'all':
             views.append(View(detail, partial(self.detail_images, box=box), box))
-        return Supervision(losses, fused, views)
+        return views
 
     def draw_box(self, size: Sequence[int]) -> Box:
         """A random detail box for training on images of ``size`` (H, W)."""
@@ -182,22 +192,23 @@ class HRDASegmentor(Segmentor):
         fused, lr = self.fuse(lr, hr, attention, images.shape[2:], box)
         return context, detail, fused, lr, hr
 
-    def coarse_logits(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> what ``output`` says at the head's stride, (B, C, h, w)."""
+    def infer(self, images: Tensor) -> ForwardPass:
+        """An inference pass on images (B, 3, H, W); its logits are what ``output`` selects."""
         size = images.shape[2:]
         whole = 0, size[0], 0, size[1]
         if self.output == 'HR':
-            return self.window_logits(self.detail_images(images, whole))
-        context = self.features(images)
-        lr = self.decode(context)
+            return ForwardPass([], self.window_logits(self.detail_images(images, whole)))
+        context = self.whole_pass(images)
+        lr = context.logits
         if self.output == 'LR':
-            return upscale(lr, [side // self.stride for side in size])
+            return ForwardPass(context.views, upscale(lr, [side // self.stride for side in size]))
         hr = self.window_logits(self.detail_images(images, whole))
-        attention = self.decode_head.attention(context, lr)
+        attention = self.decode_head.attention(context.features, lr)
         fused, _ = self.fuse(lr, hr, attention, size, whole)
-        if self.output == 'fused':
-            return fused
-        return (upscale(attention, hr.shape[2:]) * fused.softmax(dim=1)).sum(dim=1, keepdim=True)
+        if self.output == 'ATT':
+            shares = upscale(attention, hr.shape[2:]) * fused.softmax(dim=1)
+            return ForwardPass(context.views, shares.sum(dim=1, keepdim=True))
+        return ForwardPass(context.views, fused)
 
     def window_logits(self, images: Tensor) -> Tensor:
         """Mean logits (B, C, h, w), at the head's stride, of detail windows on (B, 3, H, W)."""

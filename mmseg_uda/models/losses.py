@@ -8,10 +8,9 @@ from mmengine.dist import all_reduce, get_world_size
 from mmseg.models.utils import resize
 from torch import Tensor
 
+from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.precision import at_least_float32
-
-IGNORE = 255
 
 
 def segmentation_loss(

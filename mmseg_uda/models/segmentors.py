@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Literal
 
 import torch
@@ -22,43 +23,61 @@ from mmseg_uda.models.sliding_window import Box, sliding_window_logits
 
 @dataclass
 class View:
-    """One pass through the backbone: what came of it, and what it saw of the images.
+    """One pass through the backbone: its input and its output.
 
     Attributes:
-        features: the backbone's (or the neck's) maps, (B, D_i, h_i, w_i), with their graph.
-        see: images (B, 3, H, W) -> what the backbone got of them, to show another network the same.
-        box: (y1, y2, x1, x2), the pixels that it saw; ``None``: all.
+        features: maps (B, D_i, h_i, w_i) of the backbone, or of the neck.
+        prepare: images (B, 3, H, W) -> the backbone's input, to run another network on the same.
+        box: (y1, y2, x1, x2), the pixels of the images that the input covers; ``None``: all.
     """
 
     features: list[Tensor]
-    see: Callable[[Tensor], Tensor]
+    prepare: Callable[[Tensor], Tensor] = lambda images: images
     box: Box | None = None
 
 
-@dataclass
-class Supervision:
-    """What one supervised forward pass gives to a method.
+class ForwardPass:
+    """One forward pass of a segmentor.
 
-    Attributes:
-        losses: 0-dimensional tensors; those whose names contain "loss" are summed and
-            back-propagated, the others are figures for the log.
-        logits: (B, C, h, w), the head's output.
-        views: of the images, for losses on features.
+    Args:
+        views: the passes through the backbone; the first is that of the whole images.
+        logits: (B, C, h, w), the head's output, or a function that computes it on first use.
     """
 
-    losses: dict[str, Tensor]
-    logits: Tensor
-    views: list[View]
+    def __init__(self, views: list[View], logits: Tensor | Callable[[], Tensor]) -> None:
+        self.views = views
+        self._logits = logits
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """The head's output, (B, C, h, w)."""
+        return self._logits() if callable(self._logits) else self._logits
 
     @property
     def features(self) -> list[Tensor]:
-        """Maps (B, D_i, h_i, w_i) of the first view, which is that of the whole images."""
+        """Maps (B, D_i, h_i, w_i) of the first view."""
         return self.views[0].features
+
+
+class Supervision(ForwardPass):
+    """A forward pass with its losses by labels.
+
+    Args:
+        losses: 0-dimensional tensors; those with "loss" in their names are summed and
+            back-propagated, the others are metrics for the log.
+    """
+
+    def __init__(self, losses: dict[str, Tensor], logits: Tensor, views: list[View]) -> None:
+        super().__init__(views, logits)
+        self.losses = losses
 
 
 @MODELS.register_module()
 class Segmentor(EncoderDecoder):
-    """mmseg's encoder-decoder with the few calls of which adaptation methods are made.
+    """mmseg's ``EncoderDecoder`` with the calls that adaptation methods are built from.
+
+    :meth:`features` and :meth:`decode` are backbone and head alone. :meth:`train_pass`,
+    :meth:`supervise` (with labels) and :meth:`infer` are whole forward passes.
 
     Args:
         pretrained: path of the backbone's ImageNet weights (see
@@ -167,17 +186,18 @@ class Segmentor(EncoderDecoder):
         """Features -> embeddings (B, A, h_i, w_i) of the projection head, for contrast."""
         return self.auxiliary_head(features)
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> logits (B, C, H, W), up-scaled bilinearly."""
-        return upscale(self.coarse_logits(images), images.shape[2:], self.align_corners)
+    def whole_pass(self, images: Tensor) -> ForwardPass:
+        """One pass of backbone and head on the whole images (B, 3, H, W)."""
+        features = self.features(images)
+        return ForwardPass([View(features)], partial(self.decode, features))
 
-    def coarse_logits(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> logits (B, C, h, w) at the head's stride, for inference."""
-        return self.decode(self.features(images))
+    def train_pass(self, images: Tensor) -> ForwardPass:
+        """A training pass without labels on images (B, 3, H, W)."""
+        return self.whole_pass(images)
 
-    def training_logits(self, images: Tensor) -> Tensor:
-        """A training pass without labels: images (B, 3, H, W) -> the head's logits (B, C, h, w)."""
-        return self.decode(self.features(images))
+    def infer(self, images: Tensor) -> ForwardPass:
+        """An inference pass on images (B, 3, H, W)."""
+        return self.whole_pass(images)
 
     def supervise(
         self, images: Tensor, labels: Tensor, weight: Tensor | None = None
@@ -191,18 +211,22 @@ class Segmentor(EncoderDecoder):
 
         Returns:
             Losses 'decode.loss_seg' and 'decode.acc_seg' (percent), features and logits; with a
-            Lovász weight 'decode.loss_lovasz', times that weight.
+            Lovász weight 'decode.loss_lovasz', multiplied by it.
         """
-        features = self.features(images)
-        logits = self.decode(features)
-        losses = self.label_losses('decode', logits, labels, weight)
-        return Supervision(losses, logits, [View(features, lambda images: images)])
+        seen = self.whole_pass(images)
+        losses = self.label_losses('decode', seen.logits, labels, weight)
+        return Supervision(losses, seen.logits, seen.views)
 
     def label_losses(
         self, name: str, logits: Tensor, labels: Tensor, weight: Tensor | None
     ) -> dict[str, Tensor]:
-        """Losses and accuracy of logits (B, C, h, w), see :meth:`supervise`; names begin so."""
-        full = self.softened(logits, labels.shape[1:])
+        """Losses and accuracy of logits (B, C, h, w), see :meth:`supervise`.
+
+        Args:
+            name: prefix of their names.
+        """
+        logits = at_least_float32(logits) / self.temperature
+        full = upscale(logits, labels.shape[1:], self.align_corners)
         loss, accuracy = segmentation_loss(full, labels, weight, self.class_weight, self.average)
         losses = {f'{name}.loss_seg': loss, f'{name}.acc_seg': accuracy}
         if self.lovasz_weight:
@@ -210,18 +234,14 @@ class Segmentor(EncoderDecoder):
             losses[f'{name}.loss_lovasz'] = self.lovasz_weight * lovasz
         return losses
 
-    def softened(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
-        """Logits (B, C, h, w) as training losses see them: over the temperature, (B, C, H, W)."""
-        return upscale(at_least_float32(logits) / self.temperature, size, self.align_corners)
-
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """mmseg's call of :meth:`supervise`, with the truth in the samples' ``gt_sem_seg``."""
         labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
         return self.supervise(inputs, labels.long()).losses
 
-    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """mmseg's name of :meth:`logits`; the images' records do not matter."""
-        return self.logits(inputs)
+    def encode_decode(self, inputs: Tensor, batch_img_metas: Sequence[dict] = ()) -> Tensor:
+        """Images (B, 3, H, W) -> logits (B, C, H, W), up-scaled bilinearly."""
+        return upscale(self.infer(inputs).logits, inputs.shape[2:], self.align_corners)
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Logits (B, C, H, W), with ``test_cfg.direct`` (B, C, h, w) at the head's stride.
@@ -229,7 +249,7 @@ class Segmentor(EncoderDecoder):
         With ``test_cfg.class_weight`` probabilities times these.
         """
         if self.test_cfg.get('direct'):
-            logits = at_least_float32(self.coarse_logits(inputs))
+            logits = at_least_float32(self.infer(inputs).logits)
         else:
             logits = super().inference(inputs, batch_img_metas)
         if self.test_class_weight is None:
@@ -239,7 +259,7 @@ class Segmentor(EncoderDecoder):
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Images (B, 3, H, W) -> mean logits (B, C, H, W) of the windows of ``test_cfg``."""
         return sliding_window_logits(
-            self.logits,
+            self.encode_decode,
             inputs,
             crop_size=self.test_cfg.crop_size,
             stride=self.test_cfg.stride,

@@ -213,7 +213,7 @@ def _cache_logits(segmentor: BaseSegmentor, loader: Any, caches: list[Path]) -> 
             data = segmentor.data_preprocessor(batch, False)
             images, sample = data['inputs'], data['data_samples'][0]
             content = dict(
-                logits=segmentor.coarse_logits(images).cpu(),
+                logits=segmentor.infer(images).logits.cpu(),
                 input=tuple(images.shape[2:]),
                 label=tuple(sample.ori_shape[:2]),
             )

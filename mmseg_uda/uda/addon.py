@@ -1,4 +1,4 @@
-"""What joins a method without the method knowing it: the base class of add-ons."""
+"""Base class of add-ons that extend any UDA method."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,13 +6,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmseg_uda.datasets.batch import DomainBatch, UDABatch
-from mmseg_uda.models.segmentors import Supervision
-from mmseg_uda.uda.components.draws import StepDraws
-from mmseg_uda.uda.components.pseudo_labels import PseudoLabels, pseudo_labels
-from mmseg_uda.uda.components.teacher import Teacher
-
-Losses = dict[str, Tensor]
+from mmseg_uda.models.segmentors import ForwardPass, Supervision
+from mmseg_uda.uda.components.pseudo_labels import PseudoLabels
+from mmseg_uda.uda.step import Losses, Step
 
 
 @dataclass(frozen=True)
@@ -34,77 +30,36 @@ class TrainingData:
     sample: Mapping[str, Any]
 
 
-@dataclass
-class Mixed:
-    """Mixed images with what they are trained on.
-
-    Attributes:
-        images: (B, 3, H, W), before and after strong augmentation the same field.
-        labels: (B, H, W) int64.
-        weight: (B, H, W) float.
-    """
-
-    images: Tensor
-    labels: Tensor
-    weight: Tensor
-
-
-@dataclass
-class Step:
-    """What a training step knows so far; fields fill up as it goes on.
-
-    ``pasted`` is the source whose classes are pasted onto the target: the batch's, unless an add-on
-    finds a better one. ``triggers`` of colour jitter and blur, ``pseudo``, ``mixed`` and
-    ``teacher`` belong to self-training; other methods leave them as they are. Images were
-    normalised with ``mean`` and ``std``, (3, 1, 1) in 0..255.
-    """
-
-    batch: UDABatch
-    student: nn.Module
-    draws: StepDraws
-    iteration: int
-    pasted: DomainBatch
-    mean: Tensor
-    std: Tensor
-    addons: Sequence['AddOn'] = ()
-    triggers: tuple[float, float] = (0.0, 0.0)
-    pseudo: PseudoLabels | None = None
-    mixed: Mixed | None = None
-    teacher: Teacher | None = None
-
-    def probabilities(self) -> Tensor:
-        """Class probabilities (B, C, H, W) of the target images, by the teacher and the add-ons."""
-        probabilities = self.teacher.probabilities(self.batch.target.images)
-        for addon in self.addons:
-            probabilities = addon.probabilities(self, probabilities)
-        return probabilities
-
-    def label_target(self) -> PseudoLabels:
-        """Pseudo-labels of the target images, by the teacher and the add-ons."""
-        pseudo = pseudo_labels(self.probabilities(), self.teacher.threshold)
-        for addon in self.addons:
-            pseudo = addon.refine(self, pseudo)
-        return pseudo
-
-
 class AddOn(nn.Module):
-    """An add-on of a method. Override what it needs; state goes into buffers.
+    """An add-on of a method. Override the hooks that it needs; state goes into buffers.
 
-    Every method calls, for its add-ons in the order of the config, :meth:`source_losses` inside the
-    source pass and :meth:`passes` after its own passes. Self-training also calls, between these,
-    :meth:`probabilities` and :meth:`refine` when the teacher labels the target images, then
-    :meth:`before_mixing`, and :meth:`mixed_losses` inside the mixed pass. (SePiCo labels before it
-    learns.)
+    In a step, for all add-ons in the order of the config:
+
+    1. :meth:`source_losses`, in the student's pass on the source images;
+    2. when the teacher labels the target images: :meth:`probabilities` and :meth:`reweight` of all
+       add-ons, then :meth:`mask` of all (SePiCo does this before the source pass);
+    3. :meth:`target_losses`, in a student's pass on the target images;
+    4. :meth:`before_mixing`, then :meth:`mixed_losses` in the pass on class-mixed images;
+    5. :meth:`passes`, further passes of the student;
+    6. :meth:`after_step`, when the optimiser has moved the student.
+
+    1, 5 and 6 happen in every method, 2 in those with pseudo-labels, 3 in those that train on
+    target images as they are, 4 in self-training.
     """
+
+    needs_pseudo_labels = False
+    """Whether it has an effect only where target images are pseudo-labelled."""
+    makes_pseudo_labels = False
+    """Whether it labels target images with a teacher of its own."""
 
     def set_up(self, student: nn.Module) -> None:
-        """Called once, when the student is built (its weights may not be initialised yet)."""
+        """Prepare for a student, once; its weights may not be initialised yet."""
 
     def after_init(self, student: nn.Module) -> None:
         """Called when the student has its initial (pretrained) weights."""
 
     def problems(self, data: TrainingData) -> Iterator[str]:
-        """Called before training: what of the add-on does not fit the data, one sentence each."""
+        """Before training: what of the add-on does not fit the data, one sentence each."""
         return iter(())
 
     def source_losses(self, step: Step, supervision: Supervision) -> Losses:
@@ -112,15 +67,26 @@ class AddOn(nn.Module):
         return {}
 
     def probabilities(self, step: Step, probabilities: Tensor) -> Tensor:
-        """Better class probabilities (B, C, H, W) of ``step.batch.target``, to label it by."""
+        """Better class probabilities (B, C, H, W) of ``step.batch.target``.
+
+        ``step.answer`` has the teacher's features and logits.
+        """
         return probabilities
 
-    def refine(self, step: Step, pseudo: PseudoLabels) -> PseudoLabels:
-        """Better pseudo-labels or weights."""
+    def reweight(self, step: Step, pseudo: PseudoLabels) -> PseudoLabels:
+        """Better pseudo-labels or weights, in a new object."""
         return pseudo
 
+    def mask(self, step: Step, weight: Tensor) -> Tensor:
+        """The weight (B, H, W) of pseudo-labels, with 0 where they must not count."""
+        return weight
+
+    def target_losses(self, step: Step, target: ForwardPass) -> Losses:
+        """Losses to add to a student's pass on ``step.batch.target``."""
+        return {}
+
     def before_mixing(self, step: Step) -> Iterator[Losses]:
-        """Student forwards on the target as it is: yields the losses of each."""
+        """Passes of the student before class mixing: yields the losses of each."""
         return iter(())
 
     def mixed_losses(self, step: Step, supervision: Supervision) -> Losses:
@@ -128,8 +94,11 @@ class AddOn(nn.Module):
         return {}
 
     def passes(self, step: Step) -> Iterator[Losses]:
-        """Further student forwards: yields the losses of each."""
+        """Further passes of the student: yields the losses of each."""
         return iter(())
+
+    def after_step(self, step: Step) -> None:
+        """Called after the optimiser's step."""
 
 
 def class_problems(option: str, classes: Sequence[int], num_classes: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The base class of all methods: a student, and how one training step moves it."""
+"""Base class of all methods: a student and its training step."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -12,32 +12,35 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_uda.datasets.batch import UDABatch
-from mmseg_uda.models.segmentors import Supervision
+from mmseg_uda.models.segmentors import ForwardPass, Supervision
 from mmseg_uda.random import seed_all
-from mmseg_uda.uda.addon import Losses, Step, TrainingData
+from mmseg_uda.uda.addon import TrainingData
 from mmseg_uda.uda.components.distributed import average_gradients
 from mmseg_uda.uda.components.draws import StepDraws
+from mmseg_uda.uda.step import Losses, Step
 
 
 class UDAMethod(BaseModel):
-    """Wraps one segmentor, the *student*, and says how a training step moves it.
+    """Wraps one segmentor, the *student*, and defines one training step.
 
-    A method implements :meth:`passes`, a generator that yields the losses of one student forward
-    at a time. The step back-propagates each item before it asks for the next, so only one graph is
-    alive at any moment; then it makes one gradient all-reduce and one optimiser step.
+    A method implements :meth:`passes`, a generator that yields the losses of one student pass at a
+    time. Each item is back-propagated before the next one is requested, so only one graph is in
+    memory. After the last, there is one gradient all-reduce and one optimiser step.
 
-    Everything that a method must remember to go on lives in buffers or sub-modules (or in the
-    extra state, as the iteration here), so a checkpoint holds it.
+    All state that a resumed run needs is in buffers or sub-modules (or in the extra state, as the
+    iteration here), hence in checkpoints.
 
     Args:
         segmentor: config of the student, e.g. ``dict(type='Segmentor', ...)``.
         data_preprocessor: config; default ``UDADataPreProcessor`` with ImageNet's mean and std.
-        seed: start of all random draws of the method; with the iteration it determines them.
-        addons: name -> config of a :class:`mmseg_uda.uda.addon.AddOn`, called in this order.
+        seed: determines, with the iteration, all random draws of the method.
+        addons: name -> config of a :class:`mmseg_uda.uda.addon.AddOn`; ``None`` for no add-on.
     """
 
     needs_target = True
     """Whether it trains on target images."""
+    makes_pseudo_labels = False
+    """Whether it labels target images and calls the hooks of add-ons for that."""
 
     def __init__(
         self,
@@ -62,25 +65,31 @@ class UDAMethod(BaseModel):
             addon.after_init(self.student)
 
     def student_loaded(self) -> None:
-        """Called when training starts from a checkpoint's student instead of the initial one."""
+        """Called when training starts with a checkpoint's student (``load_from``)."""
 
     def problems(self, data: TrainingData) -> Iterator[str]:
-        """Called before training: what does not fit the data, one sentence each."""
+        """Before training: what does not fit the data, one sentence each."""
         yield from self.student.problems(data.num_classes)
         if self.needs_target and data.target_size is None:
             yield f'{type(self).__name__} needs target images: set train_dataloader.dataset.target'
-        for addon in self.addons.values():
+        labelled = any(host.makes_pseudo_labels for host in (self, *self.addons.values()))
+        for name, addon in self.addons.items():
+            if addon.needs_pseudo_labels and not labelled:
+                yield (
+                    f'model.addons.{name} ({type(addon).__name__}) has no effect in '
+                    f'{type(self).__name__}, which makes no pseudo-labels: remove it'
+                )
             yield from addon.problems(data)
 
     @abstractmethod
-    def passes(self, batch: UDABatch) -> Iterator[Losses]:
-        """Yield the losses of one student forward after the other.
+    def passes(self, step: Step) -> Iterator[Losses]:
+        """Yield the losses of one student pass after the other.
 
-        Entries whose name contains ``loss`` are summed and back-propagated; the others are logged.
+        Entries with ``loss`` in their names are summed and back-propagated; the others are logged.
         """
 
     def begin(self, batch: UDABatch) -> Step:
-        """Start a step: make its draws, gather what the add-ons may need."""
+        """Start a training step on a batch."""
         return Step(
             batch,
             self.student,
@@ -97,10 +106,10 @@ class UDAMethod(BaseModel):
         return StepDraws(self.seed, self.iteration, batch_size)
 
     def supervise_source(self, step: Step, images: Tensor | None = None) -> Supervision:
-        """A student forward on the source images with their labels, and the add-ons' losses.
+        """A student pass on the source images with labels, and the add-ons' losses.
 
         Args:
-            images: (B, 3, H, W), augmented source images; default: as they are.
+            images: (B, 3, H, W), augmented source images; default: the batch's.
         """
         source = step.batch.source
         images = source.images if images is None else images
@@ -109,42 +118,64 @@ class UDAMethod(BaseModel):
             supervision.losses |= addon.source_losses(step, supervision)
         return supervision
 
+    def target_losses(self, step: Step, target: ForwardPass) -> Losses:
+        """The add-ons' losses on a student pass on the target images."""
+        losses: Losses = {}
+        for addon in step.addons:
+            losses |= addon.target_losses(step, target)
+        return losses
+
     def further_passes(self, step: Step) -> Iterator[Losses]:
-        """The losses of the add-ons' own student forwards."""
+        """The losses of the add-ons' own student passes."""
         for addon in step.addons:
             yield from addon.passes(step)
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> Losses:
-        """One training step; returns the values to log as 0-dim tensors on the device."""
-        # Dropout and other hidden draws depend on (seed, iteration, rank) alone: see random.py.
+        """One training step; returns the values to log as 0-dim tensors on the device.
+
+        Args:
+            data: a collated batch, see ``collate_domains``.
+        """
+        # Dropout and other draws inside networks depend on (seed, iteration, rank) alone.
         seed_all(self.seed, self.iteration, rank=get_rank())
-        batch = self.data_preprocessor(data, training=True)
-        logs = self.backward_passes(batch, optim_wrapper)
+        step = self.begin(self.data_preprocessor(data, training=True))
+        logs = self.backward_passes(step, optim_wrapper)
         average_gradients(self)
         optim_wrapper.step()
         optim_wrapper.zero_grad()
+        self.after_step(step)
         self.iteration += 1
         return logs
 
-    def backward_passes(self, batch: UDABatch, optim_wrapper: OptimWrapper) -> Losses:
-        """Run :meth:`passes`, back-propagating each item; gradients add up."""
-        passes = self.passes(batch)
-        logs: Losses = {}
-        while True:
-            with optim_wrapper.optim_context(self):
-                losses = next(passes, None)
-            if losses is None:
-                return logs
-            loss, log_vars = self.parse_losses(losses)
-            optim_wrapper.backward(loss)
-            total = log_vars.pop('loss').detach() + logs.get('loss', 0)
-            logs |= {name: value.detach() for name, value in log_vars.items()} | {'loss': total}
-            del losses, loss, log_vars  # free this graph before the next forward
+    def backward_passes(self, step: Step, optim_wrapper: OptimWrapper) -> Losses:
+        """Run :meth:`passes` and back-propagate each item; gradients are summed."""
+        passes, logs = self.passes(step), {}
+        while (values := self._backward_next(passes, optim_wrapper)) is not None:
+            total = values.pop('loss') + logs.get('loss', 0)
+            logs |= values | {'loss': total}
+        return logs
+
+    def _backward_next(
+        self, passes: Iterator[Losses], optim_wrapper: OptimWrapper
+    ) -> Losses | None:
+        """The values to log of the next pass, whose graph is freed on return; None: no more."""
+        with optim_wrapper.optim_context(self):
+            losses = next(passes, None)
+        if losses is None:
+            return None
+        loss, values = self.parse_losses(losses)
+        optim_wrapper.backward(loss)
+        return {name: value.detach() for name, value in values.items()}
+
+    def after_step(self, step: Step) -> None:
+        """Called after the optimiser's step."""
+        for addon in step.addons:
+            addon.after_step(step)
 
     def forward(
         self, inputs: Tensor, data_samples: list | None = None, mode: str = 'predict'
     ) -> Any:
-        """Segment images with the student: evaluation during training."""
+        """Segment images (B, 3, H, W) with the student, for evaluation during training."""
         return self.student(inputs, data_samples, mode=mode)
 
     def get_extra_state(self) -> Tensor:

@@ -217,7 +217,7 @@ def augmented_prediction(root: Path, config: str, checkpoint: str) -> np.ndarray
         view = ((view - preprocessor.mean) / preprocessor.std)[None]
         with torch.no_grad():
             for flip in (False, True):
-                logits = network.logits(view.flip(3) if flip else view)
+                logits = network.encode_decode(view.flip(3) if flip else view)
                 logits = upscale(logits.flip(3) if flip else logits, SIZE)
                 total = total + logits.softmax(1)
     return total.argmax(1)[0].numpy()

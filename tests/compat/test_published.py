@@ -123,7 +123,7 @@ def test_golden_figures_from_a_published_checkpoint(float64, name, tmp_path):
         labels = np.stack([read(out / f'{number}.png') for number in range(len(images))])
         network = build_segmentor(load_config(config), checkpoint)
         with torch.no_grad():
-            logits = network.logits(torch.as_tensor(images).double())
+            logits = network.encode_decode(torch.as_tensor(images).double())
         expected = case.figure('full_logits')
         np.testing.assert_allclose(logits[..., ::8, ::8], expected, rtol=1e-3, atol=1e-3)
         expected = case.figure('full_labels')

@@ -31,7 +31,7 @@ def network():
 
 
 def by_hand(network, images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    return upscale(network.logits(images), size).softmax(1)
+    return upscale(network.encode_decode(images), size).softmax(1)
 
 
 @torch.no_grad()

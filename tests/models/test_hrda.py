@@ -116,11 +116,11 @@ class TestFusion:
                 alone = build(output=output)
                 fixed = build(dict(fixed_attention=share))
                 fixed.load_state_dict(alone.state_dict(), strict=False)
-                assert_same(alone.logits(images), fixed.logits(images))
+                assert_same(alone.encode_decode(images), fixed.encode_decode(images))
 
     def test_attention_map_lies_between_its_bounds(self, batch):
         with torch.no_grad():
-            shown = build(output='ATT').logits(batch[0])
+            shown = build(output='ATT').encode_decode(batch[0])
         assert shown.shape == (2, 1, 64, 96)
         assert 0 < shown.min() and shown.max() < 1
 
@@ -129,7 +129,7 @@ def test_direct_predictions_are_fused_too(float64, batch):
     network = build(test_cfg=dict(mode='whole', direct=True)).eval()
     images, _ = batch
     with torch.no_grad():
-        assert_same(network.inference(images, []), network.coarse_logits(images))
+        assert_same(network.inference(images, []), network.infer(images).logits)
 
 
 def test_losses_are_those_of_the_parts(float64, batch):
@@ -156,10 +156,10 @@ def test_losses_are_those_of_the_parts(float64, batch):
 
 def test_a_training_pass_without_labels_is_that_of_supervise(network, batch):
     passes = []
-    for run in (network.training_logits, lambda images: network.supervise(images, batch[1]).logits):
+    for run in (network.train_pass, lambda images: network.supervise(images, batch[1])):
         seed_all(5, 0, rank=0)
         with torch.no_grad():
-            passes.append(run(batch[0]))
+            passes.append(run(batch[0]).logits)
     assert torch.equal(*passes)
 
 
@@ -179,14 +179,14 @@ def test_views_of_features(float64, batch):
     images, labels = batch
     with torch.no_grad():
         (view,) = build().supervise(images, labels, detail_box=BOX).views
-        assert view.box is None and view.see(images).shape == (2, 3, 32, 48)
+        assert view.box is None and view.prepare(images).shape == (2, 3, 32, 48)
         network = build(feature_scale='all')
         supervision = network.supervise(images, labels, detail_box=BOX)
         context, detail = supervision.views
         for view in (context, detail):
-            assert_same(network.backbone(view.see(images)), tuple(view.features))
+            assert_same(network.backbone(view.prepare(images)), tuple(view.features))
     assert supervision.features is context.features
-    assert detail.box == BOX and torch.equal(detail.see(images), images[..., 8:40, 24:56])
+    assert detail.box == BOX and torch.equal(detail.prepare(images), images[..., 8:40, 24:56])
 
 
 def test_chunks_of_windows_agree_and_training_takes_all_at_once(float64, batch):
@@ -195,10 +195,10 @@ def test_chunks_of_windows_agree_and_training_takes_all_at_once(float64, batch):
     sizes = []
     chunked.backbone.register_forward_hook(lambda _, args, __: sizes.append(len(args[0])))
     with torch.no_grad():
-        assert_same(whole.logits(images), chunked.logits(images))
+        assert_same(whole.encode_decode(images), chunked.encode_decode(images))
         assert sizes == [2, 8, 8, 8, 6]  # the context, then 3 x 5 windows of 2 images
         sizes.clear()
-        assert_same(whole.train().logits(images), chunked.train().logits(images))
+        assert_same(whole.train().encode_decode(images), chunked.train().encode_decode(images))
     assert sizes == [2, 30]
 
 
@@ -207,7 +207,7 @@ def test_without_overlap_there_are_fewer_windows(batch):
     sizes = []
     network.backbone.register_forward_hook(lambda _, args, __: sizes.append(len(args[0])))
     with torch.no_grad():
-        network.logits(batch[0])
+        network.encode_decode(batch[0])
     assert sizes == [2, 2 * 2 * 3]
 
 
@@ -219,7 +219,7 @@ def test_scales_of_the_context(context_scale, divisor, batch):
         supervision = network.supervise(*batch)
         assert supervision.logits.shape == (2, 5, 16, 24)
         assert network.features(batch[0])[0].shape[2] == 16 * context_scale
-        assert network.logits(batch[0]).shape == (2, 5, 64, 96)
+        assert network.encode_decode(batch[0]).shape == (2, 5, 64, 96)
 
 
 def test_blurred_detail_has_the_resolution_of_the_context(float64, batch):
@@ -235,7 +235,7 @@ def test_attention_for_all_classes(batch):
     with torch.no_grad():
         context = network.features(batch[0])
         attention = network.decode_head.attention(context, network.decode(context))
-        assert network.logits(batch[0]).shape == (2, 5, 64, 96)
+        assert network.encode_decode(batch[0]).shape == (2, 5, 64, 96)
     assert attention.shape == (2, 1, 8, 12)
 
 
@@ -246,13 +246,13 @@ def test_deeplab_has_boxes_that_fit_its_cells(batch):
     assert 'decode_head.scale_attention.aspp_modules.0.conv.weight' in network.state_dict()
     with torch.no_grad():
         assert network.supervise(*batch).logits.shape == (2, 5, 8, 12)
-        assert network.logits(batch[0]).shape == (2, 5, 64, 96)
+        assert network.encode_decode(batch[0]).shape == (2, 5, 64, 96)
 
 
 def test_bfloat16_adds_up_in_float32(batch):
     network = build()
     with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
-        logits = network.coarse_logits(batch[0])
+        logits = network.infer(batch[0]).logits
         supervision = network.supervise(*batch)
     assert logits.dtype == supervision.logits.dtype == torch.float32
 
@@ -274,8 +274,8 @@ def test_wrong_options(options, message):
 
 def test_images_that_do_not_divide_are_refused(network):
     with pytest.raises(UserError, match='images of 60 x 64 .* multiples of 8'):
-        network.logits(torch.randn(1, 3, 60, 64))
+        network.encode_decode(torch.randn(1, 3, 60, 64))
     with pytest.raises(UserError, match='images of 60 x 64'):
-        build(output='HR').logits(torch.randn(1, 3, 60, 64))
+        build(output='HR').encode_decode(torch.randn(1, 3, 60, 64))
     with pytest.raises(UserError, match='images of 64 x 60'):
         network.supervise(torch.randn(1, 3, 64, 60), torch.zeros(1, 64, 60, dtype=torch.long))

@@ -41,7 +41,7 @@ def test_logits_have_the_images_size(network, images):
         features = network.features(images)
         assert isinstance(features, list) and len(features) == 4
         assert network.decode(features).shape == (2, 5, 12, 18)
-        assert network.logits(images).shape == (2, 5, 45, 70)
+        assert network.encode_decode(images).shape == (2, 5, 45, 70)
 
 
 def test_supervise_gives_losses_features_and_logits(float64, network, images):
@@ -148,7 +148,7 @@ def test_the_head_says_how_logits_are_upscaled(float64, images):
     with torch.no_grad():
         small = network.decode(network.features(images))
         expected = torch.nn.functional.interpolate(small, (45, 70), None, 'bilinear', True)
-        assert_same(network.logits(images), expected)
+        assert_same(network.encode_decode(images), expected)
 
 
 def test_direct_predictions_are_upscaled_once(float64, images):
@@ -167,7 +167,7 @@ def test_losses_of_deeplab_in_fada_and_sdca(float64, images):
     labels = torch.randint(5, (2, 45, 70)).masked_fill(torch.rand(2, 45, 70) < 0.3, 255)
     losses = network.supervise(images, labels).losses
     with torch.no_grad():
-        full = network.logits(images)
+        full = network.encode_decode(images)
     expected = torch.nn.functional.cross_entropy(full, labels, ignore_index=255)
     assert_same(losses['decode.loss_seg'].detach(), expected)
     lovasz = losses['decode.loss_lovasz'].detach()

@@ -62,7 +62,7 @@ def run(
         for iteration in range(STEPS):
             batch = own_share(batches(iteration), rank, world_size)
             with patch.object(dist, 'all_reduce', wraps=dist.all_reduce) as reduces:
-                logs = method.backward_passes(batch, wrapper)
+                logs = method.backward_passes(method.begin(batch), wrapper)
                 average_gradients(method)
             found = {n: p.grad for n, p in method.student.named_parameters() if p.grad is not None}
             gradients.append({name: gradient.clone() for name, gradient in found.items()})

@@ -47,7 +47,7 @@ def steps(method: UDAMethod, number: int, wrapper=None, batches: Batches = batch
     wrapper = wrapper or optimiser(method)
     logs = []
     for _ in range(number):
-        logs.append(method.backward_passes(batches(method.iteration), wrapper))
+        logs.append(method.backward_passes(method.begin(batches(method.iteration)), wrapper))
         wrapper.step()
         wrapper.zero_grad()
         method.iteration += 1

@@ -68,7 +68,7 @@ def step_on(device, name, monkeypatch, make_wrapper=optimiser):
                 setattr(domain, key, value.to(device))
     parameters = list(method.student.parameters())
     before = [parameter.detach().clone() for parameter in parameters]
-    logs = method.backward_passes(batch, wrapper)
+    logs = method.backward_passes(method.begin(batch), wrapper)
     wrapper.step()
     assert {value.device.type for value in (*parameters, *logs.values())} == {device}
     return before, parameters, logs

@@ -55,7 +55,7 @@ class PicturePanelHook(Hook):
         source, target, mixed = step.batch.source, step.batch.target, step.mixed
         model.student.eval()  # the loop puts it back into training mode
         with torch.no_grad():
-            prediction = model.student.logits(target.images).argmax(1)
+            prediction = model.student.encode_decode(target.images).argmax(1)
 
         def photo(images: Tensor) -> Tensor:
             norm = model.data_preprocessor

@@ -1,4 +1,4 @@
-"""Pseudo-labels by night with the help of an image of the same place by day."""
+"""Night-time pseudo-labels that use a day-time image of the same place."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,26 +7,29 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_uda.models.class_weights import class_weights
-from mmseg_uda.uda.addon import AddOn, Step, TrainingData, class_problems
+from mmseg_uda.uda.addon import AddOn, TrainingData, class_problems
+from mmseg_uda.uda.step import Step
 
-CONFIDENT = 0.4  # probability by day from which a static class follows the day image
+CONFIDENT = 0.4  # probability by day above which a static class follows the day image
 
 
 @MODELS.register_module()
 class DayPartner(AddOn):
-    """Mixes the teacher's probabilities by day into those by night, for classes that stand still.
+    """Mixes the teacher's probabilities by day into those by night, for static classes.
 
-    As in DANNet and SePiCo's Cityscapes -> Dark Zurich. A day image is taken from about the same
-    place: what does not move between the two drives has the same label in both. The target data set
-    must give day images (``DarkZurichDayNightDataset`` with ``LoadDayPartner``).
+    As in DANNet (Wu et al., CVPR 2021) and SePiCo's Cityscapes -> Dark Zurich: static objects have
+    the same label in a day image of about the same place. The target data set must provide day
+    images (``DarkZurichDayNightDataset`` with ``LoadDayPartner``).
 
     Args:
-        ratio: share of the day's probability where it is above 0.4; below, the share is
+        ratio: share of the day's probability where that exceeds 0.4; elsewhere the share is
             1 - ``ratio``.
-        classes: train ids of the classes that stand still; all others keep the night's probability.
+        classes: train ids of static classes; all others keep the night's probability.
         class_weight: factors of the result, which then does not sum to 1 (as published); see
             :func:`mmseg_uda.models.class_weights.class_weights`.
     """
+
+    needs_pseudo_labels = True
 
     def __init__(
         self,
@@ -50,9 +53,10 @@ class DayPartner(AddOn):
 
     @torch.no_grad()
     def probabilities(self, step: Step, probabilities: Tensor) -> Tensor:
-        return self.mix(step.teacher.probabilities(step.batch.target.day), probabilities)
+        day = step.teacher.answer(step.batch.target.day).probabilities()
+        return self.mix(day, probabilities)
 
     def mix(self, day: Tensor, night: Tensor) -> Tensor:
-        """Probabilities (B, C, H, W) by day and by night -> mixed and weighted."""
+        """Mix and weight probabilities by day and by night, (B, C, H, W) each."""
         share = torch.where(day > CONFIDENT, self.ratio, 1 - self.ratio) * self.static
         return self.weight * torch.lerp(night, day, share)

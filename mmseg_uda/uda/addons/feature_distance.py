@@ -13,18 +13,24 @@ from mmseg_uda.datasets.labels import THING_CLASSES
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.segmentors import Supervision, View
 from mmseg_uda.models.sliding_window import crop
-from mmseg_uda.uda.addon import AddOn, Losses, Step, TrainingData, class_problems
+from mmseg_uda.uda.addon import AddOn, TrainingData, class_problems
 from mmseg_uda.uda.components.reduce_labels import reduce_labels
+from mmseg_uda.uda.step import Losses, Step
 
 
 def feature_distance(features: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean Euclidean distance between two feature maps (B, D, h, w), over the cells of ``mask``.
 
-    The mean is over all masked cells of the global batch; a rank returns its share times the number
-    of ranks, so the average over ranks is that mean. Without any masked cell the result is 0.
+    The mean is over the masked cells of all ranks; each rank returns its share times the number of
+    ranks, so that their average is the mean. 0 if no cell is masked.
 
     Args:
-        mask: (B, h, w) bool; None for all cells.
+        mask: (B, h, w) bool, the cells that count; None for all.
+
+    >>> import torch
+    >>> ones, zeros = torch.ones(1, 4, 2, 2), torch.zeros(1, 4, 2, 2)
+    >>> feature_distance(ones, zeros).item()
+    2.0
     """
     distance = (features - reference).norm(dim=1)
     if mask is None:
@@ -37,12 +43,12 @@ def feature_distance(features: Tensor, reference: Tensor, mask: Tensor | None = 
 
 @MODELS.register_module()
 class FeatureDistance(AddOn):
-    """Keeps the encoder's features of source images close to those of its ImageNet weights.
+    """Keeps source features close to those of the ImageNet encoder (Hoyer et al., eq. 8-10).
 
     Args:
         weight: of the loss (lambda_FD).
-        classes: train ids whose cells count; None for all cells.
-        min_ratio: share of a cell that its class must reach.
+        classes: train ids of the cells that count (things); None for all cells.
+        min_ratio: share of a cell's pixels that its class must reach.
     """
 
     def __init__(
@@ -72,7 +78,7 @@ class FeatureDistance(AddOn):
         if student.pretrained is None:
             raise UserError(
                 'FeatureDistance compares with ImageNet features: set segmentor.pretrained to the '
-                'backbone weights, or remove the add-on feature_distance from the config'
+                'backbone weights, or set model.addons.feature_distance=None'
             )
         self.encoder.load_state_dict(student.backbone.state_dict())
 
@@ -84,14 +90,12 @@ class FeatureDistance(AddOn):
         return {'src.loss_imnet_feat_dist': self.weight * distance}
 
     def distance(self, view: View, source: DomainBatch) -> Tensor:
-        """The distance of what the student made of a view of ``source``, 0-dimensional."""
+        """The feature distance of one view of ``source``, 0-dimensional."""
         features = view.features[-1]
         with torch.no_grad():
-            reference = self.encoder(view.see(source.images))[-1]
-        mask = None
-        if self.wanted is not None:
-            labels = source.labels if view.box is None else crop(source.labels, view.box)
-            factor = labels.shape[-1] // features.shape[-1]
-            cells = reduce_labels(labels, factor, self.num_classes, self.min_ratio)
-            mask = self.wanted[cells]
-        return feature_distance(features, reference, mask)
+            reference = self.encoder(view.prepare(source.images))[-1]
+        if self.wanted is None:
+            return feature_distance(features, reference)
+        labels = source.labels if view.box is None else crop(source.labels, view.box)
+        cells = reduce_labels(labels, features.shape[2:], self.num_classes, self.min_ratio)
+        return feature_distance(features, reference, self.wanted[cells])

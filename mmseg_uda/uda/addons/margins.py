@@ -1,21 +1,24 @@
-"""Where pseudo-labels are not to be trusted: image margins that show the camera's own car."""
+"""Masks of target regions whose pseudo-labels cannot be trusted, e.g. the ego vehicle."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from mmseg.registry import MODELS
+from torch import Tensor
 
-from mmseg_uda.uda.addon import AddOn, Step, TrainingData
-from mmseg_uda.uda.components.pseudo_labels import PseudoLabels, ignore_margins
+from mmseg_uda.uda.addon import AddOn, TrainingData
+from mmseg_uda.uda.components.pseudo_labels import ignore_margins
+from mmseg_uda.uda.step import Step
 
 
 @MODELS.register_module()
 class IgnoreMargins(AddOn):
-    """Weight 0 for rows of the *crop* (DAFormer; right only when a crop is as high as the image).
+    """Weight 0 for rows of the *crop* (DAFormer); for crops that are as high as the image.
 
     Args:
-        top, bottom: rows to ignore, in pixels.
+        top, bottom: number of rows to ignore.
     """
+
+    needs_pseudo_labels = True
 
     def __init__(self, top: int, bottom: int) -> None:
         super().__init__()
@@ -29,17 +32,19 @@ class IgnoreMargins(AddOn):
                 'ones, or model.addons.margins=None'
             )
 
-    def refine(self, step: Step, pseudo: PseudoLabels) -> PseudoLabels:
-        return replace(pseudo, weight=ignore_margins(pseudo.weight, self.top, self.bottom))
+    def mask(self, step: Step, weight: Tensor) -> Tensor:
+        return ignore_margins(weight, self.top, self.bottom)
 
 
 @MODELS.register_module()
 class ValidRegion(AddOn):
-    """Weight 0 outside the region that the data pipeline marks as valid (HRDA, MIC).
+    """Weight 0 outside the valid region of the data pipeline (HRDA, MIC).
 
-    The mask is made at the image's native size and cropped and flipped with it
+    The region is defined at the image's native size, and cropped and flipped with the image
     (``LabelFirstCrop(margins=...)``).
     """
+
+    needs_pseudo_labels = True
 
     def problems(self, data: TrainingData) -> Iterator[str]:
         if data.target_size is not None and 'valid' not in data.sample['target']:
@@ -48,5 +53,5 @@ class ValidRegion(AddOn):
                 'LabelFirstCrop, or model.addons.margins=None'
             )
 
-    def refine(self, step: Step, pseudo: PseudoLabels) -> PseudoLabels:
-        return replace(pseudo, weight=pseudo.weight * step.batch.target.valid)
+    def mask(self, step: Step, weight: Tensor) -> Tensor:
+        return weight * step.batch.target.valid

@@ -1,34 +1,30 @@
-"""Class-balanced cropping (CBC): the crop of a target image whose pseudo-labels are most varied.
+"""Class-balanced cropping (CBC): the crop of a target image with the most balanced pseudo-labels.
 
-SePiCo (Xie et al., TPAMI 2023). All on the device, for the whole batch at once.
+SePiCo (Xie et al., TPAMI 2023). Runs on the device, for the whole batch at once.
 """
-
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from mmseg_uda.datasets.batch import DomainBatch
-
-IGNORE = 255
-LABEL_VALUES = 256
+from mmseg_uda.datasets.labels import IGNORE, LABEL_VALUES
 
 
 @torch.no_grad()
 def crop_scores(labels: Tensor, corners: Tensor, size: tuple[int, int], max_ratio: float) -> Tensor:
-    """How balanced the classes are in each of several crops of each image.
+    """Score how balanced the classes are in each of several crops of each image.
 
     Args:
         labels: (B, H, W) int64, 255 = ignore.
         corners: (B, K, 2) int64, upper left corners (y, x).
         size: (height, width) of the crops.
-        max_ratio: a class with at least this share of the labelled pixels is too much.
+        max_ratio: a crop in which one class reaches this share of the labelled pixels scores 0.
 
     Returns:
         (B, K) float32: the sum of ln(pixels) over the classes with more than one pixel; 0 for a
-        crop of fewer than two classes, or with one that is too much.
+        crop with fewer than two classes, or with a class that reaches ``max_ratio``.
     """
-    pixels = crop(labels.unsqueeze(1).expand(-1, corners.shape[1], -1, -1), corners, size)
+    pixels = cut(labels.unsqueeze(1).expand(-1, corners.shape[1], -1, -1), corners, size)
     pixels = pixels.flatten(2)
     counts = torch.zeros(*corners.shape[:2], LABEL_VALUES, device=labels.device)
     counts.scatter_add_(2, pixels, torch.ones((), device=labels.device).expand_as(pixels))
@@ -42,42 +38,35 @@ def crop_scores(labels: Tensor, corners: Tensor, size: tuple[int, int], max_rati
 def best_corners(
     labels: Tensor, corners: Tensor, size: tuple[int, int], max_ratio: float
 ) -> Tensor:
-    """The corner (B, 2) of each image's crop with the highest score, of equal ones the first."""
+    """The corner (B, 2) of each image's best-scoring crop, the first one of equals.
+
+    Args:
+        labels, corners, size, max_ratio: see :func:`crop_scores`.
+    """
     best = crop_scores(labels, corners, size, max_ratio).argmax(dim=1)
     return corners[torch.arange(len(corners), device=corners.device), best]
 
 
-def crop(images: Tensor, corners: Tensor, size: tuple[int, int]) -> Tensor:
-    """Cut a box of ``size`` out of every image, each at its own corner.
+def cut(maps: Tensor, corners: Tensor, size: tuple[int, int]) -> Tensor:
+    """Cut a box of ``size`` out of every map, each at its own corner.
 
     Args:
-        images: (..., H, W).
-        corners: (..., 2) int64 (y, x) on the same device, with leading axes that broadcast.
+        maps: (..., H, W).
+        corners: (..., 2) int64 (y, x) on the same device; leading axes broadcast.
 
     Returns:
         (..., *size).
     """
-    height, width = images.shape[-2:]
+    height, width = maps.shape[-2:]
     rows = corners[..., 0, None] + torch.arange(size[0], device=corners.device)
     columns = corners[..., 1, None] + torch.arange(size[1], device=corners.device)
     cells = (rows.unsqueeze(-1) * width + columns.unsqueeze(-2)).flatten(-2)
-    cells = cells.expand(*images.shape[:-2], -1)
-    return images.flatten(-2).gather(-1, cells).unflatten(-1, size)
+    cells = cells.expand(*maps.shape[:-2], -1)
+    return maps.flatten(-2).gather(-1, cells).unflatten(-1, size)
 
 
 def crop_domain(domain: DomainBatch, corners: Tensor, size: tuple[int, int]) -> DomainBatch:
-    """Cut the same box (corner (B, 2)) out of everything that belongs to an image."""
-
-    def cut(maps: Tensor | None) -> Tensor | None:
-        if maps is None:
-            return None
-        return crop(maps, corners.unsqueeze(1) if maps.ndim == 4 else corners, size)
-
-    return replace(
-        domain,
-        images=cut(domain.images),
-        labels=cut(domain.labels),
-        valid=cut(domain.valid),
-        day=cut(domain.day),
-        depth=cut(domain.depth),
+    """Cut the same box, at corner (B, 2), out of every map of an image."""
+    return domain.map(
+        lambda maps: cut(maps, corners.view(len(corners), *[1] * (maps.ndim - 3), 2), size)
     )

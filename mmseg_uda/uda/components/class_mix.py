@@ -8,7 +8,7 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor
 
-LABEL_VALUES = 256  # train ids and 255, as one look-up table
+from mmseg_uda.datasets.labels import LABEL_VALUES
 
 
 @torch.no_grad()

@@ -1,26 +1,26 @@
-"""Statistics of each class's embeddings over a whole run, and banks of their batch means."""
+"""Statistics of each class's embeddings since the start of training, and banks of batch means."""
 
 import torch
-from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
 from mmseg_uda.models.precision import at_least_float32
+from mmseg_uda.uda.components.class_memory import all_images, class_members, class_sums
 
 
 class ClassStatistics(nn.Module):
     """Mean, diagonal covariance, pixel count and memory bank of every class.
 
     SDCA (Li et al., 2021) and SePiCo (Xie et al., TPAMI 2023): cumulative over all embeddings since
-    the start, not a moving average. The bank of a class (SePiCo's) is a queue of its means in the
-    batches that had it, first in first out, and begins with one row of zeros. All of it is in
-    buffers, hence in the checkpoint. The state is that of all ranks' embeddings, on every rank.
+    the start, not a moving average. The bank of a class (SePiCo's) is a first-in, first-out queue
+    of the class's means in the batches that contained it; it starts with one row of zeros. The
+    state is in buffers, hence in the checkpoint, and the same on every rank.
 
     Args:
         num_classes: C.
         channels: A, size of an embedding.
         bank_size: capacity of a class's bank in rows; 0 for no bank.
-        reduce: sum over the ranks. If not, each has its own state, of which checkpoints hold the
-            first rank's.
+        reduce: use the images of all ranks. If not, each rank has its own state, and checkpoints
+            hold the first rank's.
     """
 
     mean: Tensor
@@ -38,7 +38,7 @@ class ClassStatistics(nn.Module):
         self.register_buffer('variance', torch.zeros(num_classes, channels))
         self.register_buffer('count', torch.zeros(num_classes, dtype=torch.int64))
         self.register_buffer('bank', torch.zeros(num_classes, bank_size, channels))
-        # Rows that were ever put into a bank, the zero row included: says where the next one goes.
+        # Rows appended so far, the row of zeros included; it determines where the next one goes.
         self.register_buffer('appended', torch.ones(num_classes, dtype=torch.int64))
 
     @property
@@ -48,45 +48,39 @@ class ClassStatistics(nn.Module):
 
     @torch.no_grad()
     def update(self, embeddings: Tensor, labels: Tensor) -> None:
-        """Take in embeddings (B, A, h, w) with labels (B, h, w), 255 = ignore.
-
-        Sums by class are products with the one-hot labels: no pixel is looked at by the host, and
-        nothing is larger than the embeddings themselves.
-        """
+        """Add embeddings (B, A, h, w) with labels (B, h, w), 255 = ignore."""
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings = at_least_float32(embeddings).flatten(2)  # (B, A, N)
-            classes = torch.arange(len(self.count), device=labels.device).view(-1, 1)
-            members = (labels.flatten(1).unsqueeze(1) == classes).to(embeddings)  # (B, C, N)
-
-            count = members.sum(dim=(0, 2))
-            total = (members @ embeddings.transpose(1, 2)).sum(dim=0)
-            self._over_ranks(count), self._over_ranks(total)
+            members = class_members(labels, len(self.count), embeddings.dtype)  # (B, C, N)
+            count = self._total(members.sum(dim=2))
             some = count.clamp(min=1).unsqueeze(1)
-            mean = total / some
-
-            # Ignored pixels belong to no class: what becomes of them does not count.
+            mean = self._total(class_sums(embeddings, members)) / some
+            # Ignored pixels have no class mean; their values are not used.
             own_mean = mean.T.expand(len(embeddings), -1, -1)
             centred = torch.baddbmm(embeddings, own_mean, members, alpha=-1)
-            squares = (members @ centred.square_().transpose(1, 2)).sum(dim=0)
-            self._over_ranks(squares)
-            self._merge(count, mean, squares / some)
+            variance = self._total(class_sums(centred.square_(), members)) / some
+            self._merge(count, mean, variance)
+            self._append(count, mean)
 
-    def _over_ranks(self, values: Tensor) -> None:
-        if self.reduce:
-            all_reduce(values)
+    def _total(self, values: Tensor) -> Tensor:
+        return (all_images(values) if self.reduce else values).sum(dim=0)
 
     def _merge(self, count: Tensor, mean: Tensor, variance: Tensor) -> None:
+        """Merge the moments of a batch, (C,), (C, A) and (C, A), into those of all batches."""
         number = count.long()
         share = (number / (number + self.count).clamp(min=1)).to(mean).unsqueeze(1)
         between = share * (1 - share) * (self.mean - mean).square()
         self.variance.mul_(1 - share).add_(share * variance).add_(between)
         self.mean.mul_(1 - share).add_(share * mean)
         self.count += number
+
+    def _append(self, count: Tensor, mean: Tensor) -> None:
+        """Append the batch means (C, A) of the classes that occur to their banks."""
         if not self.bank.shape[1]:
             return
-        present = number > 0
+        present = count > 0
         classes = torch.arange(len(count), device=count.device)
-        oldest = self.appended % self.bank.shape[1]  # or the first free one
+        oldest = self.appended % self.bank.shape[1]  # or the first free row
         row = torch.where(present.unsqueeze(1), mean, self.bank[classes, oldest])
         self.bank[classes, oldest] = row
         self.appended += present

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor
 
-IGNORE = 255
+from mmseg_uda.datasets.labels import IGNORE
+
 MAX_BLOCK = 256  # cells of one class that meet its bank in one matrix product
 
 

@@ -1,24 +1,24 @@
-"""The random draws of a self-training step."""
+"""The random draws of a training step."""
 
 import numpy as np
 import torch
 from mmengine.dist import get_rank
 from torch import Tensor
 
+from mmseg_uda.datasets.labels import LABEL_VALUES
 from mmseg_uda.random import generator
 from mmseg_uda.uda.components.augmentation import Jitter, draw_jitter
-from mmseg_uda.uda.components.class_mix import LABEL_VALUES
 
-STREAM = 16  # purposes are numbered below it
+STREAM_STRIDE = 16  # purpose ids are smaller
 
 
 class StepDraws:
-    """Draws of one step, on the host, keyed by (seed, iteration) and the image's global index.
+    """Random draws of one step on the host, keyed by (seed, iteration) and global image index.
 
-    An image is counted over all ranks, so two ranks with one image each draw what one rank with two
-    images draws. Each purpose has a stream of its own: an add-on that draws more changes no other.
-
-    What takes a ``stream`` may be called several times in a step, each time with another.
+    Images are counted over all ranks, so two ranks with one image each draw the same as one rank
+    with two images. Each purpose has its own random stream, so draws of one add-on do not change
+    those of another. A method with the argument ``stream`` can be called several times in a step,
+    with different streams; the same stream gives the same numbers.
 
     Args:
         seed, iteration: the key of the step.
@@ -30,28 +30,27 @@ class StepDraws:
         self.images = range(get_rank() * batch_size, (get_rank() + 1) * batch_size)
 
     def triggers(self, stream: int = 0) -> tuple[float, float]:
-        """Two numbers U(0, 1) shared by the whole batch: for colour jitter and for blur."""
+        """Two numbers U(0, 1) for the whole batch, which decide on colour jitter and on blur."""
         jitter, blur = generator(*self.key, 0, stream).random(2)
         return float(jitter), float(blur)
 
     def class_keys(self) -> Tensor:
-        """Random numbers U(0, 1) per image and label value, (B, 256), that rank classes to mix."""
+        """Random numbers U(0, 1) per image and label value, (B, 256); they rank classes to mix."""
         keys = [generator(*self.key, 1, image).random(LABEL_VALUES) for image in self.images]
         return torch.from_numpy(np.stack(keys).astype(np.float32))
 
     def jitters(self, strength: float, stream: int = 0) -> list[Jitter]:
         """A colour jitter for every image of this rank."""
-        return [
-            draw_jitter(generator(*self.key, 2 + STREAM * stream, i), strength) for i in self.images
-        ]
+        rngs = [generator(*self.key, 2 + STREAM_STRIDE * stream, i) for i in self.images]
+        return [draw_jitter(rng, strength) for rng in rngs]
 
     def sigmas(self, stream: int = 0) -> list[float]:
         """Standard deviations of blur in pixels, U(0.15, 1.15), one per image of this rank."""
-        rngs = [generator(*self.key, 3 + STREAM * stream, i) for i in self.images]
+        rngs = [generator(*self.key, 3 + STREAM_STRIDE * stream, i) for i in self.images]
         return [float(rng.uniform(0.15, 1.15)) for rng in rngs]
 
     def common_jitter(self, strength: float, stream: int) -> Jitter:
-        """A colour jitter of its own for every image of this rank, but in one order for all."""
+        """Colour jitter factors for every image of this rank, with one order for all images."""
         jitters = self.jitters(strength, stream)
         return Jitter(
             [jitter.brightness for jitter in jitters],
@@ -71,7 +70,7 @@ class StepDraws:
         return torch.from_numpy(np.stack(grids).astype(np.float32)).unsqueeze(1)
 
     def crop_corners(self, number: int, room: tuple[int, int]) -> Tensor:
-        """``number`` upper left corners (y, x) per image in 0..room (both ends), (B, number, 2)."""
+        """``number`` corners (y, x) per image, each in 0..room inclusive: (B, number, 2) int64."""
         rngs = [generator(*self.key, 4, i) for i in self.images]
         corners = [rng.integers(0, np.add(room, 1), (number, 2)) for rng in rngs]
         return torch.from_numpy(np.stack(corners))

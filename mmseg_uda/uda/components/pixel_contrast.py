@@ -1,4 +1,4 @@
-"""What a method needs for pixel contrast: statistics of the classes and the loss against them."""
+"""Pixel contrast: class statistics and the loss of embeddings against them."""
 
 from collections.abc import Sequence
 
@@ -9,28 +9,28 @@ from mmseg_uda.errors import UserError
 from mmseg_uda.models.precision import at_least_float32
 from mmseg_uda.uda.components.class_statistics import ClassStatistics
 from mmseg_uda.uda.components.contrast_losses import bank_loss, dist_loss, proto_loss, uniformity
-from mmseg_uda.uda.components.reduce_labels import cell_labels
+from mmseg_uda.uda.components.reduce_labels import reduce_labels
 
 VARIANTS = ('dist', 'bank', 'proto')
 
 
 class PixelContrast(nn.Module):
-    """Draws the embedding of a pixel to its class and away from the others.
+    """Pulls pixel embeddings towards their class and pushes them from the others.
 
-    SePiCo (Xie et al., TPAMI 2023). One :class:`ClassStatistics` for each of the projection head's
-    maps.
+    SePiCo (Xie et al., TPAMI 2023). Each map of the projection head has its own
+    :class:`ClassStatistics`.
 
     Args:
         num_classes: C.
         channels: A, size of an embedding.
-        variant: what a class is: 'dist' a Gaussian (DistCL), 'bank' a memory bank (BankCL), 'proto'
-            its mean (ProtoCL).
+        variant: how a class is represented: 'dist' by a Gaussian (DistCL), 'bank' by a memory bank
+            (BankCL), 'proto' by its mean (ProtoCL).
         temperature: of all similarities (tau).
         regulariser: weight of the regulariser, relative to the contrast.
-        weight: of the whole loss; with several maps one number for all, or one for each.
+        weight: of the whole loss; one number, or one for each map.
         min_ratio: share of a cell's pixels that its class must reach.
         bank_size: rows of a class's bank, for 'bank'.
-        num_maps: how many maps of embeddings there are.
+        num_maps: number of maps of embeddings.
 
     Raises:
         UserError: unknown variant, or another number of weights than of maps.
@@ -65,7 +65,7 @@ class PixelContrast(nn.Module):
         )
 
     def observe(self, embeddings: list[Tensor], labels: Tensor) -> None:
-        """Take maps of embeddings (B, A, h_i, w_i) with labels (B, H, W) into the statistics."""
+        """Update the statistics with maps (B, A, h_i, w_i) and labels (B, H, W)."""
         for statistics, cells in zip(self.statistics, embeddings, strict=True):
             statistics.update(cells, self._cell_labels(labels, cells))
 
@@ -76,14 +76,13 @@ class PixelContrast(nn.Module):
             self.weights, self.statistics, embeddings, strict=True
         ):
             with torch.autocast(cells.device.type, enabled=False):
-                term = self._loss(
-                    statistics, at_least_float32(cells), self._cell_labels(labels, cells)
-                )
+                own = self._cell_labels(labels, cells)
+                term = self._loss(statistics, at_least_float32(cells), own)
             terms.append(weight * term)
         return sum(terms)
 
     def _cell_labels(self, labels: Tensor, cells: Tensor) -> Tensor:
-        return cell_labels(labels, cells, self.num_classes, self.min_ratio)
+        return reduce_labels(labels, cells.shape[2:], self.num_classes, self.min_ratio)
 
     def _loss(self, classes: ClassStatistics, cells: Tensor, labels: Tensor) -> Tensor:
         mean, temperature = classes.mean, self.temperature

@@ -6,9 +6,8 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor
 
+from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.models.precision import at_least_float32
-
-IGNORE = 255
 
 
 @dataclass

@@ -1,55 +1,120 @@
-"""The mean teacher: an exponential moving average (EMA) of the student."""
+"""The teacher: a network that follows the student and labels target images."""
 
 from copy import deepcopy
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from mmseg_uda.models.precision import at_least_float32
+from mmseg_uda.errors import UserError
+from mmseg_uda.models.losses import upscale
+
+CHOICES = dict(
+    buffers=('own', 'copied', 'averaged'),
+    mode=('batch', 'evaluation', 'training'),
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The teacher's output for a batch of images.
+
+    Attributes:
+        images: (B, 3, H, W), the input.
+        features: maps (B, D_i, h_i, w_i) of the backbone.
+        logits: (B, C, h, w) at the head's stride.
+        align_corners: of the up-scaling.
+    """
+
+    images: Tensor
+    features: list[Tensor]
+    logits: Tensor
+    align_corners: bool
+
+    def probabilities(self) -> Tensor:
+        """Class probabilities (B, C, H, W) of the images, computed on each call."""
+        return upscale(self.logits, self.images.shape[2:], self.align_corners).softmax(dim=1)
 
 
 class Teacher(nn.Module):
-    """Labels target images; follows the student as an EMA of its parameters.
+    """An exponential moving average (EMA) of the student.
 
-    As in DACS (Tranheden et al., WACV 2021) and DAFormer (Hoyer et al., CVPR 2022): dropout and
-    drop path are off, BatchNorm uses the statistics of the batch it labels, and buffers are the
-    teacher's own (never averaged).
+    The defaults are those of DACS (Tranheden et al., WACV 2021) and DAFormer (Hoyer et al., CVPR
+    2022).
 
     Args:
         student: the segmentor to follow.
-        alpha: upper limit of the EMA momentum.
-        threshold: confidence that makes a pseudo-label count as certain; ``None``: any does.
+        alpha: EMA momentum. With ``warm_up`` it is min(1 - 1/(t + 1), alpha) at iteration t (from
+            0): the first update is a copy, the next ones are a plain average.
+        warm_up: start with a smaller momentum, as above.
+        interval: update at every ``interval``-th iteration only.
+        buffers: BatchNorm's running statistics are the teacher's 'own', 'copied' from the student,
+            or 'averaged' as the parameters are.
+        mode: 'batch': BatchNorm uses the statistics of the batch, dropout and drop path are off.
+            'evaluation' and 'training': as of the student in that mode.
+        threshold: probability from which a pseudo-label counts as confident; ``None``: all do.
+
+    Raises:
+        UserError: an unknown ``buffers`` or ``mode``, or an ``interval`` below 1.
     """
 
     def __init__(
-        self, student: nn.Module, alpha: float = 0.999, threshold: float | None = 0.968
+        self,
+        student: nn.Module,
+        alpha: float = 0.999,
+        threshold: float | None = 0.968,
+        warm_up: bool = True,
+        interval: int = 1,
+        buffers: Literal['own', 'copied', 'averaged'] = 'own',
+        mode: Literal['batch', 'evaluation', 'training'] = 'batch',
     ) -> None:
         super().__init__()
+        for name, value in dict(buffers=buffers, mode=mode).items():
+            if value not in CHOICES[name]:
+                raise UserError(f'teacher: {name} is {value!r}, choose one of {CHOICES[name]}')
+        if interval < 1:
+            raise UserError(f'teacher: interval is {interval}, it must be 1 or more iterations')
         self.network = deepcopy(student).requires_grad_(False)
         self.alpha = alpha
         self.threshold = threshold
+        self.warm_up = warm_up
+        self.interval = interval
+        self.buffer_rule = buffers
+        self.mode = mode
+
+    def follow(self, student: nn.Module) -> None:
+        """Become a copy of the student, e.g. of its initial weights."""
+        self.network.load_state_dict(student.state_dict())
+
+    def momentum(self, iteration: int) -> float:
+        """The EMA momentum at an iteration, counted from 0."""
+        return min(1 - 1 / (iteration + 1), self.alpha) if self.warm_up else self.alpha
 
     @torch.no_grad()
     def update(self, student: nn.Module, iteration: int) -> None:
-        """Move towards the student as it stands *before* step ``iteration`` (counted from 0).
-
-        The momentum min(1 - 1/(iteration + 1), alpha) makes the first updates a plain average;
-        at iteration 0 it is 0, a copy.
-        """
-        momentum = min(1 - 1 / (iteration + 1), self.alpha)
-        torch._foreach_lerp_(
-            list(self.network.parameters()), list(student.parameters()), 1 - momentum
-        )
+        """Move towards the student as it is *before* step ``iteration``, counted from 0."""
+        if iteration % self.interval:
+            return
+        share = 1 - self.momentum(iteration)
+        own, new = list(self.network.parameters()), list(student.parameters())
+        torch._foreach_lerp_(own, new, share)
+        if self.buffer_rule != 'own':
+            for buffer, value in zip(self.network.buffers(), student.buffers(), strict=True):
+                averaged = self.buffer_rule == 'averaged' and buffer.is_floating_point()
+                buffer.lerp_(value, share) if averaged else buffer.copy_(value)
 
     @torch.no_grad()
-    def probabilities(self, images: Tensor) -> Tensor:
-        """Class probabilities (B, C, H, W) of ``images`` (B, 3, H, W)."""
-        return at_least_float32(self.network.logits(images)).softmax(dim=1)
+    def answer(self, images: Tensor) -> Answer:
+        """Features and logits of ``images`` (B, 3, H, W)."""
+        seen = self.network.infer(images)
+        return Answer(images, seen.features, seen.logits, self.network.align_corners)
 
     def train(self, mode: bool = True) -> 'Teacher':
-        super().train(mode)
-        for module in self.network.modules():
-            if isinstance(module, _DropoutNd) or type(module).__name__ == 'DropPath':
-                module.eval()
+        super().train(mode and self.mode != 'evaluation')
+        if self.mode == 'batch':
+            for module in self.network.modules():
+                if isinstance(module, _DropoutNd) or type(module).__name__ == 'DropPath':
+                    module.eval()
         return self

@@ -7,14 +7,14 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.discriminator import Discriminator
 from mmseg_uda.models.losses import upscale
 from mmseg_uda.models.precision import at_least_float32
-from mmseg_uda.uda.method import Losses, UDAMethod
+from mmseg_uda.uda.method import UDAMethod
+from mmseg_uda.uda.step import Losses, Step
 
-SOURCE, TARGET = 0.0, 1.0  # the labels of the domains
+SOURCE, TARGET = 0.0, 1.0  # domain labels
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     'mse': F.mse_loss,
     'bce': F.binary_cross_entropy_with_logits,
@@ -22,25 +22,30 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def domain_loss(scores: Tensor, label: float, kind: str) -> Tensor:
-    """Mean squared error ('mse') or logistic loss ('bce') of scores (B, 1, h, w) of one domain."""
+    """Mean squared error ('mse') or logistic loss ('bce') of discriminator scores, 0-dimensional.
+
+    Args:
+        scores: (B, 1, h, w).
+        label: of the domain.
+    """
     scores = at_least_float32(scores)
     return LOSSES[kind](scores, torch.full_like(scores, label))
 
 
 @MODELS.register_module()
 class AdvSeg(UDAMethod):
-    """Makes predictions on target images look to a discriminator like those on source images.
+    """Aligns target and source predictions adversarially (Tsai et al., eq. 3-5, single level).
 
-    A step: learn from the source labels; move the target's class probabilities to where the
-    discriminator takes them for the source's; teach the discriminator both. One prediction per
-    image, as the single-level variant of the paper.
+    A step: supervised training on the source; the student is trained so that the discriminator
+    takes its target predictions for source predictions; the discriminator is trained to tell them
+    apart.
 
     The discriminator has an optimiser of its own (``JointOptimWrapperConstructor``).
 
     Args:
         discriminator_loss: 'mse' (least squares) or 'bce' (logistic).
-        weight: of the loss that moves the target's predictions (lambda_adv).
-        scale: side of the discriminator's input over that of the image; published: 0.5 for HRDA.
+        weight: of the student's adversarial loss (lambda_adv).
+        scale: size of the discriminator's input relative to the image; published: 0.5 for HRDA.
         options: of :class:`UDAMethod` (segmentor, seed, addons, ...).
 
     Raises:
@@ -65,39 +70,46 @@ class AdvSeg(UDAMethod):
         self.scale = scale
         self.discriminator = Discriminator(self.student.num_classes)
 
-    def passes(self, batch: UDABatch) -> Iterator[Losses]:
-        step = self.begin(batch)
-
-        # Learn from the source labels.
-        supervision = self.supervise_source(step)
-        source = self.prediction(supervision.logits.detach(), batch.source.images)
-        losses = supervision.losses
-        del supervision
-        yield losses
-        del losses
-
-        # Move the target's predictions to where the discriminator takes them for the source's.
-        logits = self.student.training_logits(batch.target.images)
-        target = self.prediction(logits, batch.target.images)
-        self.discriminator.requires_grad_(False)
-        yield {'G_trg.loss.main': self.weight * self.judge(target, SOURCE)}
-        self.discriminator.requires_grad_(True)
-        target = target.detach()
-        del logits
-
+    def passes(self, step: Step) -> Iterator[Losses]:
+        predictions: dict[float, Tensor] = {}
+        yield self.learn_source(step, predictions)
+        yield self.fool_discriminator(step, predictions)
         yield from self.further_passes(step)
-
-        # Teach the discriminator which is which.
         yield {
-            'D_src.loss.main': 0.5 * self.judge(source, SOURCE),
-            'D_trg.loss.main': 0.5 * self.judge(target, TARGET),
+            'D_src.loss.main': 0.5 * self.judge(predictions[SOURCE], SOURCE),
+            'D_trg.loss.main': 0.5 * self.judge(predictions[TARGET], TARGET),
         }
 
+    def learn_source(self, step: Step, predictions: dict[float, Tensor]) -> Losses:
+        """The source losses; adds the detached source predictions to ``predictions``."""
+        supervision = self.supervise_source(step)
+        images = step.batch.source.images
+        predictions[SOURCE] = self.prediction(supervision.logits.detach(), images)
+        return supervision.losses
+
+    def fool_discriminator(self, step: Step, predictions: dict[float, Tensor]) -> Losses:
+        """The adversarial loss of the target predictions, which are added to ``predictions``."""
+        images = step.batch.target.images
+        target = self.student.train_pass(images)
+        prediction = self.prediction(target.logits, images)
+        predictions[TARGET] = prediction.detach()
+        losses = {'G_trg.loss.main': self.weight * self.judge(prediction, SOURCE, frozen=True)}
+        return losses | self.target_losses(step, target)
+
     def prediction(self, logits: Tensor, images: Tensor) -> Tensor:
-        """Logits of ``images`` as the discriminator sees them: probabilities (B, C, h, w)."""
+        """Class probabilities (B, C, h, w) at the size of the discriminator's input.
+
+        Args:
+            logits: (B, C, h', w') of ``images`` (B, 3, H, W).
+        """
         size = tuple(int(self.scale * side) for side in images.shape[2:])
         return upscale(logits, size).softmax(dim=1)
 
-    def judge(self, prediction: Tensor, label: float) -> Tensor:
-        """The discriminator's loss on predictions (B, C, h, w) if their domain is ``label``."""
+    def judge(self, prediction: Tensor, label: float, frozen: bool = False) -> Tensor:
+        """The discriminator's loss if the domain of predictions (B, C, h, w) is ``label``.
+
+        Args:
+            frozen: no gradients for the discriminator.
+        """
+        self.discriminator.requires_grad_(not frozen)
         return domain_loss(self.discriminator(prediction), label, self.discriminator_loss)

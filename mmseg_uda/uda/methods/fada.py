@@ -1,23 +1,28 @@
-"""FADA: adversarial adaptation of features, class by class (Wang et al., ECCV 2020)."""
+"""FADA: class-wise adversarial adaptation of features (Wang et al., ECCV 2020)."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.models.discriminator import PixelDiscriminator
 from mmseg_uda.models.losses import upscale
 from mmseg_uda.models.precision import at_least_float32
-from mmseg_uda.uda.method import Losses, UDAMethod
+from mmseg_uda.models.segmentors import ForwardPass
+from mmseg_uda.uda.method import UDAMethod
+from mmseg_uda.uda.step import Losses, Step
 
 SOURCE, TARGET = 0, 1  # which half of the discriminator's channels
 
 
 class Seen(NamedTuple):
-    """Images of ``size`` (H, W): the last features (B, A, h, w), and the logits (B, C, h, w)."""
+    """What the discriminator sees of images of ``size`` (H, W).
+
+    Attributes:
+        features: the last ones, (B, A, h, w).
+        logits: (B, C, h, w), without gradient.
+    """
 
     features: Tensor
     logits: Tensor
@@ -25,12 +30,12 @@ class Seen(NamedTuple):
 
 
 def class_domain_loss(scores: Tensor, classes: Tensor, domain: int) -> Tensor:
-    """Cross entropy (B, H, W) of scores with soft classes of one domain.
+    """Cross entropy (B, H, W) of discriminator scores with soft class labels of one domain.
 
     Args:
         scores: (B, 2C, H, W), logits of the source's C classes, then of the target's.
-        classes: (B, C, H, W), how much each class counts; the sum need not be 1.
-        domain: ``SOURCE`` or ``TARGET``, to which the classes belong.
+        classes: (B, C, H, W), soft labels; their sum need not be 1.
+        domain: ``SOURCE`` or ``TARGET``.
     """
     own = at_least_float32(scores).log_softmax(dim=1).chunk(2, dim=1)[domain]
     return -(classes * own).sum(dim=1)
@@ -38,20 +43,20 @@ def class_domain_loss(scores: Tensor, classes: Tensor, domain: int) -> Tensor:
 
 @MODELS.register_module()
 class ClassAdversarial(UDAMethod):
-    """Makes target features look like those of the same class in the source to a discriminator.
+    """Aligns target features with same-class source features through a discriminator.
 
-    The discriminator says of each pixel's features which class of which domain they are. The class
-    is what the student itself predicts, softly. A step: learn from the source labels; move the
-    target's features to where the discriminator takes them for their class in the source; teach the
-    discriminator both domains. No gradient goes through the predictions, so the classifier learns
-    from the labels alone.
+    Wang et al., eq. 4-8. For each pixel's features the discriminator predicts the class and the
+    domain; its soft class labels are the student's own predictions. A step: supervised training on
+    the source; the student is trained so that the discriminator takes target features for source
+    features of their class; the discriminator is trained on both domains. No gradient goes through
+    the soft labels, so the classifier learns from the source labels alone.
 
-    Cross entropy and soft classes are of logits over the segmentor's ``temperature`` (published:
-    1.8). The discriminator has an optimiser of its own (``JointOptimWrapperConstructor``).
+    Cross entropy and soft labels use logits over the segmentor's ``temperature`` (published: 1.8).
+    The discriminator has an optimiser of its own (``JointOptimWrapperConstructor``).
 
     Args:
-        weight: of the loss that moves the target's features (lambda_adv).
-        cap: soft classes count at most so much.
+        weight: of the student's adversarial loss (lambda_adv).
+        cap: upper limit of a soft label.
         options: of :class:`UDAMethod` (segmentor, seed, addons, ...).
     """
 
@@ -62,38 +67,45 @@ class ClassAdversarial(UDAMethod):
         student = self.student
         self.discriminator = PixelDiscriminator(student.feature_channels, student.num_classes)
 
-    def passes(self, batch: UDABatch) -> Iterator[Losses]:
-        step = self.begin(batch)
-
-        # Learn from the source labels.
-        supervision = self.supervise_source(step)
-        features, logits = supervision.features[-1], supervision.logits
-        source = Seen(features.detach(), logits.detach(), batch.source.images.shape[2:])
-        losses = supervision.losses
-        del supervision, features, logits
-        yield losses
-        del losses
-
-        # Move the target's features to where the discriminator takes them for the source's.
-        features = self.student.features(batch.target.images)
-        with torch.no_grad():
-            logits = self.student.decode(features)
-        target = Seen(features[-1], logits, batch.target.images.shape[2:])
-        self.discriminator.requires_grad_(False)
-        yield {'G_trg.loss': self.weight * self.judge(target, SOURCE)}
-        self.discriminator.requires_grad_(True)
-        target = target._replace(features=target.features.detach())
-        del features
-
+    def passes(self, step: Step) -> Iterator[Losses]:
+        seen: dict[int, Seen] = {}
+        yield self.learn_source(step, seen)
+        yield self.fool_discriminator(step, seen)
         yield from self.further_passes(step)
+        yield {'D_src.loss': 0.5 * self.judge(seen[SOURCE], SOURCE)}
+        yield {'D_trg.loss': 0.5 * self.judge(seen[TARGET], TARGET)}
 
-        # Teach the discriminator which class of which domain it sees.
-        yield {'D_src.loss': 0.5 * self.judge(source, SOURCE)}
-        yield {'D_trg.loss': 0.5 * self.judge(target, TARGET)}
+    def learn_source(self, step: Step, seen: dict[int, Seen]) -> Losses:
+        """The source losses; adds the detached source features to ``seen``."""
+        supervision = self.supervise_source(step)
+        seen[SOURCE] = detached(supervision, step.batch.source.images)
+        return supervision.losses
 
-    def judge(self, seen: Seen, domain: int) -> Tensor:
-        """The discriminator's loss if what is seen, class by class, is of ``domain``."""
-        classes = self.student.softened(seen.logits, seen.size).softmax(dim=1).clamp(max=self.cap)
+    def fool_discriminator(self, step: Step, seen: dict[int, Seen]) -> Losses:
+        """The adversarial loss of the target features, which are added to ``seen``."""
+        images = step.batch.target.images
+        target = self.student.whole_pass(images)
+        seen[TARGET] = detached(target, images)
+        attached = seen[TARGET]._replace(features=target.features[-1])
+        losses = {'G_trg.loss': self.weight * self.judge(attached, SOURCE, frozen=True)}
+        return losses | self.target_losses(step, target)
+
+    def judge(self, seen: Seen, domain: int, frozen: bool = False) -> Tensor:
+        """The discriminator's mean loss if all that is seen is of ``domain``, 0-dimensional.
+
+        Args:
+            frozen: no gradients for the discriminator.
+        """
+        student = self.student
+        self.discriminator.requires_grad_(not frozen)
+        logits = at_least_float32(seen.logits) / student.temperature
+        logits = upscale(logits, seen.size, student.align_corners)
+        classes = logits.softmax(dim=1).clamp(max=self.cap)
         scores = self.discriminator(seen.features)
-        scores = upscale(scores, seen.size, self.student.align_corners)
+        scores = upscale(scores, seen.size, student.align_corners)
         return class_domain_loss(scores, classes, domain).mean()
+
+
+def detached(forward: ForwardPass, images: Tensor) -> Seen:
+    """What a pass on ``images`` (B, 3, H, W) gave, without gradients."""
+    return Seen(forward.features[-1].detach(), forward.logits.detach(), images.shape[2:])

@@ -6,23 +6,28 @@ from math import log2
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.models.losses import upscale
-from mmseg_uda.uda.method import Losses, UDAMethod
+from mmseg_uda.uda.method import UDAMethod
+from mmseg_uda.uda.step import Losses, Step
 
 
 def entropy(probabilities: Tensor) -> Tensor:
-    """Entropy (B, H, W) of class probabilities (B, C, H, W), as a share of its maximum log C."""
+    """Normalised entropy of class probabilities (B, C, H, W): (B, H, W) in [0, 1].
+
+    >>> import torch
+    >>> entropy(torch.tensor([[1.0, 0.0], [0.5, 0.5]]).view(2, 2, 1, 1)).flatten().tolist()
+    [0.0, 1.0]
+    """
     information = -(probabilities * (probabilities + 1e-30).log2())
     return information.sum(dim=1) / log2(probabilities.shape[1])
 
 
 @MODELS.register_module()
 class MinEnt(UDAMethod):
-    """Cross entropy on the source, and predictions on the target that are sure of themselves.
+    """Cross entropy on the source plus the entropy of target predictions (Vu et al., eq. 2-4).
 
     Args:
-        weight: of the target's mean entropy (lambda_ent).
+        weight: of the mean entropy of the target (lambda_ent).
         options: of :class:`UDAMethod` (segmentor, seed, addons, ...).
     """
 
@@ -30,17 +35,15 @@ class MinEnt(UDAMethod):
         super().__init__(**options)
         self.weight = weight
 
-    def passes(self, batch: UDABatch) -> Iterator[Losses]:
-        step = self.begin(batch)
-        images = batch.target.images
-
-        # Learn from the source labels.
+    def passes(self, step: Step) -> Iterator[Losses]:
         yield self.supervise_source(step).losses
-
-        # Be sure of the target's.
-        logits = self.student.training_logits(images)
-        probabilities = upscale(logits, images.shape[2:]).softmax(dim=1)
-        yield {'ent.loss.main': self.weight * entropy(probabilities).mean()}
-        del logits, probabilities
-
+        yield self.minimise_entropy(step)
         yield from self.further_passes(step)
+
+    def minimise_entropy(self, step: Step) -> Losses:
+        """The weighted entropy of the student's predictions on the target images."""
+        images = step.batch.target.images
+        target = self.student.train_pass(images)
+        probabilities = upscale(target.logits, images.shape[2:]).softmax(dim=1)
+        losses = {'ent.loss.main': self.weight * entropy(probabilities).mean()}
+        return losses | self.target_losses(step, target)

@@ -6,34 +6,35 @@ from pathlib import Path
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_uda.datasets.batch import UDABatch
+from mmseg_uda.models.segmentors import ForwardPass
 from mmseg_uda.uda.components.pseudo_labels import confident_labels
 from mmseg_uda.uda.components.semantic_distributions import SemanticDistributions
-from mmseg_uda.uda.method import Losses, UDAMethod, prefixed
+from mmseg_uda.uda.method import UDAMethod, prefixed
+from mmseg_uda.uda.step import Losses, Step
 
 
 @MODELS.register_module()
 class SDCA(UDAMethod):
-    """Pixels of both domains are drawn to the distribution of their class in the source.
+    """Pulls pixels of both domains towards the source distribution of their class (eq. 5-9).
 
-    A step: the student learns from the source labels; its source features and logits enter the
-    class distributions; then the features and the logits of the source, by label, and of the
-    target, by the student's own confident predictions, are contrasted with these distributions.
-    No teacher, no adversary, no gradient into the distributions.
+    A step: supervised training on the source; the student's source features and logits update the
+    class distributions; features and logits of the source, by label, and of the target, by the
+    student's confident predictions, are contrasted with these distributions. There is no teacher,
+    no discriminator and no gradient through the distributions.
 
-    With the published temperature of 100 the contrast is ln C to within 0.01 for any input, and its
-    gradient small: that is the method.
+    With the published temperature of 100 the contrast is within 0.01 of ln C for any input, and its
+    gradient is small; this is as published.
 
     Args:
-        confidence: probability below which a target cell has no label.
+        confidence: probability below which a target cell is ignored.
         temperature: of the contrast (tau).
-        feature_weight, output_weight: of the contrast of features and of logits; with 0 that level
-            is left out.
+        feature_weight, output_weight: of the contrast of features and of logits; 0 switches a level
+            off.
         statistics: folder with ``feat_dist.pth`` and ``out_dist.pth`` to start from, or the path of
             one of the two; None: the distributions start empty.
-        reduce_statistics: sum the statistics over the ranks. The published code does not, there
-            every process has its own.
-        options: of :class:`UDAMethod` (segmentor, data_preprocessor, seed, addons).
+        reduce_statistics: use the images of all ranks; in the published code each process has its
+            own statistics.
+        options: of :class:`UDAMethod` (segmentor, seed, addons, ...).
 
     Raises:
         UserError: see :meth:`SemanticDistributions.load`.
@@ -62,30 +63,29 @@ class SDCA(UDAMethod):
             path = Path(self.statistics)
             self.distributions.load(path.parent if path.suffix == '.pth' else path)
 
-    def passes(self, batch: UDABatch) -> Iterator[Losses]:
-        step = self.begin(batch)
-
-        # Learn from the source labels; the source distributions take in what the student sees.
-        supervision = self.supervise_source(step)
-        maps = self.maps(supervision.features, supervision.logits)
-        self.distributions.update(maps, batch.source.labels)
-        losses = supervision.losses | self.contrast(maps, batch.source.labels)
-        del supervision, maps
-        yield losses
-        del losses
-
-        # Contrast of the target cells that the student is sure of.
-        features = self.student.features(batch.target.images)
-        logits = self.student.decode(features)
-        labels = confident_labels(logits, self.confidence)
-        yield prefixed(self.contrast(self.maps(features, logits), labels), 'tgt.')
-        del features, logits, labels
-
+    def passes(self, step: Step) -> Iterator[Losses]:
+        yield self.learn_source(step)
+        yield self.contrast_target(step)
         yield from self.further_passes(step)
 
-    def maps(self, features: list[Tensor], logits: Tensor) -> dict[str, Tensor]:
-        """What is contrasted at each level in use: the last features, and the raw logits."""
-        maps = {'feat': features[-1], 'out': logits}
+    def learn_source(self, step: Step) -> Losses:
+        """Source losses and contrast, after an update of the distributions."""
+        labels = step.batch.source.labels
+        supervision = self.supervise_source(step)
+        maps = self.maps(supervision)
+        self.distributions.update(maps, labels)
+        return supervision.losses | self.contrast(maps, labels)
+
+    def contrast_target(self, step: Step) -> Losses:
+        """Contrast of the target cells with confident predictions."""
+        target = self.student.whole_pass(step.batch.target.images)
+        labels = confident_labels(target.logits, self.confidence)
+        losses = prefixed(self.contrast(self.maps(target), labels), 'tgt.')
+        return losses | self.target_losses(step, target)
+
+    def maps(self, forward: ForwardPass) -> dict[str, Tensor]:
+        """What is contrasted: the last features (B, A, h, w) and the logits (B, C, h, w)."""
+        maps = {'feat': forward.features[-1], 'out': forward.logits}
         return {level: maps[level] for level, weight in self.weights.items() if weight}
 
     def contrast(self, maps: dict[str, Tensor], labels: Tensor) -> Losses:

@@ -5,37 +5,38 @@ from dataclasses import replace
 
 import torch
 from mmseg.registry import MODELS
+from torch import Tensor
 
-from mmseg_uda.datasets.batch import DomainBatch, UDABatch
+from mmseg_uda.datasets.batch import DomainBatch
+from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.errors import UserError
-from mmseg_uda.uda.addon import Losses, Step, TrainingData
+from mmseg_uda.uda.addon import TrainingData
 from mmseg_uda.uda.components.class_balanced_crop import best_corners, crop_domain
 from mmseg_uda.uda.components.pixel_contrast import PixelContrast
 from mmseg_uda.uda.methods.self_training import SelfTraining
+from mmseg_uda.uda.step import Losses, Step
 
-IGNORE = 255
 CANDIDATES = 10  # crops from which the most balanced one is chosen
-MIXED, SOURCE, TARGET = range(3)  # streams of random draws
+MIXED, SOURCE, TARGET = range(3)  # streams of random draws; MIXED is that of self-training
 
 
 @MODELS.register_module()
 class SePiCo(SelfTraining):
-    """Self-training whose embeddings are drawn to their class's statistics and from the others'.
+    """Self-training with contrast of pixel embeddings against class statistics (eq. 4-13).
 
-    A step: the teacher labels the target images, crops of them are chosen that hold many classes,
-    and labelled again; the teacher's embeddings of the source enter the class statistics; the
-    student learns from the strongly augmented source (cross entropy and contrast), from the
-    strongly augmented target (contrast), and from class-mixed images (cross entropy). From
-    Cityscapes to Dark Zurich it is the same with the add-on ``DayPartner`` and class weights in the
-    segmentor.
+    A step: the teacher labels the target images, a class-balanced crop of each is chosen and
+    labelled again; the teacher's source embeddings update the class statistics; the student is
+    trained on the strongly augmented source (cross entropy and contrast), on the strongly augmented
+    target (contrast), and on class-mixed images (cross entropy). Cityscapes to Dark Zurich uses the
+    add-on ``DayPartner`` and class weights in the segmentor.
 
     The student needs a ``ProjectionHead`` as ``auxiliary_head``. Target batches are uncropped.
 
     Args:
         crop_size: (height, width) of the target crops; smaller images keep their size.
         contrast: arguments of :class:`PixelContrast` (variant, temperature, ...).
-        start_iteration: of the contrastive losses; the statistics grow from the start.
-        crop_max_ratio: a crop in which one class has this share is no candidate.
+        start_iteration: of the contrastive losses; statistics are collected from iteration 0.
+        crop_max_ratio: a crop in which one class has this share of the pixels is not chosen.
         options: of :class:`SelfTraining` (segmentor, alpha, threshold, addons, ...).
 
     Raises:
@@ -66,52 +67,29 @@ class SePiCo(SelfTraining):
             data = replace(data, target_size=self.cut_size(data.target_size))
         yield from super().problems(data)
 
-    def passes(self, batch: UDABatch) -> Iterator[Losses]:
-        step = self.begin(batch)
-        contrast = self.iteration >= self.start_iteration
-
-        # The teacher labels the target images, and again the most balanced crop of each.
-        step.batch = replace(batch, target=self.balanced_crop(step))
+    def passes(self, step: Step) -> Iterator[Losses]:
+        step.batch = replace(step.batch, target=self.balanced_crop(step))
         step.pseudo = step.label_target()
-        source, target = step.batch.source, step.batch.target
-
-        # The class statistics take in the teacher's view of the source.
-        with torch.no_grad():
-            network = self.teacher.network
-            self.contrast.observe(network.project(network.features(source.images)), source.labels)
-
-        # Learn from the source labels.
-        supervision = self.supervise_source(step, self.strong_augment(source.images, step, SOURCE))
-        losses = supervision.losses
-        if contrast:
-            embeddings = self.student.project(supervision.features)
-            losses |= {'aux.loss_cl': self.contrast.loss(embeddings, source.labels)}
-        del supervision
-        yield losses
-        del losses
-
-        # Contrast of the target images, with all pseudo-labels that are not ruled out.
-        if contrast:
-            images = self.strong_augment(target.images, step, TARGET)
-            embeddings = self.student.project(self.student.features(images))
-            labels = step.pseudo.labels.masked_fill(step.pseudo.weight == 0, IGNORE)
-            yield {'tgt.aux.loss_cl': self.contrast.loss(embeddings, labels)}
-            del embeddings
-
-        for addon in step.addons:
-            yield from addon.before_mixing(step)
-
-        # Learn from target images with source classes pasted onto them.
-        yield self.mixed_pass(step)
-
+        self.observe_source(step)
+        yield self.learn_source(step)
+        if self.contrasting:
+            yield self.contrast_target(step)
+        yield from self.learn_mixed(step)
         yield from self.further_passes(step)
 
+    @property
+    def contrasting(self) -> bool:
+        """Whether the contrastive losses have started."""
+        return self.iteration >= self.start_iteration
+
     def balanced_crop(self, step: Step) -> DomainBatch:
-        """The most varied of several crops of each target image, by the teacher's first labels."""
+        """The most class-balanced of several crops of each target image."""
         target = step.batch.target
         sides = target.images.shape[2:]
         size = self.cut_size(sides)
         room = tuple(side - cut for side, cut in zip(sides, size, strict=True))
+        if not any(room):
+            return target
         corners = step.draws.crop_corners(CANDIDATES, room)
         corners = corners.to(target.images.device, non_blocking=True)
         labels = step.probabilities().argmax(dim=1)
@@ -120,3 +98,33 @@ class SePiCo(SelfTraining):
     def cut_size(self, size: Sequence[int]) -> tuple[int, int]:
         """(height, width) of the crop of a target image of ``size``, (height, width)."""
         return tuple(min(pair) for pair in zip(self.crop_size, size, strict=True))
+
+    @torch.no_grad()
+    def observe_source(self, step: Step) -> None:
+        """Update the class statistics with the teacher's source embeddings."""
+        source, network = step.batch.source, self.teacher.network
+        embeddings = network.project(network.features(source.images))
+        self.contrast.observe(embeddings, source.labels)
+
+    def learn_source(self, step: Step) -> Losses:
+        """Cross entropy and contrast on the strongly augmented source."""
+        source = step.batch.source
+        images = self.augment(source.images, step, SOURCE)
+        supervision = self.supervise_source(step, images)
+        if not self.contrasting:
+            return supervision.losses
+        embeddings = self.student.project(supervision.features)
+        loss = self.contrast.loss(embeddings, source.labels)
+        return supervision.losses | {'aux.loss_cl': loss}
+
+    def contrast_target(self, step: Step) -> Losses:
+        """Contrast on the strongly augmented target, by all pseudo-labels with a weight above 0."""
+        images = self.augment(step.batch.target.images, step, TARGET)
+        target = self.student.whole_pass(images)
+        labels = step.pseudo.labels.masked_fill(step.pseudo.weight == 0, IGNORE)
+        loss = self.contrast.loss(self.student.project(target.features), labels)
+        return {'tgt.aux.loss_cl': loss} | self.target_losses(step, target)
+
+    def augment(self, images: Tensor, step: Step, stream: int) -> Tensor:
+        """Strongly augmented images (B, 3, H, W)."""
+        return self.strong_augmentation(images, step.draws, step.mean, step.std, stream)

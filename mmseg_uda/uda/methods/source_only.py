@@ -1,4 +1,4 @@
-"""Supervised training on the source alone: the baseline, and on the target's labels the oracle."""
+"""Supervised training on the source alone: the baseline; on target labels, the oracle."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,16 +6,19 @@ from dataclasses import replace
 from mmseg.registry import MODELS
 
 from mmseg_uda.datasets.batch import UDABatch
-from mmseg_uda.uda.method import Losses, UDAMethod
+from mmseg_uda.uda.method import UDAMethod
+from mmseg_uda.uda.step import Losses, Step
 
 
 @MODELS.register_module()
 class SourceOnly(UDAMethod):
-    """Cross entropy on the labelled domain; target images, if any, are shown to nobody."""
+    """Cross entropy on the labelled source; target images, if there are any, are not used."""
 
     needs_target = False
 
-    def passes(self, batch: UDABatch) -> Iterator[Losses]:
-        step = self.begin(replace(batch, target=None))
+    def begin(self, batch: UDABatch) -> Step:
+        return super().begin(replace(batch, target=None))
+
+    def passes(self, step: Step) -> Iterator[Losses]:
         yield self.supervise_source(step).losses
         yield from self.further_passes(step)

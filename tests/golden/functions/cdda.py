@@ -8,13 +8,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
+from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_uda.datasets.batch import DomainBatch
 from mmseg_uda.datasets.depth_bank import DepthBank
 from mmseg_uda.models.losses import upscale
 from mmseg_uda.uda.addons.cdda import CDDA
-from mmseg_uda.uda.components.depth_alignment import guidance_loss
+from mmseg_uda.uda.components.depth_alignment import reweight_by_class, reweight_by_first_row
+from mmseg_uda.uda.components.depth_guidance import any_pair, guidance_loss, last_pair
 from mmseg_uda.uda.components.depth_similarity import (
     class_cosine,
     class_distance,
@@ -25,8 +27,7 @@ from mmseg_uda.uda.components.pseudo_labels import PseudoLabels
 from tests.golden.networks import CONFIGS
 from tests.golden.registry import Params, Results, golden, label_maps, tensor
 
-PUBLISHED = dict(reweight_mask='first_row', guidance_switch='last')
-DOCUMENTED = dict(reweight_mask='class', guidance_switch='any')
+PUBLISHED, DOCUMENTED = dict(as_published=True), dict(as_published=False)
 
 
 class GivenBank:
@@ -42,6 +43,24 @@ class GivenBank:
 
     def crop(self, row: int) -> tuple[Tensor, Tensor]:
         return tensor(self.images[row]).permute(2, 0, 1), label_maps(self.maps[row])
+
+
+@MODELS.register_module()
+class CDDAVariant(CDDA):
+    """CDDA with the two differences between paper and published code apart.
+
+    Args:
+        reweight_mask: 'class', or as published 'first_row'.
+        guidance_switch: 'any', or as published 'last'.
+        options: of :class:`CDDA`.
+    """
+
+    def __init__(self, bank: Any, reweight_mask: str, guidance_switch: str, **options: Any) -> None:
+        super().__init__(bank, **options)
+        masks = dict(first_row=reweight_by_first_row)
+        masks['class'] = reweight_by_class
+        self.reweight_pixels = masks[reweight_mask]
+        self.guidance_switch = dict(any=any_pair, last=last_pair)[guidance_switch]
 
 
 def build_addon(bank: GivenBank, **options: Any) -> CDDA:
@@ -76,7 +95,7 @@ def similarity(params: Params, inputs: Params) -> Results:
 class Refined:
     """The add-on after it has looked at the case's target images, and what it made of them."""
 
-    def __init__(self, params: Params, inputs: Params, behaviour: dict[str, str]) -> None:
+    def __init__(self, params: Params, inputs: Params, behaviour: dict[str, bool]) -> None:
         self.labels = label_maps(inputs['pseudo_labels'])
         self.depth = tensor(inputs['depth'])
         options = {
@@ -93,7 +112,7 @@ class Refined:
             teacher=SimpleNamespace(threshold=0.5),
         )
         pseudo = PseudoLabels(self.labels, tensor(inputs['weight']), confidence)
-        self.weight = self.addon.refine(step, pseudo).weight
+        self.weight = self.addon.reweight(step, pseudo).weight
 
 
 def soft_labels(soft: Tensor, labels: Tensor, depth: Tensor) -> Tensor:
@@ -130,11 +149,12 @@ def relabel(params: Params, inputs: Params) -> Results:
 
 def class_flags(params: Params, inputs: Params) -> list[tuple[int, int, int]]:
     """Rows (image, missing class, does a soft label of it reach a pixel of the image)."""
-    with patch(
-        'mmseg_uda.uda.addons.cdda.last_pair', side_effect=lambda missing, overlap: overlap
-    ) as last_pair:
+    with (
+        patch('mmseg_uda.uda.addons.cdda.last_pair', wraps=last_pair) as switch,
+        patch('mmseg_uda.uda.components.depth_guidance.last_pair', switch),
+    ):
         Refined(params, inputs, PUBLISHED)
-    missing, overlap = last_pair.call_args.args
+    missing, overlap = switch.call_args.args
     return [(*pair, int(overlap[pair])) for pair in map(tuple, missing.nonzero().tolist())]
 
 

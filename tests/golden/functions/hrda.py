@@ -39,8 +39,8 @@ def training_forward(params: Params, inputs: Params) -> Results:
         supervision = network.supervise(images, labels, weight, detail_box=box)
         results[name] = {loss: float(value) for loss, value in supervision.losses.items()}
     results['last_features'] = [view.features[-1] for view in supervision.views]
-    results['logits'] = network.logits(images)
-    results['coarse_logits'] = network.coarse_logits(images)
+    results['logits'] = network.encode_decode(images)
+    results['coarse_logits'] = network.infer(images).logits
     network.train()
     return results | {'train': scales(network, images, box)}
 
@@ -69,7 +69,8 @@ def sliding(params: Params, inputs: Params) -> Results:
 def outputs(params: Params, inputs: Params) -> Results:
     images, logits = tensor(inputs['image']), {}
     for output in ('fused', 'LR', 'HR', 'ATT'):
-        logits[output] = hrda_network(params, inputs['weights'], output=output).logits(images)
+        network = hrda_network(params, inputs['weights'], output=output)
+        logits[output] = network.encode_decode(images)
     attention = logits.pop('ATT')
     softmax = {output.lower(): value.softmax(1) for output, value in logits.items()}
     return {'softmax': softmax, 'attention_map': attention}

@@ -1,13 +1,13 @@
 """Pseudo-labels, reduced label maps, block masks, feature distance."""
 
 import torch
+from torch import Tensor
 
 from mmseg_uda.uda.addons.feature_distance import feature_distance
 from mmseg_uda.uda.addons.mic import block_grid, block_mask
 from mmseg_uda.uda.components.pseudo_labels import confident_labels, ignore_margins, pseudo_labels
 from mmseg_uda.uda.components.reduce_labels import (
     IGNORE,
-    cell_labels,
     nearest_labels,
     reduce_labels,
 )
@@ -40,14 +40,22 @@ def nearest(params: Params, inputs: Params) -> Results:
 
 @golden('reduce_labels')
 def reduced(params: Params, inputs: Params) -> Results:
-    options = params['factor'], params['num_classes'], params['min_ratio']
-    return {'labels_small': reduce_labels(label_maps(inputs['labels']), *options)}
+    return {'labels_small': small_labels(params, inputs)}
+
+
+def small_labels(params: Params, inputs: Params) -> Tensor:
+    """Labels of cells of ``factor`` pixels, without what remains of the image."""
+    labels, factor = label_maps(inputs['labels']), params['factor']
+    size = [side // factor for side in labels.shape[1:]]
+    labels = labels[:, : size[0] * factor, : size[1] * factor]
+    return reduce_labels(labels, size, params['num_classes'], params['min_ratio'])
 
 
 @golden('labelled_rows')
 def labelled_rows(params: Params, inputs: Params) -> Results:
     cells, labels = tensor(inputs['features']), label_maps(inputs['labels'])
-    small = cell_labels(labels, cells, params['num_classes'], params['min_ratio']).flatten()
+    options = params['num_classes'], params['min_ratio']
+    small = reduce_labels(labels, cells.shape[2:], *options).flatten()
     rows = cells.flatten(2).transpose(1, 2).flatten(0, 1)
     return {'rows': rows[small != IGNORE], 'labels': small[small != IGNORE]}
 
@@ -74,8 +82,7 @@ def distance(params: Params, inputs: Params) -> Results:
     features.requires_grad_()
     results, mask = {}, None
     if 'labels' in inputs:
-        options = params['factor'], params['num_classes'], params['min_ratio']
-        results['labels_small'] = small = reduce_labels(label_maps(inputs['labels']), *options)
+        results['labels_small'] = small = small_labels(params, inputs)
         mask = torch.ones_like(small, dtype=torch.bool)
         if params['classes'] is not None:
             mask = torch.isin(small, torch.tensor(params['classes']))

@@ -9,10 +9,10 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_uda.uda.addon import Losses, Step
 from mmseg_uda.uda.addons.mic import MaskedConsistency
 from mmseg_uda.uda.components.augmentation import Jitter
 from mmseg_uda.uda.method import UDAMethod
+from mmseg_uda.uda.step import Losses, Step
 from tests.golden.functions.mixing import class_keys
 from tests.golden.inputs import Weights
 from tests.golden.networks import filled, segmentor_config
@@ -26,7 +26,7 @@ SELF_TRAINING = 'alpha', 'threshold', 'jitter_strength', 'jitter_threshold', 'bl
 def build_method(params: Params, inputs: Params) -> UDAMethod:
     """The method of a case, without its weights."""
     kind, options = params['method'], params['options']
-    settings = dict(segmentor=segmentor_config(params['model']), addons=parts_of(options, inputs))
+    settings = dict(segmentor=segmentor_config(params['model']), addons=addons_of(options, inputs))
     if kind in WITHOUT_TEACHER and 'mic' in settings['addons']:
         give_own_teacher(settings['addons']['mic'], options)
     if kind == 'self_training':
@@ -51,13 +51,13 @@ def build_method(params: Params, inputs: Params) -> UDAMethod:
     return MODELS.build(settings)
 
 
-def parts_of(options: Params, inputs: Params) -> dict[str, dict]:
-    """The add-ons of a method, in our order: CDDA before the margins."""
+def addons_of(options: Params, inputs: Params) -> dict[str, dict]:
+    """The add-ons of a method."""
     addons = {}
     if options.get('feature_distance') is not None:
         addons['feature_distance'] = dict(type='FeatureDistance', **options['feature_distance'])
     if options.get('cdda') is not None:
-        addons['cdda'] = dict(type='CDDA', bank='given', **options['cdda'])
+        addons['cdda'] = dict(type='CDDAVariant', bank='given', **options['cdda'])
     margins = dict(top=options.get('ignore_top') or 0, bottom=options.get('ignore_bottom') or 0)
     if any(margins.values()):
         addons['margins'] = dict(type='IgnoreMargins', **margins)
@@ -131,13 +131,16 @@ class GivenDraws:
         self.batch_size = batch_size
         self.classes = listed.get('classes') or [[]] * batch_size
         self.pairs = iter(listed.get('triggers', ()))
+        self.drawn: dict[int, tuple[float, float]] = {}
         self.factors = iter(listed.get('jitters', ()))
         self.deviations = iter(listed.get('sigmas', ()))
         self.grids = iter(listed.get('grids', ()))
 
     def triggers(self, stream: int = 0) -> tuple[float, float]:
-        pair = next(self.pairs, {})
-        return pair.get('jitter') or 0.0, pair.get('blur') or 0.0
+        if stream not in self.drawn:
+            pair = next(self.pairs, {})
+            self.drawn[stream] = pair.get('jitter') or 0.0, pair.get('blur') or 0.0
+        return self.drawn[stream]
 
     def class_keys(self) -> Tensor:
         return class_keys(self.classes)

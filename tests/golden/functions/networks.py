@@ -39,7 +39,7 @@ def segmentor(params: Params, inputs: Params) -> Results:
     network, images = build(segmentor_config(params), inputs['weights']), tensor(inputs['image'])
     return {
         'head_logits': network.decode(network.features(images)),
-        'logits': network.logits(images),
+        'logits': network.encode_decode(images),
     }
 
 

@@ -10,7 +10,7 @@ from mmseg.structures import SegDataSample
 
 from mmseg_uda.datasets import dark_zurich
 from mmseg_uda.models.class_weights import frequency_weights
-from mmseg_uda.models.losses import upscale
+from mmseg_uda.models.segmentors import ForwardPass
 from mmseg_uda.uda.addons import day_partner
 from tests.golden.networks import segmentor_config
 from tests.golden.registry import Params, Results, Unsupported, golden, plain, tensor
@@ -44,7 +44,7 @@ def decided_labels(params: Params, inputs: Params) -> Results:
     config = segmentor_config(Params(SMALL | dict(num_classes=head_logits.shape[1])))
     config['test_cfg'] = dict(mode='whole', class_weight=plain(params['class_weight']))
     network = MODELS.build(config)
-    network.logits = lambda images: upscale(head_logits, size)
+    network.infer = lambda images: ForwardPass([], head_logits)
     record = dict(ori_shape=tuple(params['original_size']), img_shape=size)
     samples = [SegDataSample(metainfo=record) for _ in head_logits]
     samples = network.predict(torch.zeros(len(head_logits), 3, *size), samples)

@@ -12,7 +12,7 @@ from mmseg_uda.datasets import transforms
 from mmseg_uda.datasets.class_balanced_sampling import balanced_order
 from mmseg_uda.datasets.rare_class_sampling import RareClassSampling, class_probabilities
 from mmseg_uda.datasets.statistics import CLASS_STATS, SAMPLES_WITH_CLASS
-from mmseg_uda.uda.components.class_balanced_crop import best_corners, crop, crop_scores
+from mmseg_uda.uda.components.class_balanced_crop import best_corners, crop_scores, cut
 from tests.golden.registry import Params, Results, golden, label_maps, tensor
 
 
@@ -115,8 +115,8 @@ def balanced_crop(params: Params, inputs: Params) -> Results:
     return {
         'box': (y, y + height, x, x + width),
         'scores': scores[0],
-        'label_crop': crop(labels, corner, params['crop_size'])[0],
-        'image_crop_mean': crop(
+        'label_crop': cut(labels, corner, params['crop_size'])[0],
+        'image_crop_mean': cut(
             image.permute(2, 0, 1)[None], corner[:, None], params['crop_size']
         ).mean(dim=(0, 2, 3)),
     }

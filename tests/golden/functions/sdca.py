@@ -70,7 +70,7 @@ def training_steps(params: Params, inputs: Params) -> Results:
     results: Results = {'log': [], 'gradient_norm': []}
     for i, batch in enumerate(batches(inputs, dtype)):
         set_rates(wrapper, lr, i)
-        logs = method.backward_passes(batch, wrapper)
+        logs = method.backward_passes(method.begin(batch), wrapper)
         results['log'].append(sdca_log(params, logs))
         results['gradient_norm'].append(gradient_norms(method))
         results.setdefault('gradient', flattened(method, lambda p: p.grad))
@@ -185,7 +185,7 @@ def adversarial_steps(params: Params, inputs: Params) -> Results:
     for i, batch in enumerate(batches(inputs)):
         for own in wrapper.values():
             set_rates(own, lr, i)
-        logs = method.backward_passes(batch, wrapper)
+        logs = method.backward_passes(method.begin(batch), wrapper)
         results['log'].append(
             {
                 'loss_seg': float(logs['decode.loss_seg']),

@@ -30,7 +30,7 @@ def training_steps(params: Params, inputs: Params) -> Results:
         method.draw = lambda batch_size, draws=draws: GivenDraws(draws)
         method.keep_pictures = True
         seen = observe(method)
-        logs = method.backward_passes(batch(inputs, i), wrapper)
+        logs = method.backward_passes(method.begin(batch(inputs, i)), wrapper)
         wrapper.step()
         wrapper.zero_grad()
         method.iteration += 1

@@ -41,7 +41,7 @@ def training_steps(params: Params, inputs: Params) -> Results:
         optimisers.set_rates(i, rates[i])
         method.draw = partial(GivenDraws, draws)
         with detail_boxes(draws['detail_boxes']):
-            logs = method.backward_passes(batch(inputs, i), optimisers.wrapper)
+            logs = method.backward_passes(method.begin(batch(inputs, i)), optimisers.wrapper)
         results['log'].append(numbers(logs))
         results['gradient_norm'].append(
             {name: gradient_norm(getattr(method.student, name)) for name in PARTS}
@@ -124,7 +124,7 @@ def cdda_steps(params: Params, inputs: Params) -> Results:
             patch('mmseg_uda.uda.methods.self_training.class_mask', return_value=mask),
             detail_boxes(draws['detail_boxes']),
         ):
-            logs = method.backward_passes(batch(inputs, i), wrapper)
+            logs = method.backward_passes(method.begin(batch(inputs, i)), wrapper)
         wrapper.step()
         wrapper.zero_grad()
         _, mixed, *_ = calls
@@ -146,7 +146,7 @@ def cdda_steps(params: Params, inputs: Params) -> Results:
 def observe(method: UDAMethod) -> dict[str, Any]:
     """Fills while a step runs: what the add-on CDDA got and made."""
     addon, seen = method.addons['cdda'], {}
-    refine, search = type(addon).refine, type(addon.similarity).search
+    reweight, search = type(addon).reweight, type(addon.similarity).search
 
     def recording_search(tables: Tensor) -> Any:
         match = search(addon.similarity, tables)
@@ -155,8 +155,8 @@ def observe(method: UDAMethod) -> dict[str, Any]:
         seen['present_classes'] = (tables.sum(-1) > 0).sum(1).tolist()
         return match
 
-    def recording_refine(step: Any, pseudo: Any) -> Any:
-        better = refine(addon, step, pseudo)
+    def recording_reweight(step: Any, pseudo: Any) -> Any:
+        better = reweight(addon, step, pseudo)
         depth = step.batch.target.depth
         seen['pseudo_labels'] = pseudo.labels
         seen['uniform_weight'] = float(pseudo.weight[0, 0, 0])
@@ -166,5 +166,5 @@ def observe(method: UDAMethod) -> dict[str, Any]:
         seen['thresholds'] = list(addon.thresholds(step.iteration))
         return better
 
-    addon.refine, addon.similarity.search = recording_refine, recording_search
+    addon.reweight, addon.similarity.search = recording_reweight, recording_search
     return seen

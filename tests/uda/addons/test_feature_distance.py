@@ -5,33 +5,10 @@ import torch
 
 from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.errors import UserError
-from mmseg_uda.uda.addons.feature_distance import FeatureDistance, feature_distance, reduce_labels
+from mmseg_uda.uda.addons.feature_distance import FeatureDistance, feature_distance
+from mmseg_uda.uda.components.reduce_labels import reduce_labels
 from tests.precision import assert_same
 from tests.uda.conftest import build, hrda, segmentor, uda_batch
-
-
-def naive(labels, factor, num_classes, min_ratio):
-    batch, height, width = labels.shape
-    small = torch.full((batch, height // factor, width // factor), 255)
-    for b, y, x in torch.cartesian_prod(*(torch.arange(n) for n in small.shape)).tolist():
-        rows = slice(y * factor, (y + 1) * factor)
-        cell = labels[b, rows, x * factor : (x + 1) * factor].flatten().tolist()
-        leader = max(range(num_classes), key=cell.count)
-        share = cell.count(leader) / factor**2
-        if share >= min_ratio and cell.count(leader) >= cell.count(255):
-            small[b, y, x] = leader
-    return small
-
-
-@pytest.mark.parametrize('shape', [(2, 16, 24), (1, 19, 22)])  # the second leaves remainders
-def test_reduced_labels_are_the_dominant_ones(shape):
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(0, 3, shape, generator=generator).masked_fill_(
-        torch.rand(shape, generator=generator) < 0.2, 255
-    )
-    labels[:, :8, :8] = 2
-    labels[0, 0, 0] = 255
-    assert torch.equal(reduce_labels(labels, 4, 3, 0.6), naive(labels, 4, 3, 0.6))
 
 
 def test_mean_over_masked_cells():
@@ -90,7 +67,7 @@ def test_hrda_compares_what_the_student_saw(float64, feature_scale):
 
         small = torch.nn.functional.interpolate(source.images, scale_factor=0.5, mode='bilinear')
         context = student.backbone(small)[-1], addon.encoder(small)[-1]
-        cells = reduce_labels(source.labels, 64, 3, 0.9) == 1
+        cells = reduce_labels(source.labels, (2, 2), 3, 0.9) == 1
         expected = feature_distance(*context, cells)
         if feature_scale == 'all':
             crop = source.images[..., 32:96, 64:128]

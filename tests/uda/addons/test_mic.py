@@ -29,7 +29,7 @@ def masked_call(method, batch=None, number=-1):
     """Images, labels and weight of the masked pass of one step."""
     calls, supervise = [], method.student.supervise
     method.student.supervise = lambda *args: calls.append(args) or supervise(*args)
-    logs = method.backward_passes(batch or uda_batch(), optimiser(method))
+    logs = method.backward_passes(method.begin(batch or uda_batch()), optimiser(method))
     return *calls[number], logs
 
 
@@ -203,7 +203,7 @@ def test_the_own_teacher_moves_with_its_own_momentum():
 def test_a_method_without_teacher_cannot_lend_its_settings(kind):
     method = host(kind)
     with pytest.raises(UserError, match=r"cannot be the 'same' .* give numbers"):
-        list(method.passes(uda_batch()))
+        list(method.passes(method.begin(uda_batch())))
 
 
 @pytest.mark.parametrize('options', [{}, OWN], ids=['shared', 'own'])
@@ -212,7 +212,7 @@ def test_the_step_asks_the_device_for_nothing(mode, options):
     method = host(mode=mode, **options)
     wrapper, batch = optimiser(method), uda_batch()
     with no_host_round_trips():
-        logs = method.backward_passes(batch, wrapper)
+        logs = method.backward_passes(method.begin(batch), wrapper)
     assert logs['masked.decode.loss_seg'].isfinite()
 
 
@@ -224,7 +224,7 @@ def test_state_dicts_continue_a_run_exactly(kind):
 def test_it_joins_sepico():
     mic = dict(type='MaskedConsistency', mode='separateaug', block_size=8)
     method = sepico(start_iteration=0, addons=dict(mic=mic))
-    logs = method.backward_passes(sepico_batch(), optimiser(method))
+    logs = method.backward_passes(method.begin(sepico_batch()), optimiser(method))
     assert {'aux.loss_cl', 'mix.decode.loss_seg', 'masked.decode.loss_seg'} < logs.keys()
     assert all(value.isfinite() for value in logs.values())
 

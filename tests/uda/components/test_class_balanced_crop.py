@@ -5,9 +5,9 @@ import torch
 from mmseg_uda.datasets.batch import DomainBatch
 from mmseg_uda.uda.components.class_balanced_crop import (
     best_corners,
-    crop,
     crop_domain,
     crop_scores,
+    cut,
 )
 
 
@@ -31,17 +31,17 @@ def test_of_equal_scores_the_first_wins():
 def test_everything_of_an_image_is_cut_alike():
     images = torch.arange(2 * 3 * 6 * 9.0).view(2, 3, 6, 9)
     corners = torch.tensor([[1, 2], [0, 5]])
-    domain = DomainBatch(images, images[:, 0].long(), images[:, 1], ['a', 'b'], -images)
-    cut = crop_domain(domain, corners, (4, 3))
+    domain = DomainBatch(images, images[:, 0].long(), images[:, 1], -images, paths=['a', 'b'])
+    crops = crop_domain(domain, corners, (4, 3))
     for image, (y, x) in enumerate(corners.tolist()):
         window = images[image, :, y : y + 4, x : x + 3]
-        assert torch.equal(cut.images[image], window) and torch.equal(cut.day[image], -window)
-        assert torch.equal(cut.labels[image], window[0].long())
-        assert torch.equal(cut.valid[image], window[1])
-    assert cut.paths == ['a', 'b']
+        assert torch.equal(crops.images[image], window) and torch.equal(crops.day[image], -window)
+        assert torch.equal(crops.labels[image], window[0].long())
+        assert torch.equal(crops.valid[image], window[1])
+    assert crops.paths == ['a', 'b']
 
 
 def test_crops_of_a_stack_are_cut_each_at_its_own_corner():
     labels = torch.arange(20).view(1, 1, 4, 5).expand(1, 2, 4, 5)
-    cut = crop(labels, torch.tensor([[[0, 0], [2, 3]]]), (2, 2))
-    assert cut[0, 0].tolist() == [[0, 1], [5, 6]] and cut[0, 1].tolist() == [[13, 14], [18, 19]]
+    boxes = cut(labels, torch.tensor([[[0, 0], [2, 3]]]), (2, 2))
+    assert boxes[0, 0].tolist() == [[0, 1], [5, 6]] and boxes[0, 1].tolist() == [[13, 14], [18, 19]]

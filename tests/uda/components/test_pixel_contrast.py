@@ -96,11 +96,6 @@ def test_several_maps_have_statistics_and_weights_of_their_own(float64, variant)
     assert_same(weighted.loss(maps, truth), losses[0] + losses[1] / 2)
 
 
-def test_labels_that_do_not_divide_into_cells_are_refused():
-    with pytest.raises(UserError, match='66 x 64 pixels do not divide into 8 x 8'):
-        contrast('dist').loss([cells(0)], torch.zeros(2, 66, 64, dtype=torch.int64))
-
-
 def test_wrong_options_are_refused():
     with pytest.raises(UserError, match="'mean', choose one of"):
         PixelContrast(CLASSES, CHANNELS, 'mean')

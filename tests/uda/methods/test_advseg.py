@@ -43,7 +43,7 @@ def test_student_and_discriminator_learn_from_their_losses(kind):
 
 def gradients(method, number):
     """Of both networks after the first ``number`` passes of a step."""
-    passes = method.passes(uda_batch())
+    passes = method.passes(method.begin(uda_batch()))
     for _ in range(number):
         method.parse_losses(next(passes))[0].backward()
     found = [[p.grad for p in m.parameters()] for m in (method.student, method.discriminator)]
@@ -66,7 +66,7 @@ def test_the_student_fools_and_the_discriminator_tells_apart():
 
     def judged(label):
         prediction = method.prediction(
-            method.student.training_logits(batch.target.images), batch.target.images
+            method.student.train_pass(batch.target.images).logits, batch.target.images
         )
         return method.judge(prediction, label)
 
@@ -106,7 +106,7 @@ def test_the_step_asks_the_device_for_nothing():
     method = advseg(addons=dict(mic=MIC))
     wrapper, batch = optimiser(method), uda_batch()
     with no_host_round_trips():
-        method.backward_passes(batch, wrapper)
+        method.backward_passes(method.begin(batch), wrapper)
 
 
 def test_steps_run_in_bfloat16():

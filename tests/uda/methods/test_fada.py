@@ -48,9 +48,9 @@ def test_soft_classes_are_capped_and_softened(float64):
 def test_the_temperature_is_of_the_training_loss_alone(float64):
     images = uda_batch().source.images
     warm, plain = fada().student.eval(), fada(temperature=1.0).student.eval()
-    assert torch.equal(warm.logits(images), plain.logits(images))
+    assert torch.equal(warm.encode_decode(images), plain.encode_decode(images))
     labels = uda_batch().source.labels
-    logits = plain.logits(images) / 1.8
+    logits = plain.encode_decode(images) / 1.8
     expected = torch.nn.functional.cross_entropy(logits, labels, ignore_index=255)
     loss = warm.supervise(images, labels).losses['decode.loss_seg']
     assert_same(loss, expected)
@@ -73,7 +73,7 @@ def test_each_loss_reaches_the_network_that_it_is_for():
 def test_the_adversarial_loss_moves_the_backbone_alone():
     source, moved = fada(weight=10.0), fada(weight=10.0)
     for method, number in ((source, 1), (moved, 2)):
-        passes = method.passes(uda_batch())
+        passes = method.passes(method.begin(uda_batch()))
         for _ in range(number):
             method.parse_losses(next(passes))[0].backward()
     for part, same in (('backbone', False), ('decode_head', True)):
@@ -90,7 +90,7 @@ def test_the_student_fools_and_the_discriminator_tells_apart():
     method, images = fada(), uda_batch().target.images
     method.student.eval()
     with torch.no_grad():
-        logits = method.student.training_logits(images)
+        logits = method.student.train_pass(images).logits
 
     def judged(domain):
         seen = Seen(method.student.features(images)[-1], logits, images.shape[2:])
@@ -114,7 +114,7 @@ def test_the_step_asks_the_device_for_nothing():
     method = fada()
     wrapper, batch = optimiser(method), uda_batch()
     with no_host_round_trips():
-        method.backward_passes(batch, wrapper)
+        method.backward_passes(method.begin(batch), wrapper)
 
 
 def test_steps_run_in_bfloat16():

@@ -39,7 +39,7 @@ def test_a_step_logs_each_loss_and_their_sum():
 def test_gradients_are_those_of_one_loss_against_the_updated_distributions(float64):
     method = sdca(norm='GN', feature_weight=3.0, output_weight=2.0)
     batch = uda_batch()
-    method.backward_passes(batch, optimiser(method))
+    method.backward_passes(method.begin(batch), optimiser(method))
     gradients = {n: p.grad.clone() for n, p in method.student.named_parameters()}
     method.zero_grad()
 
@@ -117,7 +117,7 @@ def test_the_step_asks_the_device_for_nothing():
     steps(method, 1, wrapper)
     batch = uda_batch(seed=1)
     with no_host_round_trips():
-        method.backward_passes(batch, wrapper)
+        method.backward_passes(method.begin(batch), wrapper)
 
 
 def test_steps_run_in_bfloat16():

@@ -60,7 +60,7 @@ def test_unlabelled_batches_and_empty_masks_stay_finite():
     method = self_training()
     batch = uda_batch()
     batch.source.labels.fill_(255)
-    logs = method.backward_passes(batch, optimiser(method))
+    logs = method.backward_passes(method.begin(batch), optimiser(method))
     assert all(value.isfinite() for value in logs.values())
     assert logs['decode.loss_seg'] == 0
 
@@ -81,7 +81,7 @@ def test_the_step_asks_the_device_for_nothing(network):
     method = self_training(segmentor=network())
     wrapper, batch = optimiser(method), uda_batch()
     with no_host_round_trips():
-        method.backward_passes(batch, wrapper)
+        method.backward_passes(method.begin(batch), wrapper)
 
 
 def test_hrda_learns_from_fused_and_detail_in_each_pass():
@@ -107,6 +107,6 @@ def test_the_forward_passes_run_inside_autocast():
             yield
 
     wrapper.optim_context = record
-    logs = method.backward_passes(uda_batch(), wrapper)
+    logs = method.backward_passes(method.begin(uda_batch()), wrapper)
     assert seen and all(seen) and logs['loss'].dtype == torch.float32
     assert all(p.grad.dtype == torch.float32 for p in method.student.parameters())

@@ -34,7 +34,7 @@ def test_several_maps_are_contrasted_each_by_itself():
 
 def test_an_hrda_student_contrasts_its_context():
     method = sepico(network=hrda, crop_size=(64, 64), start_iteration=0)
-    logs = method.backward_passes(uda_batch(), optimiser(method))
+    logs = method.backward_passes(method.begin(uda_batch()), optimiser(method))
     assert logs['aux.loss_cl'] > 0 and 'decode.hr.loss_seg' in logs
     assert all(value.isfinite() for value in logs.values())
 
@@ -95,7 +95,7 @@ def test_the_step_asks_the_device_for_nothing(variant):
     steps(method, 1, wrapper)
     batch = sepico_batch(1)
     with no_host_round_trips():
-        method.backward_passes(batch, wrapper)
+        method.backward_passes(method.begin(batch), wrapper)
 
 
 def test_a_day_partner_is_used_for_static_classes_alone(float64):
@@ -117,7 +117,7 @@ def test_a_step_by_night_labels_with_both_images():
     batch = sepico_batch(0)
     batch.target.day = batch.target.images.flip(3)
     method.keep_pictures = True
-    logs = method.backward_passes(batch, optimiser(method))
+    logs = method.backward_passes(method.begin(batch), optimiser(method))
     assert all(value.isfinite() for value in logs.values())
     assert method.pictures.batch.target.day.shape == (2, 3, 32, 32)
 

@@ -1,11 +1,11 @@
 """Write the tables of experiments into README.md and docs/ (``make docs-tables``).
 
-A page says where a table stands and which experiments it shows, by id::
+A page marks the place of a table and lists its experiments by id::
 
     <!-- experiments: 1-8, 70-79 -->
     <!-- end of experiments -->
 
-What stands between the two lines is generated from ``experiments.py``, so a published figure is
+The text between the two lines is generated from ``experiments.py``, so each published figure is
 written once. ``--check`` changes nothing and fails if a page is not up to date.
 """
 
@@ -25,17 +25,17 @@ HEAD = ('exp', 'method', 'network', 'source → target', 'published mIoU', 'conf
 
 
 def pages() -> list[Path]:
-    """The pages that may hold tables."""
+    """Pages that may contain tables."""
     return [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
 
 
 def updated(text: str) -> str:
-    """The text of a page with its tables written anew."""
+    """Regenerate the tables in the text of a page."""
     return BLOCK.sub(lambda match: match[1] + table(select(match[2])) + match[3], text)
 
 
 def select(ids: str) -> list[Experiment]:
-    """The experiments of ``1-8, 70``, in this order; ranges leave out ids that do not exist."""
+    """Experiments of an id list such as ``1-8, 70``, in this order; missing ids are skipped."""
     chosen = []
     for part in ids.split(','):
         first, _, last = part.strip().partition('-')
@@ -45,7 +45,7 @@ def select(ids: str) -> list[Experiment]:
 
 
 def table(experiments: Iterable[Experiment]) -> str:
-    """A Markdown table of experiments."""
+    """Markdown table of experiments."""
     rows = [HEAD, ['---'] * len(HEAD), *map(_row, experiments)]
     return ''.join(f'| {" | ".join(row)} |\n' for row in rows)
 

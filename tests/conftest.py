@@ -1,7 +1,7 @@
-"""What tests of every folder share.
+"""Fixtures of all tests.
 
-Two computations that must give the same are compared in float64 (see ``tests/precision.py``): a
-test takes the fixture ``float64`` as its first argument and compares by ``assert_same``.
+Computations that must agree are compared in float64 (see ``tests/precision.py``): a test takes the
+fixture ``float64`` as its first argument and compares with ``assert_same``.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.tiny_training import make_world, write_config
 
 @pytest.fixture(scope='session')
 def world(tmp_path_factory) -> Path:
-    """A tiny converted toy world; not to be changed."""
+    """A tiny converted toy world; read-only."""
     folder = tmp_path_factory.mktemp('world')
     make_world(folder)
     return folder
@@ -27,7 +27,7 @@ def tiny_config(world) -> str:
 
 @pytest.fixture
 def float64():
-    """Networks and tensors that the test makes are float64."""
+    """Networks and tensors created in the test are float64."""
     from tests.precision import double_precision
 
     with double_precision():
@@ -36,7 +36,7 @@ def float64():
 
 @pytest.fixture
 def one_thread():
-    """Results that are compared bit by bit need the same number of threads everywhere."""
+    """One thread, as bit-by-bit comparisons need the same number of threads everywhere."""
     import torch
 
     threads = torch.get_num_threads()

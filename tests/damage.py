@@ -1,13 +1,13 @@
-"""Damage to files, as by a bad disk or a broken transfer."""
+"""Damage files, like a bad disk or an incomplete transfer."""
 
 import zipfile
 from pathlib import Path
 
 
 def flip_bit(path: Path) -> None:
-    """Change one bit of a file: of its largest tensor, or of its middle if it is no zip archive.
+    """Flip one bit of a file: in its largest tensor, or in the middle if it is not a zip archive.
 
-    In a tensor it is the greatest bit of the first float's exponent.
+    In a tensor it is the highest exponent bit of the first float.
     """
     data, place = bytearray(path.read_bytes()), path.stat().st_size // 2
     if zipfile.is_zipfile(path):

@@ -1,4 +1,4 @@
-"""Imported by a test's config (``custom_imports``): its commands compute in float64."""
+"""Imported by a test's config (``custom_imports``) to make commands compute in float64."""
 
 import torch
 

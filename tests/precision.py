@@ -1,12 +1,12 @@
-"""Two computations that must give the same are compared in float64.
+"""Compare computations that must agree, in float64.
 
 Two ranks and one, windows in chunks and all at once, our formulation and a naive one: each pair
 computes the same numbers in another order, so they differ by rounding. In float32 the difference
 depends on the processor and the number of threads, and training steps amplify it: a tolerance that
-holds everywhere would hide mistakes. In float64 a tight one holds everywhere.
+holds on every machine would hide mistakes. In float64 a tight tolerance holds on every machine.
 
-What takes the same operations in the same order on the same machine, such as a resumed run and an
-unbroken one, is compared bit by bit instead, in float32.
+Runs of the same operations in the same order on the same machine, such as a resumed and an
+uninterrupted run, are compared bit by bit in float32 instead.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ TOLERANCE = 1e-9
 
 @contextmanager
 def double_precision() -> Iterator[None]:
-    """New networks, random numbers and results of Python numbers are float64."""
+    """Make float64 the type of new networks, random numbers and tensors of Python numbers."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
@@ -30,12 +30,12 @@ def double_precision() -> Iterator[None]:
 
 
 def assert_same(found, expected, name: str = '') -> None:
-    """Both are equal up to rounding in float64.
+    """Assert that both are equal up to rounding in float64.
 
     Args:
         found, expected: tensors, numbers, or lists, tuples or dicts of them. Tensors of floating
             point must be float64.
-        name: stands before the message.
+        name: prefix of the message.
     """
     for leaf in tree_leaves((found, expected)):
         if isinstance(leaf, torch.Tensor) and leaf.is_floating_point():

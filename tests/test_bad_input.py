@@ -1,4 +1,4 @@
-"""Bad input: one clear line that names the file or value, status 2, and nothing is lost."""
+"""Bad input: one clear line that names the file or value, status 2, and no work is lost."""
 
 import os
 import shutil
@@ -18,8 +18,8 @@ from tests.tiny_training import ROOT, failure, start, write_config
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 SOURCE = 'train_dataloader.dataset.source'
-# Runs a command where files cannot grow beyond 20 MB: its checkpoint does not fit, as on a full
-# disk (Python turns the signal into an OSError when it writes).
+# Runs a command where files cannot exceed 20 MB, so its checkpoint does not fit, as on a full disk
+# (Python turns the signal into an OSError on writing).
 FULL_DISK = """
 import resource, sys
 from mmseg_uda.errors import run_cli
@@ -41,7 +41,7 @@ class Poison:
 
 @pytest.fixture
 def train_error(tiny_config, tmp_path, capfd):
-    """Train with overrides; returns the error line. Nothing may be left to resume."""
+    """Train with overrides; return the error line. Nothing may be left to resume."""
 
     def run(*options: str, config: str = tiny_config) -> str:
         line = failure(

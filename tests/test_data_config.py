@@ -1,4 +1,4 @@
-"""JSON and YAML configs are data: whatever they say, no code of theirs runs."""
+"""JSON and YAML configs are data: whatever they contain, no code of theirs runs."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def write(path: Path, config: dict) -> Path:
 
 
 def as_data(path: str) -> dict:
-    """A Python config of ours as JSON would hold it."""
+    """A Python config of ours as JSON."""
     config = read_config(path).to_dict()
     del config['custom_imports']
     return json.loads(json.dumps(config))

@@ -1,4 +1,4 @@
-"""The pages: their generated tables."""
+"""The generated tables of the pages."""
 
 from docs import tables
 

@@ -55,7 +55,7 @@ def test_checksum(tmp_path):
 
 
 def test_the_umask_of_the_process_is_left_alone(tmp_path, monkeypatch):
-    """Threads that make files meanwhile would make them with the other mask."""
+    """Other threads would create files with the changed mask."""
 
     def changed(_):
         raise AssertionError('the umask was changed')
@@ -66,7 +66,7 @@ def test_the_umask_of_the_process_is_left_alone(tmp_path, monkeypatch):
 
 
 def full_disk(code: int):
-    """Stands in for ``open``: nothing can be written to its files."""
+    """Replaces ``open``: nothing can be written to its files."""
 
     class Full(io.FileIO):
         def write(self, _):
@@ -124,7 +124,7 @@ def test_records(tmp_path):
     assert load(path) is None and load(path / 'below') is None
     save_record(path, {'rows': 3})
     assert load(path) == json.loads(path.read_text()) == {'schema': 1, 'rows': 3}
-    save_json(path, {'rows': 3})  # of before there was a schema
+    save_json(path, {'rows': 3})  # from before the schema
     assert load(path) == {'rows': 3}
     save_json(path, {'schema': 2, 'rows': 3})
     with pytest.raises(UserError, match=r'x\.json has schema 2, .* up to 1: update mmseg-uda'):

@@ -1,4 +1,4 @@
-"""The page about own data: its config trains, is tested and infers as it stands there."""
+"""The page about your own data: its config trains, tests and infers as printed there."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tests.tiny_training import ROOT
 
 PAGE = (ROOT / 'docs/own_data.md').read_text()
 CONFIG = 'configs/my/config.py'
-# A crop of the page has 512 x 512 pixels; sizes, lengths and workers are all that is changed.
+# The page's crops have 512 x 512 pixels; only sizes, lengths and workers are changed.
 TINY = [
     'train_cfg.max_iters=2',
     'train_cfg.val_interval=2',
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 def write_scene(image: Path, label: Path | None, size: tuple[int, int], seed: int) -> None:
-    """An image (H, W) of three stripes, and its label with some ignored rows."""
+    """Write an image (H, W) of three stripes, and its label with some ignored rows."""
     rng = np.random.default_rng(seed)
     classes = np.broadcast_to(np.arange(size[1]) * 3 // size[1], size).astype(np.uint8)
     picture = 80 * classes[..., None] + rng.integers(0, 80, (*size, 3), dtype=np.uint8)
@@ -49,7 +49,7 @@ def write_scene(image: Path, label: Path | None, size: tuple[int, int], seed: in
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A folder with the page's config and data of odd sizes where the page has them."""
+    """A folder with the page's config and data of odd sizes, laid out as on the page."""
     config = tmp_path / CONFIG
     config.parent.mkdir(parents=True)
     (text,) = re.findall(r'^```python\n(.*?)^```$', PAGE, re.MULTILINE | re.DOTALL)

@@ -1,4 +1,4 @@
-"""What an installation needs, and who imports what."""
+"""Requirements of an installation, and what imports what."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ SOURCES = sorted(
 
 
 def _lines(name: str) -> list[str]:
-    """The lines of a file of requirements, without comments."""
+    """Lines of a requirements file, without comments."""
     lines = (ROOT / name).read_text().splitlines()
     return [line for line in lines if line and not line.startswith('#')]
 
@@ -26,7 +26,7 @@ REQUIREMENTS = _lines('requirements.txt')
 
 
 def imports(path: Path) -> set[str]:
-    """The absolute names that a file imports, anywhere in it."""
+    """Absolute names that a file imports anywhere."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""Who imports whom: always downwards, also through names that are given as strings."""
+"""Layers of the package: imports only go downwards, including names given as strings."""
 
 import ast
 import importlib.util
@@ -10,7 +10,7 @@ import pytest
 from mmseg_uda.experiments.table import load_table
 
 PACKAGE = Path(__file__).parents[1] / 'mmseg_uda'
-# Each room may import those that stand below it. `toy` imports none.
+# Each room (sub-package) may import those to its right. `toy` imports none.
 FLOORS = (
     *('cli', 'apis', 'experiments', 'preparation', 'engine', 'evaluation', 'compat', 'uda'),
     *('models', 'datasets'),
@@ -20,8 +20,8 @@ BASE = (
     'errors',
 )
 FILES = sorted(PACKAGE.rglob('*.py'))
-EARLIER = PACKAGE / 'experiments/earlier.py'  # names what earlier versions called
-WORKER = 'mmseg_uda.cli.train'  # what torchrun starts, in processes of their own
+EARLIER = PACKAGE / 'experiments/earlier.py'  # names modules that earlier versions called
+WORKER = 'mmseg_uda.cli.train'  # torchrun starts it in its own processes
 
 
 def room(module: str) -> str:
@@ -31,7 +31,7 @@ def room(module: str) -> str:
 
 
 def home(path: Path) -> str:
-    """The room that a file of the package belongs to."""
+    """The room of a file of the package."""
     first = path.relative_to(PACKAGE).with_suffix('').parts[0]
     return '' if first == '__init__' else room(f'mmseg_uda.{first}')
 
@@ -46,7 +46,7 @@ def below(name: str) -> set[str]:
 
 
 def named(path: Path) -> set[str]:
-    """Modules of the package that a file imports anywhere, or names in a string."""
+    """Modules of the package that a file imports anywhere or names in a string."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -74,7 +74,7 @@ def test_every_room_has_its_floor():
 
 
 def test_nothing_outside_the_package_is_named():
-    """No script of the repository is started or imported: an installed package has none."""
+    """No script of the repository is run or imported: an installed package has none."""
     for path in set(FILES) - {EARLIER}:
         for node in ast.walk(ast.parse(path.read_text())):
             names = []

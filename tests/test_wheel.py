@@ -1,4 +1,4 @@
-"""The wheel in an empty environment and an empty folder: the table, a plan, the demo cut short."""
+"""The wheel in an empty environment and an empty folder: the table, a plan, a shortened demo."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 
 def run(*command, cwd: Path, **environment: str) -> str:
-    """Run a command away from the repository; returns what it printed."""
+    """Run a command outside the repository; return its output."""
     keep = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
     done = subprocess.run(
         [str(addon) for addon in command],
@@ -35,7 +35,7 @@ def run(*command, cwd: Path, **environment: str) -> str:
 
 @pytest.fixture(scope='module')
 def command(tmp_path_factory) -> Path:
-    """``mmseg-uda`` of an environment that has nothing but the wheel and what it requires."""
+    """``mmseg-uda`` of an environment with only the wheel and its requirements."""
     folder = tmp_path_factory.mktemp('wheel')
     source = folder / 'source'
     ignore = shutil.ignore_patterns('.git', '.venv', 'build', '*.egg-info', 'data', 'work_dirs')

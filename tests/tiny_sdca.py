@@ -1,4 +1,4 @@
-"""SDCA's stages on a tiny toy world: every one takes about a second."""
+"""SDCA's stages on a tiny toy world: each takes about a second."""
 
 from pathlib import Path
 
@@ -69,7 +69,7 @@ train_dataloader = dict(
 
 
 def write_configs(folder: Path, world: Path) -> list[str]:
-    """The configs of the three trainings."""
+    """Configs of the three trainings."""
     paths = []
     for name, text in (('src', SOURCE), ('sdca', ADAPTATION), ('ssl', SELF_SUPERVISION)):
         path = folder / f'{name}_tiny.py'

@@ -16,7 +16,7 @@ MAX_ITERS = 6
 INTERVAL = 2  # iterations between two checkpoints
 DAFORMER = 'daformer_mitb0_toy_game2city.py'
 
-# Everything that draws is on: dropout, drop path, rare class sampling, flips, jitter, blur.
+# All random components are on: dropout, drop path, rare class sampling, flips, jitter, blur.
 CONFIG = f"""
 _base_ = {{base!r}}
 WORLD = {{world!r}}
@@ -64,7 +64,7 @@ custom_hooks = [dict(type='ProgressBarHook'), dict(type='PicturePanelHook', inte
 
 
 def make_world(folder: Path) -> None:
-    """Game and city looks, converted by our tools, and made-up backbone weights."""
+    """Game and city data, converted by our tools, and random backbone weights."""
     from mmengine.registry import DefaultScope
     from mmseg.registry import MODELS
 
@@ -83,14 +83,14 @@ def make_world(folder: Path) -> None:
 
 
 def write_config(path: Path, world: Path, more: str = '', base: str = DAFORMER) -> str:
-    """Write the config of ``configs/toy/<base>``, with further lines; returns its path."""
+    """Write the config of ``configs/toy/<base>`` with further lines; return its path."""
     base = str(ROOT / 'configs/toy' / base)
     path.write_text(CONFIG.format(base=base, world=str(world)) + more)
     return str(path)
 
 
 def environment() -> dict[str, str]:
-    """Of commands: one thread each, as for the runs inside the test process."""
+    """Environment of commands: one thread each, as for runs inside the test process."""
     return os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
 
 
@@ -103,7 +103,7 @@ def start(*arguments: str, **options) -> subprocess.Popen:
 
 
 def failure(capfd, main, *arguments: str | Path) -> str:
-    """Run a command's ``main``, which must end with status 2 and one line; returns that line."""
+    """Run a command's ``main``, which must exit with status 2 and one line; return that line."""
     with pytest.raises(SystemExit) as end:
         run_cli(lambda: main([str(argument) for argument in arguments]))
     shown = capfd.readouterr().err

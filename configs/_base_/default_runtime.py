@@ -1,4 +1,4 @@
-# What every run shares. `custom_imports` tells mmseg's registries about mmseg_uda.
+# Settings of every run. `custom_imports` registers the classes of mmseg_uda with mmseg.
 custom_imports = dict(imports=['mmseg_uda.register'], allow_failed_imports=False)
 default_scope = 'mmseg'
 runner_type = 'UDARunner'
@@ -24,7 +24,7 @@ default_hooks = dict(
 custom_hooks = [dict(type='ProgressBarHook'), dict(type='PicturePanelHook', interval=1000)]
 load_from = None
 
-# Speed options, all off: float32, eager, NCHW is the reference that the golden figures check.
+# Speed options, all off: float32, eager, NCHW is the reference that the golden values check.
 precision = 'highest'  # of float32; 'high' computes convolutions and matrix products in TF32
 channels_last = False
 compile = False

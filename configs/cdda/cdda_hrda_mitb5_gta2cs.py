@@ -15,5 +15,5 @@ train_dataloader = dict(
     dataset=dict(source=dict(depth_dir='depth_any'), target=dict(depth_dir='depth_any/train')),
 )
 train_cfg = dict(val_interval=1000)
-default_hooks = dict(checkpoint=dict(save_best='mIoU'))  # as published; the last is tested too
-randomness = dict(seed=1)  # of the published run
+default_hooks = dict(checkpoint=dict(save_best='mIoU'))  # as published; the last one is tested too
+randomness = dict(seed=1)  # seed of the published run

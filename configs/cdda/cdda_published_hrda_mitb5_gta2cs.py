@@ -1,3 +1,3 @@
-# cdda_hrda_mitb5_gta2cs.py as the published code computes it, not the paper.
+# As cdda_hrda_mitb5_gta2cs.py, but as in the published code instead of the paper.
 _base_ = './cdda_hrda_mitb5_gta2cs.py'
 model = dict(addons=dict(cdda=dict(as_published=True)))

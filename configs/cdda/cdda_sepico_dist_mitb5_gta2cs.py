@@ -1,4 +1,4 @@
-# CDDA on SePiCo (DistCL), MiT-B5, GTA to Cityscapes: a combination that nobody has published.
+# CDDA on SePiCo (DistCL), MiT-B5, GTA to Cityscapes. Not published as a combination.
 # The thresholds are those of CDDA on DAFormer; depth maps are cropped with SePiCo's target images.
 _base_ = '../sepico/sepico_dist_mitb5_gta2cs.py'
 model = dict(

@@ -14,4 +14,4 @@ train_dataloader = dict(
         )
     )
 )
-randomness = dict(seed=1)  # of the published run
+randomness = dict(seed=1)  # seed of the published run

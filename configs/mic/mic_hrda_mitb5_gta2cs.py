@@ -3,4 +3,4 @@ _base_ = '../hrda/hrda_mitb5_gta2cs.py'
 model = dict(
     addons=dict(mic=dict(type='MaskedConsistency', mode='separatetrgaug', block_size=64, ratio=0.7))
 )
-randomness = dict(seed=2)  # of the published run
+randomness = dict(seed=2)  # seed of the published run

@@ -1,4 +1,4 @@
-# MinEnt, DeepLabV2 with ResNet-101, GTA to Cityscapes; the colours of the source are distorted.
+# MinEnt, DeepLabV2 with ResNet-101, GTA to Cityscapes, colour augmentation of the source.
 _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/datasets/gta_to_cityscapes_512x512.py',

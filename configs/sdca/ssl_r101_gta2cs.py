@@ -1,4 +1,4 @@
-# SDCA, stage 3: a new network learns the pseudo-labels. ResNet-101, GTA to Cityscapes.
+# SDCA, stage 3: a new network trained on pseudo-labels. ResNet-101, GTA to Cityscapes.
 _base_ = [
     '../_base_/datasets/cityscapes_pseudo_labels.py',
     '../_base_/models/sdca_r101_bn.py',

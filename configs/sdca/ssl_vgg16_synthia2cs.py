@@ -1,4 +1,4 @@
-# SDCA, stage 3: a new network learns the pseudo-labels. VGG-16, SYNTHIA to Cityscapes.
+# SDCA, stage 3: a new network trained on pseudo-labels. VGG-16, SYNTHIA to Cityscapes.
 _base_ = [
     '../_base_/datasets/cityscapes_16_pseudo_labels.py',
     '../_base_/models/sdca_vgg16_16.py',

@@ -1,4 +1,4 @@
 # SePiCo, BankCL, DeepLabV2, ResNet-101, Cityscapes to Dark Zurich.
-# Derived: figures are published for it, but no config; the DistCL one with the other loss.
+# Derived: figures are published, but no config; the DistCL config with the other loss.
 _base_ = './sepico_dist_dlv2_cs2dzur.py'
 model = dict(contrast=dict(variant='bank'))

@@ -1,5 +1,5 @@
 # SePiCo, DistCL, DeepLabV2, ResNet-101, SYNTHIA to Cityscapes.
-# Derived: figures are published for it, but no config; all settings are those of GTA to Cityscapes.
+# Derived: figures are published, but no config; all settings are those of GTA to Cityscapes.
 _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/datasets/synthia_to_cityscapes_640x640.py',

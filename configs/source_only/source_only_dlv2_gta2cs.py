@@ -7,7 +7,7 @@ _base_ = [
     '../_base_/schedules/adamw_poly10warm_40k.py',
 ]
 model = dict(segmentor={{_base_.segmentor}})
-# The supervised baselines of the papers distort colours too.
+# The supervised baselines of the papers use colour augmentation too.
 source_pipeline = [
     dict(type='LabelFirstCrop', scale=(1280, 720), crop_size=(512, 512), cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),

@@ -1,10 +1,10 @@
 # Toy world, CDDA on DAFormer's self-training. Crops are as large as the images.
 #
-# Similarities are lower here than at full size: few pixels in 256 depth bins. The thresholds follow
-# what a teacher of that self-training reaches (seed 0; mean similarity of 150 training images,
+# Similarities are lower than at full size: few pixels for 256 depth bins. The thresholds follow
+# the mean similarity that a teacher of this self-training reaches on 150 training images (seed 0;
 # median and 90 % quantile: 0.45 and 0.53 at iteration 200, 0.40 and 0.47 at 300, 0.36 and 0.41 at
-# 500; it falls as more classes are found). So they choose more of the images as it learns: hardly
-# any at 100, some fifth at 200, a third at 300, half at the end.
+# 500; it falls as more classes are found). They select more images as training proceeds: hardly any
+# at 100, about a fifth at 200, a third at 300, half at the end.
 _base_ = './daformer_mitb0_toy_game2city.py'
 model = dict(
     addons=dict(

@@ -9,8 +9,8 @@ _base_ = [
 ]
 model = dict(
     segmentor={{_base_.segmentor}},
-    threshold=0.8,  # 500 iterations from scratch make no teacher that is 96.8 % sure
-    blur=False,  # published for crops of 512 pixels; here it would wipe out small objects
+    threshold=0.8,  # 500 iterations from scratch are too few for a teacher with 96.8 % confidence
+    blur=False,  # published for crops of 512 pixels; here it would blur out small objects
 )
 train_dataloader = dict(
     dataset=dict(

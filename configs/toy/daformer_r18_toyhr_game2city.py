@@ -1,5 +1,5 @@
-# Toy world in high resolution, DAFormer's self-training at half of it (as the published DAFormer
-# sees Cityscapes) with a small ResNet-18: what toy HRDA is compared with.
+# Toy world in high resolution, DAFormer's self-training at half resolution (as published DAFormer
+# on Cityscapes) with a small ResNet-18: the baseline of toy HRDA.
 _base_ = [
     '../_base_/toy_runtime.py',
     '../_base_/datasets/toyhr_game_to_city_half.py',
@@ -10,8 +10,8 @@ _base_ = [
 model = dict(
     segmentor={{_base_.segmentor}},
     data_preprocessor={{_base_.data_preprocessor}},
-    threshold=0.8,  # 500 iterations from scratch make no teacher that is 96.8 % sure
-    blur=False,  # published for crops of 512 pixels; here it would wipe out small objects
+    threshold=0.8,  # 500 iterations from scratch are too few for a teacher with 96.8 % confidence
+    blur=False,  # published for crops of 512 pixels; here it would blur out small objects
 )
 train_dataloader = dict(
     dataset=dict(

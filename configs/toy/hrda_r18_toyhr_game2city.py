@@ -1,5 +1,5 @@
-# Toy world in high resolution, HRDA: the whole image at half resolution as context, which is all
-# that daformer_r18_toyhr_game2city.py sees, and details of 128 x 256.
+# Toy world in high resolution, HRDA: the whole image at half resolution as context (the only input
+# of daformer_r18_toyhr_game2city.py), and details of 128 x 256.
 _base_ = [
     '../_base_/toy_runtime.py',
     '../_base_/datasets/toyhr_game_to_city.py',

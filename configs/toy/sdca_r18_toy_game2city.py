@@ -9,7 +9,7 @@ _base_ = [
 model = dict(
     segmentor={{_base_.segmentor}},
     data_preprocessor={{_base_.data_preprocessor}},
-    confidence=0.7,  # 300 iterations from scratch make no network that is 90 % sure
+    confidence=0.7,  # 300 iterations from scratch are too few for a network with 90 % confidence
 )
 source_pipeline = [
     dict(type='FixedResize', size=(256, 128)),

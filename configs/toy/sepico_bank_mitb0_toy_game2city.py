@@ -1,4 +1,4 @@
 # Toy world, SePiCo (BankCL), with contrast from iteration 100 of 500. Crops are as large as
-# the images here, so the crop of a target image is all of it; there is no car hood to ignore.
+# the images, so target images are used whole; there is no car hood to ignore.
 _base_ = './sepico_dist_mitb0_toy_game2city.py'
 model = dict(contrast=dict(variant='bank'))

@@ -1,5 +1,5 @@
 # Toy world, SePiCo (DistCL), with contrast from iteration 100 of 500. Crops are as large as
-# the images here, so the crop of a target image is all of it; there is no car hood to ignore.
+# the images, so target images are used whole; there is no car hood to ignore.
 _base_ = [
     '../_base_/toy_runtime.py',
     '../_base_/datasets/toy_game_to_city.py',

@@ -1,4 +1,4 @@
-# Toy world in high resolution, source only at half of it.
+# Toy world in high resolution, source only at half resolution.
 _base_ = [
     '../_base_/toy_runtime.py',
     '../_base_/datasets/toyhr_game_to_city_half.py',

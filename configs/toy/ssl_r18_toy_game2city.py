@@ -1,5 +1,5 @@
 # Toy world, SDCA, stage 3: the pseudo-labels of the target. There are no ImageNet weights for this
-# network, so it goes on with those of stage 2.
+# network, so it starts from those of stage 2.
 _base_ = [
     '../_base_/toy_runtime.py',
     '../_base_/datasets/toy_city_pseudo_labels.py',

@@ -1,4 +1,4 @@
-"""The GPU benchmark: its rows in small on the CPU, and what it does about time and errors."""
+"""The GPU benchmark: all rows at a small size on the CPU; time limits and errors."""
 
 import json
 import time
@@ -23,7 +23,7 @@ def in_an_hour() -> float:
 
 
 def row(name='a', kind='step', error=None, begun=None) -> Row:
-    """A row with some figures or a given error; it enters its name into ``begun``."""
+    """Fake row that returns some values or raises an error; appends its name to ``begun``."""
 
     def measure(setting, left):
         if begun is not None:
@@ -64,7 +64,7 @@ def test_every_config_takes_its_options(experiment, setting):
 def test_rehearsal(out, capsys, monkeypatch):
     has_gpu = torch.cuda.is_available()
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    # Every part of every row; the rows that are left out differ in their configs alone.
+    # Every kind of row; the omitted rows differ only in their configs.
     steps = [f'step, exp {what}' for what in ('1, fp32', '10, fp32', '34, bf16', '40, fp32')]
     wanted = ['device tests', *steps, 'search, 2 at a time', 'evaluation, exp 20']
     rows = [row for row in all_rows() if row.name in wanted]
@@ -77,7 +77,7 @@ def test_rehearsal(out, capsys, monkeypatch):
         if result['kind'] != 'tests':
             assert result['seconds'] > 0 and result['peak_bytes'] > 0
     assert ('passed' if has_gpu else 'skipped') in found['device tests']['result']
-    # Steps do all that those of trained networks do.
+    # Steps do the same work as those of trained networks.
     assert 'tgt.aux.loss_cl' in found['step, exp 1, fp32']['losses']
     assert {'tgt.loss', 'masked.decode.loss_seg'} <= found['step, exp 34, bf16']['losses'].keys()
     assert found['search, 2 at a time']['other_best_rows'] == 0
@@ -111,7 +111,7 @@ def test_a_row_that_does_not_fit_is_not_begun(out, capsys):
     out.write_text(json.dumps(content))
     begun = []
     rows = [row('c', 'step', begun=begun), row('d', 'search', begun=begun)]
-    rows.append(row('e', 'evaluation', begun=begun))  # the first of its kind: as long as any
+    rows.append(row('e', 'evaluation', begun=begun))  # first of its kind: assume the longest
     run_rows(rows, REHEARSAL, out, time.monotonic() + 50, '')
     assert begun == ['d']
     printed = capsys.readouterr().out
@@ -141,7 +141,7 @@ def test_errors_are_results(out, capsys):
     main(['--table', '--out', str(out)])
     assert '| b | ValueError: what? |  |' in capsys.readouterr().out
 
-    # What failed is run again after what is missing, a row that needs more memory is not.
+    # Failed rows run again after the missing ones; rows that ran out of memory do not.
     rows[1] = row('b', begun=begun)
     rows.append(row('d', begun=begun))
     run_rows(rows, REHEARSAL, out, in_an_hour(), '')

@@ -1,4 +1,4 @@
-"""The commands that make a bank: tools/depth_distributions.py, run_seg.py."""
+"""The commands that build a bank: tools/depth_distributions.py, run_seg.py."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ OPTIONS = '--rows', '6', '--nproc', '1'
 
 @pytest.fixture
 def config(tiny_config, tmp_path) -> str:
-    """A training of the tiny world that has depth maps."""
+    """Config of a training on the tiny world with depth maps."""
     path = tmp_path / 'cdda.py'
     path.write_text(
         f'_base_ = {tiny_config!r}\n'
@@ -33,7 +33,7 @@ def test_a_bank(config, tmp_path, capsys):
     bank = DepthBank.open(out)
     assert len(bank) == 6 and bank.crop_size == (64, 128) and bank.fingerprint['seed'] == 0
     assert not (out / 'images').exists()
-    depth_distributions.main([config, '--out', str(out), *OPTIONS])  # as a stage does it again
+    depth_distributions.main([config, '--out', str(out), *OPTIONS])  # as a repeated stage does
     with pytest.raises(UserError, match=r'seed 0 -> 4'):
         depth_distributions.main([config, '--out', str(out), *OPTIONS, '--seed', '4'])
     crop = 'train_dataloader.dataset.source.pipeline.0.crop_size=(32,32)'
@@ -62,7 +62,7 @@ def test_the_published_form(config, tmp_path):
 
 
 def test_run_seg(config, tmp_path):
-    """The authors' flags; the config's .py may be left out."""
+    """The authors' flags; the config's .py may be omitted."""
     out = tmp_path / 'preprocessed'
     argv = ['--config', config.removesuffix('.py'), '--dataset_name', 'synthia']
     argv += ['--source_preprocessed_path', str(out), *OPTIONS]

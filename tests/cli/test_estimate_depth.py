@@ -42,7 +42,7 @@ def model(tmp_path_factory) -> str:
 
 @pytest.fixture
 def images(tmp_path) -> Path:
-    """Images of two sizes, one of them Cityscapes's, in sub-folders."""
+    """Images of two sizes, one of them Cityscapes', in sub-folders."""
     folder = tmp_path / 'images'
     for number in range(3):
         write_image(folder / f'{number}.png', (30, 44), number)
@@ -75,7 +75,7 @@ def test_depth_maps(images, tmp_path, model):
 
 
 def test_it_keeps_what_is_there(images, tmp_path, model, capsys):
-    out, alone = tmp_path / 'out', ('--batch-size', '1')  # bit by bit: the same batch again
+    out, alone = tmp_path / 'out', ('--batch-size', '1')  # bit by bit, as the batch is the same
     run(images, out, model, *alone)
     first = read(out)
     (out / '1.png').unlink()

@@ -51,7 +51,7 @@ model['segmentor']['decode_head']['num_classes'] = {head}
 
 @pytest.fixture
 def own(tiny, tmp_path):
-    """Writes a config of own classes and weights that predict the last of them everywhere."""
+    """Write a config with its own classes and weights that predict the last class everywhere."""
 
     def write(head: int, data: int) -> list[str]:
         config, checkpoint = tmp_path / 'own.py', tmp_path / 'own.pth'

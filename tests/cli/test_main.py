@@ -1,4 +1,4 @@
-"""The command: verbs, their help, and the thin files at the paths that users type."""
+"""The command: verbs, their help, and the wrapper scripts in the repository."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ HEAVY = {'torch', 'mmengine', 'mmseg', 'mmcv', 'cv2', 'numpy'}
 SCRIPTS = ['run_experiments.py', 'run_seg.py']
 SCRIPTS += sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'tools').rglob('[a-z]*.py'))
 
-# Runs a verb's --help in a process of its own and prints what it imported.
+# Runs a verb's --help in its own process and prints the imported modules.
 HELP = """
 import sys
 from mmseg_uda.cli.main import main

@@ -63,7 +63,7 @@ def test_dry_run_of_the_demo(capsys, tmp_path, monkeypatch):
     [
         ((1, 2, 3, 4, 5, 6), 76),  # SePiCo
         ((7, 8, 76, 77, 78, 79), 42),
-        ((10, 30, 31, 90, 91), 0),  # DAFormer, CDDA on it
+        ((10, 30, 31, 90, 91), 0),  # DAFormer, CDDA(DAFormer)
         ((20, 32, 33, 92, 93), 1),  # HRDA
         ((25, 34, 35, 94, 95), 2),  # MIC
     ],
@@ -91,7 +91,7 @@ def test_cdda_has_rows_of_both_forms(id):
     assert not documented.published and documented.note == 'as in the paper'
     assert min(published.published.values()) > 60 and published.note == 'as in the published code'
     assert (published.method, published.domains) == (documented.method, documented.domains)
-    # one bank for both, made with the same seed
+    # one bank for both, built with the same seed
     assert published.stages[0] == documented.stages[0]
     ours, theirs = (read_config(e.stages[1].config) for e in (documented, published))
     assert ours.randomness == theirs.randomness

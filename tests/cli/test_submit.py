@@ -17,7 +17,7 @@ FOLDERS = ['labelTrainIds', 'labelTrainIds_invalid', 'confidence']
 
 @pytest.fixture
 def labels(tmp_path) -> Path:
-    """A folder of labels, beside ``images``."""
+    """A folder of labels next to ``images``."""
     rng = np.random.default_rng(0)
     for name in NAMES:
         image = tmp_path / 'images/GOPR0356' / name

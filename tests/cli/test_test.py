@@ -37,7 +37,7 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture
 def own_tiny(tmp_path):
-    """Like ``tiny``, but may be damaged."""
+    """Like ``tiny``, but tests may damage it."""
     return tmp_path, *map(str, make_tiny(tmp_path))
 
 
@@ -115,7 +115,7 @@ def test_scores_of_the_same_settings_are_replaced(own_tiny):
     command = [config, checkpoint, '--eval', 'mIoU', '--work-dir', str(root / 'out')]
     main(command)
     first = json.loads((root / 'out/scores.json').read_text())
-    del first['meta']['checkpoint_sha256'], first['schema']  # as of before
+    del first['meta']['checkpoint_sha256'], first['schema']  # as written by earlier versions
     (root / 'out/scores.json').write_text(json.dumps(first))
     main([*command, '--cfg-options', 'test_dataloader.num_workers=1'])
     second = json.loads((root / 'out/scores.json').read_text())
@@ -149,7 +149,7 @@ def test_loader_workers_and_config_overrides(tiny, tmp_path):
 
 @pytest.fixture(scope='module')
 def tiny_hrda(tmp_path_factory):
-    """Like ``tiny``, with an HRDA."""
+    """Like ``tiny``, with an HRDA network."""
     root = tmp_path_factory.mktemp('cityscapes')
     config, checkpoint = make_tiny(root)
     head = "decode_head=dict(\n            type='DAFormerHead'"
@@ -203,7 +203,7 @@ def test_augmented_predictions(network, request, tmp_path):
 
 
 def augmented_prediction(root: Path, config: str, checkpoint: str) -> np.ndarray:
-    """Train ids of the first image by the mean over scales and flips, spelled out."""
+    """Train ids of the first image from the mean over scales and flips, written as plain loops."""
     import cv2
 
     network = build_segmentor(load_config(config), checkpoint)

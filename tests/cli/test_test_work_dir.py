@@ -1,4 +1,4 @@
-"""test.sh and mmseg-uda test-work-dir: the newest whole checkpoint of a run."""
+"""test.sh and mmseg-uda test-work-dir: the newest undamaged checkpoint of a run."""
 
 import json
 import os
@@ -25,14 +25,14 @@ def trained(tiny_config, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def tested(monkeypatch) -> list[list[str]]:
-    """What mmseg-uda test is asked for, instead of doing it."""
+    """Record the calls of mmseg-uda test instead of running it."""
     calls: list[list[str]] = []
     monkeypatch.setattr(test, 'main', calls.append)
     return calls
 
 
 def stage(trained: Path, work_dir: Path, name: str, time: int) -> Path:
-    """A training stage's folder, whose last checkpoint was written at ``time``."""
+    """Folder of a training stage whose last checkpoint was written at ``time``."""
     folder = Path(shutil.copytree(trained, work_dir / name))
     for number in (1, 2):
         os.utime(folder / f'iter_{number}.pth', (time + number, time + number))

@@ -23,7 +23,7 @@ from tests.golden.cases import read_folder
 GOLDEN = Path(__file__).parents[1] / 'golden/data/sepico'
 DAFORMER = GOLDEN.parent / 'daformer'
 CASES = {case.name: case for folder in (GOLDEN, DAFORMER) for case in read_folder(folder)}
-# A small network's key list, the experiment whose config it stands in, what is smaller in it.
+# Key list of a small network, the experiment whose config it is put into, what is smaller.
 NETWORKS = {
     'daformer_b0': (5, dict(backbone=dict(type='mit_b0', style='pytorch')), [32, 64, 160, 256]),
     'dlv2_r50': (1, dict(), 2048),
@@ -38,7 +38,7 @@ OURS = {
 
 
 def published_config(experiment: int) -> dict:
-    """The whole config of a published experiment."""
+    """The complete config of a published experiment."""
     return copy.deepcopy(CASES[f'experiment_{experiment}'].figure('config'))
 
 
@@ -48,7 +48,7 @@ def write_config(path: Path, config: dict) -> str:
 
 
 def small_config(name: str, root: Path, images: str = 'leftImg8bit/val') -> dict:
-    """The published config with the small network, on the data in ``root``."""
+    """A published config with the small network, on the data in ``root``."""
     experiment, changes, channels = NETWORKS[name]
     config = published_config(experiment)
     config['model'].update(changes)
@@ -62,7 +62,7 @@ def small_config(name: str, root: Path, images: str = 'leftImg8bit/val') -> dict
 
 
 def save_training_checkpoint(path: Path, name: str, seed: int) -> str:
-    """Write a file as the original's training did; the teacher has other weights."""
+    """Write a checkpoint as the original training did; the teacher has other weights."""
     keys = CASES[name].content['state_dict']
     state = {
         prefix + key: torch.as_tensor(fill.fill_array(key, shape, seed + shift))
@@ -93,7 +93,7 @@ def read(path: Path) -> np.ndarray:
 
 
 def published(path: str | Path, training_file: str) -> str:
-    """Write what the original's publishing tool leaves of a training file."""
+    """Write a checkpoint as the original publishing tool reduces it."""
     state = torch.load(training_file)['state_dict']
     torch.save({'state_dict': {k: v for k, v in state.items() if 'ema_model' not in k}}, path)
     return str(path)
@@ -149,7 +149,7 @@ def test_scores_of_student_and_teacher(tmp_path):
 
 @pytest.mark.parametrize('experiment', [1, 3, 5, 7])
 def test_published_configs_are_ours(experiment, tmp_path):
-    """Networks and test data of the published configs and of ours with these names agree."""
+    """Networks and test data of published configs agree with our configs of these names."""
     old = load_config(write_config(tmp_path / 'old.json', published_config(experiment)))
     new = load_config(f'configs/sepico/{OURS[experiment]}.py')
     for config in (old, new):
@@ -243,13 +243,13 @@ def test_daformer_and_older_names(tmp_path):
     assert segmentor.decode_head.fusion == 'sep_aspp'
     assert segmentor.test_cfg == dict(mode='slide', crop_size=(512, 512), stride=(256, 256))
     dark = published_config(7)
-    dark['uda'] = dict(type='DACS')  # SePiCo alone weighs the classes by night
+    dark['uda'] = dict(type='DACS')  # only SePiCo weights classes by night
     segmentor = load_config(write_config(tmp_path / 'old.json', dark)).model.segmentor
     assert 'class_weight' not in segmentor.test_cfg
 
 
 def hrda_config(small: bool) -> dict:
-    """A config as the code base of HRDA wrote it: around the DAFormer of SePiCo's experiment 5."""
+    """A config in the form of HRDA's code base, with SePiCo's DAFormer network (experiment 5)."""
     config = published_config(5)
     model = config['model']
     head = dict(model['decode_head'], type='HRDAHead', single_scale_head='DAFormerHead')

@@ -1,4 +1,4 @@
-"""A resume with other settings is refused, or goes on with them if told so."""
+"""A resume with other settings is refused, or accepted with ``--accept-changes``."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ def run(config: str, folder: Path, *options: str, flags: tuple[str, ...] = ('--r
 
 
 def rates(folder: Path) -> dict[int, float]:
-    """Learning rate by iteration, of the last run in a folder."""
+    """Learning rates by iteration of the last run in a folder."""
     log = max(folder.glob('*/vis_data/scalars.json'), key=lambda path: path.stat().st_mtime_ns)
     lines = map(json.loads, log.read_text().splitlines())
     return {line['step']: line['lr'] for line in lines if 'loss' in line}
@@ -38,7 +38,7 @@ def rates(folder: Path) -> dict[int, float]:
 
 @pytest.fixture(scope='module')
 def old(tiny_config, tmp_path_factory) -> Path:
-    """The work dir of a training with the rate of the config."""
+    """Work dir of a training with the config's learning rate."""
     folder = tmp_path_factory.mktemp('old')
     run(tiny_config, folder, 'train_dataloader.num_workers=0')
     return folder
@@ -46,7 +46,7 @@ def old(tiny_config, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def half(old, tmp_path) -> Path:
-    """A work dir elsewhere with the checkpoint of iteration 4."""
+    """Another work dir with the checkpoint of iteration 4."""
     shutil.copy(old / 'iter_4.pth', tmp_path)
     return tmp_path
 
@@ -85,7 +85,7 @@ def test_what_changes_no_result_is_accepted(tiny_config, old, half):
 
 @pytest.mark.slow
 def test_accepted_changes_take_effect(tiny_config, old, half, tmp_path_factory):
-    """Rate, decay and schedule are those of a run with the new config from the start."""
+    """Rate, decay and schedule are those of a run started with the new config."""
     new = [f'{RATE}=3e-4', 'optim_wrapper.optimizer.weight_decay=0.5', 'param_scheduler.1.power=2']
     run(tiny_config, half, *new, flags=('--resume', '--accept-changes'))
     whole = tmp_path_factory.mktemp('whole')
@@ -127,7 +127,7 @@ def test_checkpoint_without_settings_is_said_to_be_not_compared(caplog):
 
 @pytest.mark.slow
 def test_moved_experiment_goes_on(tiny_config, tmp_path):
-    """The path of an earlier stage's checkpoint moves with the work dir; the plan knows that."""
+    """The path of an earlier stage's checkpoint moves with the work dir; the plan accepts this."""
     options = {'load_from': '{first.checkpoint}'}
     stages = Stage('first', tiny_config), Stage('second', tiny_config, options=options)
     short = {'train_cfg.max_iters': 3, 'train_cfg.val_interval': 9}

@@ -1,4 +1,4 @@
-"""Mistakes in a config or its data are all said at once, before the first step."""
+"""All problems in a config and its data are reported together, before the first step."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -24,7 +24,7 @@ from tests.tiny_training import ROOT, SIZE, failure, write_config
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 CONFIGS = [p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts]
-# (height, width) of the images of the data sets; those of the toy world by folder.
+# (height, width) of the images of the data sets; for the toy world by folder.
 NATIVE = {
     'GTADataset': (1052, 1914),
     'SYNTHIADataset': (760, 1280),
@@ -68,7 +68,7 @@ def test_a_value_fits_an_annotation(value, kind, expected):
 
 @pytest.fixture
 def problems(capsys, tmp_path):
-    """Train with a config; returns the lines of the error. Nothing may have been written."""
+    """Train with a config; return the lines of the error. Nothing may have been written."""
 
     def run(config: str, *options: str) -> list[str]:
         with pytest.raises(SystemExit) as end:
@@ -97,7 +97,7 @@ model['addons'] = dict(
 
 
 def test_all_problems_are_in_one_message(world, problems, tmp_path):
-    """A user's first config: three classes, but the rest as it was for Cityscapes."""
+    """A user's first config: three classes, everything else as for Cityscapes."""
     for folder, kind in (('images', 'jpg'), ('labels', 'png')):
         (world / 'own' / folder).mkdir(parents=True, exist_ok=True)
         shape = (96, 160, 3) if kind == 'jpg' else (96, 160)
@@ -176,7 +176,7 @@ def test_valid_regions_must_come_from_the_data(world, tmp_path, problems):
 
 @pytest.fixture(scope='module')
 def picture(tmp_path_factory):
-    """Makes an image and a label of a size: their paths."""
+    """Write an image and a label of a given size; return their paths."""
     folder = tmp_path_factory.mktemp('pictures')
 
     @cache
@@ -193,7 +193,7 @@ SAMPLES: dict[str, dict] = {}
 
 
 def sample(options: dict, picture) -> tuple[dict, Sequence[str]]:
-    """A sample of a data set whose files are not there, and its classes."""
+    """Sample and classes of a data set whose files do not exist."""
     dataset = DATASETS.build(
         dict(
             type=options['type'],
@@ -212,7 +212,7 @@ def sample(options: dict, picture) -> tuple[dict, Sequence[str]]:
 
 @pytest.mark.parametrize('path', sorted(CONFIGS), ids=lambda path: path.stem)
 def test_every_config_passes_the_checks(path, picture):
-    """With samples of the data sets' sizes; CDDA without its bank, which is made before."""
+    """Uses samples of the data sets' sizes; CDDA without its bank, which is built before."""
     config = Config.fromfile(path, import_custom_modules=False)
     assert not list(config_problems(config))
     model = config.model.to_dict()

@@ -1,4 +1,4 @@
-"""A signal ends a training after its step, with a checkpoint from which it goes on exactly."""
+"""A signal stops a training after the current step, with a checkpoint for an exact resume."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ from tests.engine.test_resume import assert_same
 from tests.tiny_training import MAX_ITERS, ROOT, environment, start, write_config
 
 LAST = f'iter_{MAX_ITERS}.pth'
-# Trains, and runs {then} when step {step} has just begun.
+# Trains, and runs {then} at the start of step {step}.
 TRAIN = """
 import os, signal, sys
 from mmseg_uda.uda.method import UDAMethod
@@ -38,7 +38,7 @@ whole, UDAMethod.train_step = UDAMethod.train_step, step
 run_cli(lambda: main(sys.argv[1:]))
 """
 HERE = 'os.kill(os.getpid(), signal.{})'
-# Sent to the whole process group by another process; within a second a worker's death is noticed.
+# Another process signals the whole group; a worker's death is noticed within a second.
 GROUP = (
     'import subprocess, time; '
     'subprocess.run(["sh", "-c", f"kill -s {} -- -{{os.getpgid(0)}}"], start_new_session=True); '
@@ -48,7 +48,7 @@ GROUP = (
 
 @pytest.fixture(scope='module')
 def unbroken(tiny_config, tmp_path_factory) -> Path:
-    """The work dir of a training that nobody disturbed."""
+    """Work dir of an uninterrupted training."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp('unbroken')
@@ -58,7 +58,7 @@ def unbroken(tiny_config, tmp_path_factory) -> Path:
 
 
 def interrupted(config: str, folder: Path, then: str, step: int, *options: str) -> tuple[int, str]:
-    """Status and stderr of a training in a process group of its own."""
+    """Status and stderr of a training in its own process group."""
     script = TRAIN.format(step=step, then=then)
     command = [sys.executable, '-c', script, config, '--work-dir', str(folder), '--resume']
     done = subprocess.run(
@@ -79,7 +79,7 @@ def names(folder: Path) -> list[str]:
 @pytest.mark.usefixtures('one_thread')
 @pytest.mark.parametrize('name', ['SIGINT', 'SIGTERM'])
 def test_signal_ends_the_step_with_a_checkpoint(tiny_config, unbroken, tmp_path, name):
-    """Also if the whole process group gets it, as by Ctrl-C and from torchrun."""
+    """Also if the whole process group gets the signal, as with Ctrl-C and torchrun."""
     broken, options = tmp_path / 'broken', ['train_dataloader.num_workers=1']
     status, said = interrupted(tiny_config, broken, GROUP.format(name[3:]), 3, *options)
     assert status == 128 + getattr(signal, name) and 'Traceback' not in said, said
@@ -106,7 +106,7 @@ def test_second_signal_ends_at_once(tiny_config, tmp_path):
 @pytest.mark.slow
 @pytest.mark.usefixtures('one_thread')
 def test_signal_during_validation(tiny_config, tmp_path):
-    """It ends there; the checkpoint of the iteration is written if it was not due."""
+    """It stops there; a checkpoint is written even if none was due."""
     then = (
         'from mmengine.runner import ValLoop; run = ValLoop.run_iter; '
         f'ValLoop.run_iter = lambda *a: ({HERE.format("SIGTERM")}, run(*a))'
@@ -142,7 +142,7 @@ def test_other_runtime_errors_are_not_dead_workers():
 
 def test_signals_outside_are_as_before():
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # like nohup
     try:
         with StopRequest() as stop:
             os.kill(os.getpid(), signal.SIGHUP)
@@ -160,12 +160,12 @@ def test_signals_outside_are_as_before():
 @pytest.mark.parametrize(
     ('keep', 'files', 'written', 'left'),
     [
-        (2, [2, 4, 5], 6, [6, 4]),  # an unplanned one goes
-        (9, [2, 4, 5], 6, [6, 4, 2]),  # also where all are kept
-        (2, [2, 4], 5, [5, 4, 2]),  # and removes no planned one
+        (2, [2, 4, 5], 6, [6, 4]),  # an unscheduled one is removed
+        (9, [2, 4, 5], 6, [6, 4, 2]),  # also if all are kept
+        (2, [2, 4], 5, [5, 4, 2]),  # and no scheduled one is removed
         (2, [4, 5, 6], 7, [7, 6, 4]),
-        (3, [1, 3], 4, [4, 3]),  # of another interval: two stay
-        (2, [4, 6, 8], 9, [9, 8]),  # the last iteration is planned
+        (3, [1, 3], 4, [4, 3]),  # with another interval: two stay
+        (2, [4, 6, 8], 9, [9, 8]),  # the last iteration is scheduled
     ],
 )
 def test_checkpoints_that_stay(tmp_path, keep, files, written, left):
@@ -192,7 +192,7 @@ def _rank(rank: int, rendezvous: str, result: str) -> None:
             if answers[-1]:
                 break
     torch.save(answers, f'{result}{rank}')
-    with StopRequest() as stop:  # a signal after the last question is known to all at the end
+    with StopRequest() as stop:  # all ranks know of a signal after the last check at the end
         if rank == 0:
             os.kill(os.getpid(), signal.SIGINT)
         assert stop.agreed() == 0
@@ -217,7 +217,7 @@ def test_interrupted_command_line(capsys):
 
 
 def test_a_command_is_asked_to_end_and_waited_for(tmp_path):
-    """Only SIGTERM reaches it, once; its own status is returned if nothing came."""
+    """Only SIGTERM is passed on, once; without a signal the process's own status is returned."""
     assert run_command([sys.executable, '-c', 'raise SystemExit(3)']) == 3
     child = (
         'import os, signal, sys, time\n'
@@ -234,7 +234,7 @@ def test_a_command_is_asked_to_end_and_waited_for(tmp_path):
 
 @pytest.mark.slow
 def test_interrupted_experiment_on_two_processes(world, tmp_path):
-    """Two ranks agree on the step; the front door waits for them, and goes on later."""
+    """Two ranks stop at the same step; run_experiments waits for them and resumes later."""
     config = write_config(tmp_path / 'tiny.py', world)
     command = [ROOT / 'run_experiments.py', '--config', config, '--gpus', '2']
     command += ['--work-dir', tmp_path / 'out', '--cfg-options', 'train_dataloader.batch_size=1']

@@ -32,5 +32,5 @@ def test_more_processes_than_gpus_is_an_error(monkeypatch):
 def test_joined_processes_do_not_join_again(monkeypatch):
     monkeypatch.setattr('torch.distributed.is_initialized', lambda: True)
     monkeypatch.setattr('torch.distributed.destroy_process_group', pytest.fail)
-    with joined_processes():  # without torchrun's variables, which joining would need
+    with joined_processes():  # without torchrun's variables, which joining a group needs
         pass

@@ -51,7 +51,7 @@ def test_each_network_has_its_own_optimiser():
 
 
 def test_one_for_the_method_moves_a_network_that_has_another_too(float64):
-    """As the published AdvSeg: the steps of both add up."""
+    """As in the published AdvSeg: the steps of both optimisers add up."""
     start = model().state_dict()['discriminator.bias']
     moved = {}
     for names in (('method',), ('method', 'discriminator')):

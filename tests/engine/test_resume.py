@@ -1,4 +1,4 @@
-"""A killed and resumed training ends with the very weights of an unbroken one."""
+"""A killed and resumed training ends with the same weights as an uninterrupted one."""
 
 import operator
 import os
@@ -20,7 +20,7 @@ from tests.tiny_training import MAX_ITERS, ROOT, failure, start, write_config
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 LAST = f'iter_{MAX_ITERS}.pth'
-# Sleeps when the checkpoint of iteration 4 has been written, but not been renamed.
+# Sleeps after the checkpoint of iteration 4 is written and before it is renamed.
 SLOW_WRITE = """
 import os, sys, time
 fsync = os.fsync
@@ -53,14 +53,14 @@ def kill(process) -> None:
 
 
 def content(path: Path) -> dict:
-    """A checkpoint as one dict of dotted keys, without what tells one command from another."""
+    """A checkpoint as one dict of dotted keys, without the entries that depend on the command."""
     checkpoint = load_checkpoint(path)
     del checkpoint['meta']['time'], checkpoint['meta']['config']
     return flatten(checkpoint)
 
 
 def assert_same(path: Path, reference: Path) -> None:
-    """Every tensor (bit by bit), number and string of two checkpoints is equal."""
+    """All tensors (bit by bit), numbers and strings of two checkpoints are equal."""
     one, two = content(path), content(reference)
     assert list(one) == list(two)
     for key, value in one.items():
@@ -70,7 +70,7 @@ def assert_same(path: Path, reference: Path) -> None:
 
 @pytest.fixture(scope='module')
 def unbroken(tiny_config, tmp_path_factory) -> Path:
-    """The work dir of a training that nobody disturbed."""
+    """Work dir of an uninterrupted training."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp('unbroken')
@@ -128,7 +128,7 @@ def test_killed_while_a_checkpoint_is_written(tiny_config, unbroken, tmp_path):
     assert [path.name for path in checkpoints(tmp_path)] == ['iter_2.pth']
     train.main(command)
     assert_same(tmp_path / LAST, unbroken / LAST)
-    assert not list(tmp_path.glob('.iter_*'))  # what the dead process left is gone
+    assert not list(tmp_path.glob('.iter_*'))  # files of the killed process are gone
 
 
 @pytest.mark.slow
@@ -148,7 +148,7 @@ def test_killed_experiment_goes_on_by_itself(tiny_config, unbroken, tmp_path, ca
 
 
 def killed_and_resumed(config: str, folder: Path) -> dict:
-    """The last checkpoint of a training that was killed; it is that of an unbroken one."""
+    """The last checkpoint of a killed training equals that of an uninterrupted one."""
     unbroken, broken = folder / 'unbroken', folder / 'broken'
     train.main([config, '--work-dir', str(unbroken)])
     process = start(ROOT / 'tools/train.py', config, '--work-dir', broken)

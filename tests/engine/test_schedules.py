@@ -27,7 +27,7 @@ def test_warm_up_scales_the_decayed_rate():
         factor = 1 - (1 - i / 4) * 0.9 if i < 4 else 1
         expected = [((lr - 0.5) * (1 - i / 10) + 0.5) * factor for lr in (2.0, 20.0)]
         assert row == pytest.approx(expected)
-    assert found[11] == [0.5, 0.5]  # past the end it stays
+    assert found[11] == [0.5, 0.5]  # constant past the end
 
 
 def test_a_rate_below_the_minimum_rises():

@@ -1,4 +1,4 @@
-"""The training command: its options, what it refuses, what it logs and leaves behind."""
+"""The training command: its options, errors, log and output files."""
 
 import json
 import math
@@ -71,7 +71,7 @@ def test_processes_share_the_total_batch(tiny_config, tmp_path, monkeypatch):
     ('key', 'message'),
     [
         ('no_such', 'has no key no_such'),
-        ('segmentor.pretrained', 'has no key segmentor'),  # model.segmentor is what is read
+        ('segmentor.pretrained', 'has no key segmentor'),  # used: model.segmentor
         ('optim_wraper.optimizer.lr', 'did you mean optim_wrapper'),
         ('optim_wrapper.optimiser.lr', 'did you mean optimizer'),
         ('custom_hooks.9.interval', '9 is no index'),
@@ -89,7 +89,7 @@ def test_a_config_is_found_without_its_ending(tiny_config, tmp_path, monkeypatch
     for name in (path.with_suffix(''), path.stem, path.name):
         assert Path(load_config(name).filename).resolve() == path.resolve()
     monkeypatch.chdir(tmp_path)
-    config = load_config('configs/toy/daformer_mitb0_toy_game2city')  # beside the package
+    config = load_config('configs/toy/daformer_mitb0_toy_game2city')  # next to the package
     assert config.work_dir == 'work_dirs/daformer_mitb0_toy_game2city'
 
 
@@ -149,7 +149,7 @@ def test_the_best_of_all_validations_is_kept_and_survives_a_resume(tiny_config, 
     scores = json.loads((out / 'scores.json').read_text())
     assert scores['mIoU'] == pytest.approx(best['meta']['score'])
 
-    best['meta']['score'] = 99.0  # of the first part of a run that is resumed
+    best['meta']['score'] = 99.0  # of the first part of a resumed run
     torch.save(best, tmp_path / 'best_mIoU.pth')
     (tmp_path / f'iter_{MAX_ITERS}.pth').unlink()
     run(tiny_config, tmp_path, *options, flags=('--resume',))
@@ -185,7 +185,7 @@ def test_the_log_calls_no_process_a_gpu(trained):
 
 
 def test_one_rate_for_each_optimiser_is_logged(world, tmp_path):
-    """That of the config, before the multipliers of groups."""
+    """The config's learning rate, before the group multipliers."""
     more = """
 del model['threshold'], model['jitter_threshold']
 optim_wrapper = dict(
@@ -225,7 +225,7 @@ def test_picture_panels(trained):
 
 
 def test_the_rates_are_warm_up_times_linear_decay(tiny_config, trained):
-    """lr_i = lr (1 - i / max) (1 - (1 - i / warm-up)(1 - 1e-6)), as the config's schedule says."""
+    """lr_i = lr (1 - i / max) (1 - (1 - i / warm-up)(1 - 1e-6)), the config's schedule."""
     config = load_config(tiny_config)
     base, warm_up, end = config.optim_wrapper.optimizer.lr, 3, config.train_cfg.max_iters
     rates = [line['lr'] for line in scalars(trained) if 'loss' in line]
@@ -251,7 +251,7 @@ def test_not_finite_loss_stops_before_a_checkpoint_is_replaced(tiny_config, tmp_
     'name', ['student.decode_head.conv_seg.weight', 'teacher.network.decode_head.conv_seg.bias']
 )
 def test_not_finite_weights_are_not_written(tiny_config, tmp_path, monkeypatch, name, value):
-    """Spoilt in the step of a checkpoint, when the losses are still finite."""
+    """Weights become NaN in the step of a checkpoint while the losses are still finite."""
     step = UDAMethod.train_step
 
     def spoil(method, *arguments, **named):
@@ -297,7 +297,7 @@ def test_source_only_has_no_pictures(world, tmp_path):
 
 
 def test_groups_of_parameters(tiny_config, tmp_path):
-    """AdamW as published: 10 times the rate in heads, no decay of norms in the encoder."""
+    """AdamW as published: 10 times the rate in heads, no weight decay of the encoder's norms."""
     config = load_config(tiny_config, work_dir=tmp_path)
     method = build_runner(config).model
     wrapper = build_optim_wrapper(
@@ -328,7 +328,7 @@ def test_groups_of_parameters(tiny_config, tmp_path):
 
 
 def test_training_starts_from_the_student_of_another_method(tiny_config, trained, tmp_path):
-    """Weights alone: iteration, distributions, optimiser begin anew; a teacher is a copy."""
+    """Only weights are loaded: iteration, distributions, optimiser restart; teachers are copies."""
     checkpoint = trained / f'iter_{MAX_ITERS}.pth'
     student = {
         name.removeprefix('student.'): value

@@ -1,4 +1,4 @@
-"""Two processes with a batch of 1 each train what one trains with a batch of 2, in float64."""
+"""Two processes with batch 1 each train the same weights as one with batch 2, in float64."""
 
 import shutil
 import subprocess
@@ -16,9 +16,9 @@ from tests.tiny_training import ROOT, environment, write_config
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('one_thread', 'float64')]
 
 STEPS = 4
-# No batch statistics and no draws inside the networks: those differ between the processes. No
-# feature distance: while the encoder still is its reference, the gradient's direction is that of
-# rounding errors (tests/uda/components/test_distributed.py compares it away from there).
+# No batch statistics and no random draws inside the networks: those differ between the processes.
+# No feature distance: while the encoder equals its reference, its gradient consists of
+# rounding errors (tests/uda/components/test_distributed.py compares it elsewhere).
 PLAIN = f"""
 custom_imports = dict(imports=['mmseg_uda.register', 'tests.float64_commands'])
 norm = dict(type='GN', num_groups=4)
@@ -65,7 +65,7 @@ def test_two_processes_equal_one(config, tmp_path, monkeypatch):
     assert any((value - first[name]).abs().max() > 1e-3 for name, value in one.items())
     assert_same(two, one)
 
-    # resumed, two processes end bit by bit where they ended unbroken
+    # two resumed processes end bit-identical to an uninterrupted run
     resumed = tmp_path / 'resumed'
     resumed.mkdir()
     shutil.copy(tmp_path / 'gpus2/train/iter_2.pth', resumed)

@@ -1,4 +1,4 @@
-"""No validation is lost or made twice when a run breaks off; its figures are its own."""
+"""No validation is lost or repeated after an interruption; its metrics are its own."""
 
 import json
 import logging
@@ -39,7 +39,7 @@ def run(config: str, folder: Path, *more: str) -> None:
 
 
 def validations(folder: Path) -> list[int]:
-    """The iterations of all finished validations, over all runs."""
+    """Iterations of all finished validations, over all runs."""
     logs = sorted(folder.glob('*/vis_data/scalars.json'))
     lines = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
     return [line['step'] for line in lines if 'mIoU' in line]
@@ -47,7 +47,7 @@ def validations(folder: Path) -> list[int]:
 
 @pytest.fixture
 def break_off(monkeypatch):
-    """Makes the next validation at an iteration end the run, as if it was killed there."""
+    """Let the next validation at an iteration end the run, as if it were killed there."""
 
     def at(iteration: int) -> None:
         def broken(loop):
@@ -91,7 +91,7 @@ def test_lost_validation_in_between_is_made_up_and_moves_nothing(
     [
         (3, 0, 1, True),
         (3, 3, 1, False),
-        (3, 6, 1, False),  # resumed from a checkpoint before the newest
+        (3, 6, 1, False),  # resumed from an older checkpoint than the newest
         (4, 3, 1, False),
         (3, 0, 4, False),
         (7, 6, 1, True),  # the last iteration
@@ -148,6 +148,6 @@ def test_damaged_best_checkpoint_is_replaced(tiny_config, tmp_path, unbroken, ca
         run(tiny_config, tmp_path)
     (log,) = tmp_path.glob('*/*.log')
     assert 'WARNING' in log.read_text() and f'{tmp_path / BEST} is damaged' in log.read_text()
-    # The last validation is repeated, so that there is a best one at all.
+    # The last validation is repeated, so that there is a best checkpoint.
     assert load_checkpoint(tmp_path / BEST)['meta']['iter'] == MAX_ITERS
     assert validations(tmp_path) == [MAX_ITERS]

@@ -1,4 +1,4 @@
-"""Golden cases: fixed inputs, and the figures that reference implementations compute from them.
+"""Golden cases: fixed inputs, and the values that reference implementations compute from them.
 
 GOLDEN.md describes the files.
 """
@@ -18,7 +18,7 @@ LAYOUT_FUNCTIONS = ('state_dict_layout', 'checkpoint_layout')
 
 
 class BadIndex(ValueError):
-    """A folder of golden cases that is not in the form of GOLDEN.md."""
+    """A folder of golden cases does not have the format of GOLDEN.md."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Case:
         folder: where the index and its arrays are.
         name: unique within the folder.
         function: what is computed; all its cases have the same parameters.
-        about: what the function computes, in words for people.
+        about: what the function computes, as text.
         params: JSON values; null does not apply.
         specs: the inputs as the index describes them.
-        figures: the figures as the index describes them.
+        figures: the expected outputs as the index describes them.
     """
 
     folder: Path
@@ -48,7 +48,7 @@ class Case:
         return {name: evaluate(spec, self.folder) for name, spec in self.specs.items()}
 
     def figure(self, name: str) -> Any:
-        """The stored figure: an array, or what JSON holds."""
+        """The expected value: an array or a JSON value."""
         spec = self.figures[name]
         if 'json' in spec:
             return spec['json']
@@ -61,7 +61,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a folder tells about the state dict of a published network, or about checkpoints.
+    """Layout of a published network's state dict or checkpoints.
 
     Attributes:
         folder, name: as of a case.
@@ -79,7 +79,7 @@ def read_folder(folder: Path) -> list[Case | Layout]:
     """All cases and layouts of a method's folder, in the order of its index.
 
     Raises:
-        BadIndex: if the index is not in the form of GOLDEN.md.
+        BadIndex: if the index does not have the format of GOLDEN.md.
         OSError: if there is no index or no file of a layout.
     """
     try:

@@ -1,4 +1,4 @@
-"""Compares results with the figures of a case, within the tolerances that the case gives."""
+"""Compare results with the expected values of a case, within the case's tolerances."""
 
 import math
 import re
@@ -12,9 +12,9 @@ from tests.golden.inputs import parse_slice
 
 
 def differences(case: Case, results: Mapping[str, Any]) -> list[str]:
-    """What differs, a line each; empty if every figure is met.
+    """Differences, one per line; empty if all expected values are met.
 
-    ``results`` may hold more than the case has figures of. The result of ``log[0].loss`` is
+    ``results`` may contain more values than the case. The result of ``log[0].loss`` is
     ``results['log[0].loss']`` or ``results['log'][0]['loss']``.
     """
     problems: list[str] = []
@@ -75,7 +75,7 @@ def _array_differences(case: Case, name: str, actual: np.ndarray) -> list[str]:
 
 
 def _tree_differences(name: str, actual: Any, expected: Any, spec: Mapping) -> Iterator[str]:
-    """Differences of JSON values: fractions within the tolerance, everything else exactly."""
+    """Differences of JSON values: floats within the tolerance, everything else exactly."""
     if hasattr(actual, 'tolist'):
         actual = actual.tolist()
     if isinstance(expected, Mapping) and isinstance(actual, Mapping):

@@ -1,7 +1,7 @@
-"""Weights and inputs made from a name and a shape, so that golden files hold outputs only.
+"""Weights and inputs generated from a name and a shape, so that golden files store only outputs.
 
-Whoever computes a figure and whoever checks it draw the same numbers: every array comes from its
-own PCG64 stream, keyed by the CRC-32 of its name, the seed and (for inputs) the kind of input.
+Both the reference and the check generate the same numbers: every array comes from its own PCG64
+stream, keyed by the CRC-32 of its name, the seed and (for inputs) the kind of input.
 """
 
 import zlib
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 IGNORE = 255
-IMAGE, LABELS = 1, 2  # third word of an input's key; a weight's key has two words only
+IMAGE, LABELS = 1, 2  # third word of an input's key; a weight's key has only two words
 
 
 def _stream(name: str, *words: int) -> np.random.Generator:
@@ -21,9 +21,9 @@ def _stream(name: str, *words: int) -> np.random.Generator:
 def fill_array(name: str, shape: Sequence[int], seed: int = 0) -> np.ndarray:
     """Value of the state-dict entry ``name``: float32 (counters: int64) of ``shape``.
 
-    The ending of the name and the number of dimensions say how the entry is scaled, so that any
-    network stays in a sane range: matrices and kernels by 1/sqrt(fan-in), gains and variances
-    around 1, everything else around 0.
+    The suffix of the name and the number of dimensions determine the scale, so that activations of
+    any network stay in range: matrices and kernels by 1/sqrt(fan-in), gains and variances around 1,
+    everything else around 0.
     """
     shape = tuple(shape)
     if name.endswith('num_batches_tracked'):
@@ -43,7 +43,7 @@ def fill_array(name: str, shape: Sequence[int], seed: int = 0) -> np.ndarray:
 
 
 def fill_state_dict(state: Mapping[str, torch.Tensor], seed: int = 0) -> dict[str, torch.Tensor]:
-    """The entries of ``state`` (names, shapes and types), every value from :func:`fill_array`."""
+    """Fill the entries of ``state`` (names, shapes and types) with :func:`fill_array`."""
     return {
         name: torch.as_tensor(fill_array(name, entry.shape, seed)).to(entry.dtype)
         for name, entry in state.items()

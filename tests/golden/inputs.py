@@ -1,4 +1,4 @@
-"""Inputs of golden cases: arrays made from the specs that GOLDEN.md lists."""
+"""Inputs of golden cases: arrays from the specs that GOLDEN.md lists."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from tests.golden import fill
 
 @dataclass(frozen=True)
 class Weights:
-    """The values of a state dict, made from the names of its entries.
+    """Values of a state dict, generated from the names of its entries.
 
     Entries whose name begins with a key of ``factors`` are multiplied by its value.
     """
@@ -32,7 +32,7 @@ class Weights:
 
 
 def parse_slice(text: str) -> tuple[Any, ...]:
-    """A slice such as ``..., ::2, 0:4`` as an index of arrays."""
+    """Parse a slice such as ``..., ::2, 0:4`` into an array index."""
     return tuple(_parse_part(part.strip()) for part in text.split(','))
 
 
@@ -86,13 +86,13 @@ OPERATIONS: dict[str, Callable[[np.ndarray, Any], np.ndarray]] = {
 
 @lru_cache(maxsize=16)
 def arrays(path: Path) -> Mapping[str, np.ndarray]:
-    """All arrays of a file. They are shared: copy one before changing it."""
+    """All arrays of a file. They are cached: copy one before changing it."""
     with np.load(path) as stored:
         return {key: stored[key] for key in stored.files}
 
 
 def evaluate(spec: Any, folder: Path) -> Any:
-    """The array that a spec stands for; of a list of specs, the list; of weights, Weights.
+    """Array of a spec; a list for a list of specs, Weights for a state dict.
 
     Raises:
         KeyError, TypeError, ValueError: for a fill, an operation or a key that GOLDEN.md does not

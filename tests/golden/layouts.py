@@ -1,4 +1,4 @@
-"""State dicts of published networks, and what else is known of them, against ours."""
+"""Compare state dicts and other properties of published networks with ours."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -82,13 +82,13 @@ def mit_channels() -> tuple[int, ...]:
 
 
 def build(name: str) -> nn.Module:
-    """The network without memory for its weights."""
+    """The network on the meta device, without memory for its weights."""
     with torch.device('meta'):
         return MODELS.build(network_config(name))
 
 
 def layout_differences(layout: Layout) -> list[str]:
-    """What differs between a published layout and ours, a line each."""
+    """Differences between a published layout and ours, one per line."""
     content = {name: value for name, value in layout.content.items() if name not in IN_WORDS}
     if layout.function == 'checkpoint_layout':
         return list(prefix_differences(content['state_dict_prefixes']))
@@ -102,7 +102,7 @@ def layout_differences(layout: Layout) -> list[str]:
 
 
 def unequal(ours: Any, published: Any) -> Iterator[str]:
-    """The first difference, if there is one."""
+    """The first difference, if any."""
     if isinstance(ours, list) and isinstance(published, list):
         if len(ours) != len(published):
             yield f'{len(ours)} entries instead of {len(published)}'
@@ -123,7 +123,7 @@ def state_dict(network: nn.Module, published: list[list]) -> Iterator[str]:
 
 
 def published_as_halves(entries: list[list]) -> bool:
-    """FADA and SDCA name the branches of their classifier otherwise."""
+    """FADA and SDCA name the branches of their classifier differently."""
     return any(name.startswith('conv2d_list.') for name, *_ in entries)
 
 
@@ -137,14 +137,14 @@ def layernorm_eps(network: nn.Module, published: dict[str, float]) -> Iterator[s
 
 
 def drop_path(network: nn.Module, published: list[float]) -> Iterator[str]:
-    """Rates of the blocks in order; the published ones are float32."""
+    """Drop-path rates of the blocks in order; the published ones are float32."""
     rates = [m.rate for m in network.modules() if type(m).__name__ == 'DropPath']
     if len(rates) != len(published) or not np.allclose(rates, published, rtol=1e-6, atol=1e-8):
         yield f'{rates} instead of {published}'
 
 
 def parameter_groups(network: nn.Module, published: list[list]) -> Iterator[str]:
-    """Factors of rate and decay of every parameter, by the optimiser of our configs."""
+    """Learning-rate and decay factors of every parameter in the optimiser of our configs."""
     schedule = CONFIGS / '_base_' / 'schedules' / 'adamw_poly10warm_40k.py'
     config = Config.fromfile(schedule).optim_wrapper.to_dict()
     optimizer = config['optimizer'] | dict(paramwise_cfg=config['paramwise_cfg'])
@@ -161,7 +161,7 @@ def parameter_groups(network: nn.Module, published: list[list]) -> Iterator[str]
 
 
 def halves(network: nn.Module) -> dict[str, nn.Module]:
-    """The two networks that FADA and SDCA save apart."""
+    """The two networks that FADA and SDCA save separately."""
     return {'feature_extractor': network.backbone, 'classifier': network.decode_head}
 
 
@@ -178,7 +178,7 @@ def parts(network: nn.Module, published: dict[str, int]) -> Iterator[str]:
 
 
 def checkpoint(network: nn.Module, published: dict[str, Any]) -> Iterator[str]:
-    """Reads files with the published entries; ``UserError`` if one does not fit."""
+    """Read files with the published entries; ``UserError`` if one does not fit."""
     if 'keys_per_prefix' in published:
         yield from unequal(len(network.state_dict()), published['keys_per_prefix'])
     if 'feature_extractor' in published:
@@ -210,7 +210,7 @@ CHECKS: dict[str, Callable[[nn.Module, Any], Iterator[str]]] = {
 
 
 def prefix_differences(published: dict[str, list]) -> Iterator[str]:
-    """Of several kinds of training: [prefix, number of entries] of the networks in a checkpoint."""
+    """For several trainings: [prefix, number of entries] of the networks in a checkpoint."""
     networks = [build('daformer_mitb5'), build('hrda_mitb5')]
     sizes = {len(network.state_dict()): network for network in networks}
     for kind, prefixes in published.items():
@@ -222,7 +222,7 @@ def prefix_differences(published: dict[str, list]) -> Iterator[str]:
 
 
 def read_networks(network: nn.Module, prefixes: list[str]) -> None:
-    """Read all networks of a checkpoint but the frozen one of the feature distance."""
+    """Read all networks of a checkpoint except the frozen one of the feature distance."""
     state = network.state_dict()
     file = {f'{prefix}{name}': value for prefix in prefixes for name, value in state.items()}
     for prefix in prefixes:

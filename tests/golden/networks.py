@@ -1,4 +1,4 @@
-"""Networks of golden cases: our configs for the names and options that the cases give."""
+"""Networks of golden cases: our configs for the names and options of the cases."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ SDCA_NETWORKS = {
     'vgg16': 'sdca_vgg16',
 }
 CONFIGS = Path(__file__).parents[2] / 'configs'
-WHOLE = (2**20, 2**20)  # a window that holds any image
+WHOLE = (2**20, 2**20)  # larger than any image
 FUSIONS = {name: name for name in ('sep_aspp', 'aspp', 'conv1', 'isa')} | {
     'bottleneck': 'sep_aspp_f4'
 }
@@ -63,9 +63,9 @@ def head_config(params: Params, in_channels: Sequence[int]) -> dict:
 
 
 def segmentor_config(params: Params) -> dict:
-    """Config of the encoder, the head, and if ``params`` have them HRDA and a projection head.
+    """Config of encoder and head, and of HRDA and a projection head if in ``params``.
 
-    The neck that brings the last map to the first one's size belongs to the "bottleneck" fusion.
+    The neck that resizes the last map to the first one's size belongs to the "bottleneck" fusion.
     """
     settings = params.given('drop_path_rate')
     if params['encoder'].startswith('resnet'):
@@ -96,7 +96,7 @@ def projection_config(params: Params, channels: Sequence[int]) -> dict:
 
 
 def hrda_config(segmentor: Mapping[str, Any], params: Params, **settings: Any) -> dict:
-    """Config of HRDA around an ordinary segmentor."""
+    """Config of HRDA with an ordinary segmentor."""
     context, detail = sorted(params['scales'])
     if detail != 1 or params['feature_scale'] not in (context, 'all'):
         raise Unsupported(f'HRDA: scales {params["scales"]}, features {params["feature_scale"]}')
@@ -111,7 +111,7 @@ def hrda_config(segmentor: Mapping[str, Any], params: Params, **settings: Any) -
     return {**segmentor, **settings} | dict(
         type='HRDASegmentor',
         decode_head=head,
-        # Cases list their boxes, so that the size is that of the windows of inference alone.
+        # Cases list their boxes, so the size is only that of inference windows.
         detail_size=windows if params['slide_detail'] else WHOLE,
         context_scale=context,
         feature_scale='all' if params['feature_scale'] == 'all' else 'context',
@@ -152,7 +152,7 @@ def load(
     """Fill all entries of a network.
 
     Args:
-        published: our name -> the published name, which names the values.
+        published: our name -> published name, from which the values are generated.
     """
     entries = network.state_dict()
     values = filled({published(name): entry for name, entry in entries.items()}, weights)
@@ -160,7 +160,7 @@ def load(
 
 
 def filled(state: Mapping[str, Tensor], weights: Weights) -> Mapping[str, Tensor]:
-    """The values of a state dict by its names; the last ones are kept for later cases."""
+    """Values of a state dict by its names; the last ones are cached for later cases."""
     layout = tuple((name, entry.shape, entry.dtype) for name, entry in state.items())
     return _filled(layout, weights.seed, tuple(weights.factors.items()))
 

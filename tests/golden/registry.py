@@ -14,13 +14,13 @@ FUNCTIONS: dict[str, Function] = {}
 
 
 class Unsupported(ValueError):
-    """A value of a parameter that nothing here can compute with."""
+    """A parameter has a value that our code does not support."""
 
 
 def golden(name: str) -> Callable[[Function], Function]:
-    """Register what computes the cases of the golden function ``name``.
+    """Register the implementation of the golden function ``name``.
 
-    It takes the parameters and the inputs of a case, and returns results by names of figures.
+    It takes the parameters and inputs of a case and returns results by output name.
     """
 
     def register(function: Function) -> Function:
@@ -33,10 +33,10 @@ def golden(name: str) -> Callable[[Function], Function]:
 
 
 class Params(Mapping):
-    """Parameters or inputs of a case; it remembers which of them were read.
+    """Parameters or inputs of a case that record which of them were read.
 
-    A parameter that no one reads had no influence on the results, so that a case with another value
-    would be computed wrongly. :meth:`unread` finds them, also within nested mappings.
+    A parameter that was not read had no influence on the results, so a case with another value
+    would be computed wrongly. :meth:`unread` finds them, also in nested mappings.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -61,15 +61,15 @@ class Params(Mapping):
         return len(self._values)
 
     def given(self, *names: str) -> dict[str, Any]:
-        """Those of the named parameters that apply."""
+        """The named parameters that are not null."""
         return {name: self[name] for name in names if self.get(name) is not None}
 
     def plain(self) -> dict[str, Any]:
-        """All of them in a dictionary."""
+        """All parameters as a dictionary."""
         return {name: plain(value) for name, value in self.items()}
 
     def unread(self) -> list[str]:
-        """Names of the parameters that apply and were not read; ``outer.inner`` of nested ones."""
+        """Names of non-null parameters that were not read; ``outer.inner`` if nested."""
         names = []
         for name, value in self._values.items():
             if value is not None and name not in self._read:
@@ -80,12 +80,12 @@ class Params(Mapping):
 
 
 def plain(value: Any) -> Any:
-    """A parameter that may be a mapping, as our code takes it."""
+    """A parameter that may be a mapping, in the form our code takes."""
     return value.plain() if isinstance(value, Params) else value
 
 
 def only(params: Params, **supported: Any) -> None:
-    """Refuse other values of parameters than the ones that our code has.
+    """Refuse parameter values that our code does not support.
 
     Raises:
         Unsupported: for another value.
@@ -96,7 +96,7 @@ def only(params: Params, **supported: Any) -> None:
 
 
 def refuse(params: Params, *names: str) -> None:
-    """Refuse parameters that our code has not: they may be missing, null or 0."""
+    """Refuse parameters that our code lacks unless they are missing, null or 0."""
     for name, value in params.given(*names).items():
         if value:
             raise Unsupported(f'{name} is {value!r}, ours has no such option')
@@ -107,5 +107,5 @@ def tensor(array: np.ndarray) -> Tensor:
 
 
 def label_maps(array: np.ndarray) -> Tensor:
-    """Label maps as int64, as our functions take them."""
+    """Label maps as int64."""
     return tensor(array).long()

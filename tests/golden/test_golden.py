@@ -1,7 +1,7 @@
-"""Golden figures: every case and layout of every folder of ``GOLDEN_DIR`` (default: ``data``).
+"""Golden values: every case and layout of every folder of ``GOLDEN_DIR`` (default: ``data``).
 
 ``pytest tests/golden -k daformer`` runs one method; ``GOLDEN_DIR=folder`` runs other cases of the
-same functions. A case, layout or folder that nothing here knows fails.
+same functions. An unknown case, layout or folder fails.
 """
 
 import os
@@ -43,7 +43,7 @@ def test_golden(item: Case | Layout | Exception) -> None:
 
 
 def problems_of(item: Case | Layout | Exception) -> list[str]:
-    """What is wrong with the results of a case or a layout, a line each."""
+    """Problems with the results of a case or a layout, one per line."""
     if isinstance(item, Exception):
         return [str(item)]
     with DefaultScope.overwrite_default_scope('mmseg'):

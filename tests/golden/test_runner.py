@@ -1,4 +1,4 @@
-"""The runner of the golden cases itself: it fails where it must, and grants what a case grants."""
+"""The runner of the golden cases: it fails where it must and applies the tolerances of a case."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def write(folder: Path, entry: dict, **index) -> Path:
 
 
 def problems(folder: Path, entry: dict, **index) -> list[str]:
-    """What the runner says of the case in a folder."""
+    """Problems that the runner reports for the case in a folder."""
     write(folder, entry, **index)
     return [line for test in collect(folder.parent) for line in problems_of(test.values[0])]
 
@@ -127,7 +127,7 @@ RAMP = np.arange(6.0).reshape(2, 3)
 
 
 def compared(result, folder: Path, **figure) -> bool:
-    """Whether a result meets the stored figure (RAMP) within the tolerance."""
+    """Whether a result meets the expected value (RAMP) within the tolerance."""
     figure = dict(npz='a.npz', key='ramp') | figure
     if 'l2' not in figure:
         figure = dict(rtol=0, atol=0) | figure
@@ -159,7 +159,7 @@ def test_outliers(tmp_path) -> None:
     assert compared(one, tmp_path, outliers=dict(share=0.01))  # rounded up to one of six
     assert not compared(row, tmp_path, outliers=dict(share=0.01))
     assert compared(row, tmp_path, outliers=dict(share=0.5))
-    assert compared(row, tmp_path, outliers=dict(share=0.01, axis=1))  # a row counts once
+    assert compared(row, tmp_path, outliers=dict(share=0.01, axis=1))  # a row counts as one
     assert not compared(row, tmp_path, outliers=dict(share=0.01, axis=0))
     assert compared(one, tmp_path, outliers=dict(share=0.01, atol=5))
     assert not compared(one, tmp_path, outliers=dict(share=0.01, atol=4))

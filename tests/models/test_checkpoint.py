@@ -144,7 +144,7 @@ def test_another_architecture_is_refused_with_what_differs():
 
 
 class DeepLab(nn.Module):
-    """The names of a segmentor with batch norm and a two-branch classifier."""
+    """State dict names of a segmentor with batch norm and a two-branch classifier."""
 
     def __init__(self, norm=nn.BatchNorm2d):
         super().__init__()
@@ -154,7 +154,7 @@ class DeepLab(nn.Module):
 
 
 def published_pair(network, prefix=''):
-    """As FADA and SDCA save: backbone and classifier apart, with their optimisers."""
+    """As FADA and SDCA save: backbone and classifier separately, with their optimisers."""
     state = network.state_dict()
     return {
         'iteration': 7,

@@ -94,7 +94,7 @@ class TestFusion:
         attention = network.decode_head.attention([], lr)
         fused, _ = network.fuse(lr, hr, attention, (64, 96), BOX)
         y1, y2, x1, x2 = (side // 4 for side in BOX)
-        inner = (slice(None), slice(None), slice(1, -1), slice(1, -1))  # the rim is interpolated
+        inner = (slice(None), slice(None), slice(1, -1), slice(1, -1))  # the border is interpolated
         assert_same(fused[:, :, y1:y2, x1:x2][inner], hr[inner])
 
     def test_outside_the_box_is_the_context(self, float64, network):

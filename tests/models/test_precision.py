@@ -1,4 +1,4 @@
-"""The arithmetic of float32 is what the config says, by default without TF32."""
+"""The config sets the float32 arithmetic, by default without TF32."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from mmseg_uda.models.precision import set_precision
 
 @pytest.fixture(autouse=True)
 def other_before():
-    """Something else was set before; afterwards torch is as it was."""
+    """Another setting is active before; torch's settings are restored afterwards."""
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision('medium')
     torch.backends.cudnn.allow_tf32 = True

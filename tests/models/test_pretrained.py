@@ -205,7 +205,7 @@ def test_poisoned_pickle_does_not_run(writer, message, network, weights, tmp_pat
 
 
 def vgg_file(**more):
-    """The layout of the Caffe-style file: pools at 4, 9, 16, 23, 30; classifiers beside."""
+    """Layout of the Caffe-style file: pools at 4, 9, 16, 23, 30, and the classifiers."""
     shapes = {int(n.split('.')[0]): v.shape for n, v in DilatedVGG16().state_dict().items()}
     convs = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]
     weights = {}

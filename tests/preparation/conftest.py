@@ -28,7 +28,7 @@ def gta_root(tmp_path):
 
 @pytest.fixture
 def synthia_root(tmp_path):
-    """Two raw SYNTHIA pairs; green holds instance ids above 255."""
+    """Two raw SYNTHIA pairs; the green channel has instance ids above 255."""
     root = tmp_path / 'synthia'
     (root / 'GT/LABELS').mkdir(parents=True)
     for number in range(2):
@@ -70,7 +70,7 @@ def cityscapes_root(tmp_path):
 
 @pytest.fixture(autouse=True)
 def mmseg_scope():
-    """What a config's ``default_scope`` does in a run."""
+    """Set the scope as a config's ``default_scope`` does in a run."""
     from mmengine.registry import init_default_scope
 
     init_default_scope('mmseg')

@@ -1,4 +1,4 @@
-"""The first class distributions: all source images once, over an interruption as without."""
+"""Initial class distributions: all source images once, also after an interruption."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from tests.tiny_training import write_config
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
-# Without random transforms, so that a plain loop can follow; no workers, so that errors show here.
+# No random transforms, so that a plain loop can reproduce it; no workers, so that errors show here.
 MORE = """
 source_pipeline = [
     dict(type='LabelFirstCrop', scale=(128, 64), crop_size=(64, 128)), dict(type='PackDomain')

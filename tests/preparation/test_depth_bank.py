@@ -1,4 +1,4 @@
-"""Making a bank, breaking off and going on, opening it, and its published form."""
+"""Building a bank, interruption and resume, opening it, and its published form."""
 
 import errno
 import json
@@ -109,7 +109,7 @@ def test_default_rows_and_opening_again(config, bank, tmp_path):
 
 
 def test_a_killed_run_goes_on(config, bank, tmp_path):
-    """The process dies, as by a kill, when it begins the second part."""
+    """The process is killed when it starts the second part."""
     out = tmp_path / 'killed'
     script = f"""
 import os
@@ -158,7 +158,7 @@ def refuse(*_):
 
 
 def test_a_full_disk_is_said_before_the_counts_are_mapped(tmp_path, monkeypatch):
-    """To write to a memory map on a full disk kills the process by SIGBUS."""
+    """Writing to a memory map on a full disk kills the process with SIGBUS."""
     monkeypatch.setattr(os, 'posix_fallocate', refuse)
     monkeypatch.setattr(np, 'memmap', None)
     with pytest.raises(UserError, match=r'cannot write .*counts\.npy: No space left'):
@@ -265,7 +265,7 @@ def test_damaged_counts(bank, damage, schema):
         assert len(DepthBank.open(bank.path)) == ROWS
     damage(counts)
     if damage is flip_bit and not schema:
-        assert len(DepthBank.open(bank.path)) == ROWS  # nothing to notice it by
+        assert len(DepthBank.open(bank.path)) == ROWS  # undetectable
         return
     with pytest.raises(UserError, match=r'counts\.npy: damaged .*remove it'):
         DepthBank.open(bank.path)
@@ -283,7 +283,7 @@ def test_damaged_counts_are_made_again_when_removed(config, bank):
 
 
 def test_counts_without_their_checksum_are_unfinished(config, bank):
-    """The process was killed after it wrote the counts."""
+    """The process is killed after writing the counts."""
     record = json.loads((bank.path / 'bank.json').read_text())
     assert record['schema'] == 1
     checksum = record.pop('counts_sha256')
@@ -296,7 +296,7 @@ def test_counts_without_their_checksum_are_unfinished(config, bank):
 
 @pytest.fixture
 def published(config, tmp_path):
-    """A bank with the published form beside it: (bank, matrix, images, labels)."""
+    """A bank and its published form: (bank, matrix, images, labels)."""
     bank = make_bank(config, tmp_path / 'published', ROWS, nproc=1, crops=True)
     matrix = tmp_path / 'published/gta_40_distribution.pth'
     write_matrix(bank, matrix)

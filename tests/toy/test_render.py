@@ -28,7 +28,7 @@ def test_night_is_dark():
         scene = compose(np.random.default_rng((4, i)), LAYOUTS['city'], (64, 128))
         means.append([render(scene, look, np.random.default_rng(i)).mean() for look in LOOKS])
     brightness = dict(zip(LOOKS, np.transpose(means), strict=True))
-    # a near street lamp can light up a single picture, so the typical one is judged
+    # a near street lamp can brighten a single picture, so the mean is tested
     assert brightness['night'].mean() < 0.6 * brightness['city'].mean()
     assert (brightness['night'] < brightness['city']).all()
 

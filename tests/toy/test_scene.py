@@ -1,4 +1,4 @@
-"""Geometry: shapes on planes, cut to the image, drawn in order; depth from the planes."""
+"""Geometry: shapes on planes, clipped to the image, drawn in order; depth from the planes."""
 
 import numpy as np
 import pytest

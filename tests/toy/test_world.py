@@ -93,7 +93,7 @@ def test_depth_is_inverse_and_fills_the_range(world):
         assert (depth[ids == label_id('sky')] == 0).all()
         road = [depth[row][ids[row] == label_id('road')] for row in range(SIZE[0])]
         road = [values.mean() for values in road if values.size]
-        assert (np.diff(road) >= 0).all()  # nearer, so brighter, from top to bottom
+        assert (np.diff(road) >= 0).all()  # nearer and thus brighter from top to bottom
 
 
 def test_polygons_drawn_in_order_give_the_label_ids(world):

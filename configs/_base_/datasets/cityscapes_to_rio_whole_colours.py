@@ -1,4 +1,4 @@
-# Cityscapes to Rio (Cross-City), whole images; the colours of the source vary.
+# Cityscapes to Rio (Cross-City), whole images, colour augmentation of the source.
 _base_ = './cityscapes_to_rio_whole.py'
 source_pipeline = [
     dict(type='FixedResize', size=(1024, 512)),

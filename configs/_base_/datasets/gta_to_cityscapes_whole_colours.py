@@ -1,4 +1,4 @@
-# GTA to Cityscapes, whole images; the colours of the source vary.
+# GTA to Cityscapes, whole images, colour augmentation of the source.
 _base_ = './gta_to_cityscapes_whole.py'
 source_pipeline = [
     dict(type='FixedResize', size=(1280, 720)),

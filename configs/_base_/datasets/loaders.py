@@ -1,4 +1,4 @@
-# How samples become batches; a pair of domains fills in the data sets.
+# Data loaders; the configs of domain pairs add the data sets.
 train_dataloader = dict(
     batch_size=2,
     num_workers=4,

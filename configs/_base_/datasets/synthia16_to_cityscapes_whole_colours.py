@@ -1,4 +1,4 @@
-# SYNTHIA to Cityscapes in SYNTHIA's 16 classes, whole images; the colours of the source vary.
+# SYNTHIA to Cityscapes in SYNTHIA's 16 classes, whole images, colour augmentation of the source.
 _base_ = './synthia16_to_cityscapes_whole.py'
 source_pipeline = [
     dict(type='FixedResize', size=(1280, 760)),

@@ -3,8 +3,8 @@ _base_ = ['./loaders.py', './sources/synthiaHR_1024x1024.py', './targets/citysca
 train_dataloader = dict(dataset=dict(source={{_base_.source}}, target={{_base_.target}}))
 val_dataloader = dict(dataset={{_base_.test_set}})
 test_dataloader = val_dataloader
-# Scores of the classes that SYNTHIA labels: 16 without terrain, truck and train; 13 also without
-# wall, fence and pole.
+# Scores over the classes that SYNTHIA labels: 16, without terrain, truck and train; 13, without
+# wall, fence and pole as well.
 val_evaluator = dict(
     subsets=dict(
         mIoU16=[0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 15, 17, 18],

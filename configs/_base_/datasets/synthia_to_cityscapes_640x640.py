@@ -11,8 +11,8 @@ train_dataloader = dict(
 )
 val_dataloader = dict(dataset={{_base_.test_set}})
 test_dataloader = val_dataloader
-# Scores of the classes that SYNTHIA labels: 16 without terrain, truck and train; 13 also without
-# wall, fence and pole.
+# Scores over the classes that SYNTHIA labels: 16, without terrain, truck and train; 13, without
+# wall, fence and pole as well.
 val_evaluator = dict(
     subsets=dict(
         mIoU16=[0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 15, 17, 18],

@@ -1,4 +1,4 @@
-# Toy world: city look with pseudo-labels, in random sizes.
+# Toy world: city look with pseudo-labels, randomly rescaled.
 _base_ = ['./loaders.py', './targets/toy_city_whole.py']
 train_dataloader = dict(
     batch_size=4,
@@ -10,7 +10,7 @@ train_dataloader = dict(
             type='PseudoLabelDataset',
             data_prefix=dict(
                 img_path='data/toy/cityscapes/leftImg8bit/train',
-                seg_map_path='made/by/the/stage/before',  # see experiments/sdca.py
+                seg_map_path='made/by/the/stage/before',  # set by the experiment
             ),
             pipeline=[
                 dict(type='ScaleCrop', scales=(0.8, 1.5), crop_size=(128, 256)),

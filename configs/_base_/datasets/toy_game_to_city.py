@@ -1,4 +1,4 @@
-# Toy world: game look to city look.
+# Toy world: game look (source) to city look (target).
 _base_ = ['./loaders.py', './sources/toy_game.py', './targets/toy_city.py']
 train_dataloader = dict(
     batch_size=4,

@@ -1,4 +1,4 @@
-# Toy world in high resolution, game look to city look: whole images at half of it, 128 x 256.
+# Toy world in high resolution, game look to city look: whole images at half resolution, 128 x 256.
 _base_ = './toyhr_game_to_city.py'
 pipeline = [
     dict(type='LabelFirstCrop', scale=(256, 128), crop_size=(128, 256)),

@@ -1,4 +1,4 @@
-# The same network, small: MiT-B0 and a narrow head, for the toy world. No drop path, because 500
+# DAFormer's network, small, for the toy world: MiT-B0 and a narrow head. No drop path, because 500
 # iterations from scratch underfit.
 segmentor = dict(
     type='Segmentor',

@@ -1,5 +1,5 @@
-# DeepLabV2 as UDA papers use it: ResNet-101 (v1c stem, output stride 8) and an ASPP of which only
-# the dilations 6 and 12 are there.
+# DeepLabV2 as UDA papers use it: ResNet-101 (v1c stem, output stride 8) and an ASPP with
+# only the dilations 6 and 12.
 norm_cfg = dict(type='BN', requires_grad=True)
 segmentor = dict(
     type='Segmentor',

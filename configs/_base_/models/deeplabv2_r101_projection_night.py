@@ -1,4 +1,4 @@
-# The network with class weights for the night: in the cross entropy, and in the final decision.
+# The network with class weights for night images, in the cross entropy and in the prediction.
 _base_ = ['./deeplabv2_r101_projection.py', './night_weights.py']
 segmentor = dict(
     class_weight={{_base_.train_class_weight}},

@@ -1,5 +1,5 @@
-# DeepLab-v2, small, for the toy world: a ResNet-18 of half the width with group norm, which needs
-# no ImageNet weights, at output stride 8, and an ASPP whose dilations fit maps of 16 x 32.
+# DeepLab-v2, small, for the toy world: a ResNet-18 of half the width at output stride 8 with group
+# norm, which needs no ImageNet weights, and an ASPP whose dilations fit maps of 16 x 32.
 data_preprocessor = dict(type='UDADataPreProcessor')
 segmentor = dict(
     type='Segmentor',

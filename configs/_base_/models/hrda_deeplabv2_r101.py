@@ -1,4 +1,4 @@
-# HRDA around DeepLabV2. Its output stride is 8, so the offsets of details are multiples of 16
+# HRDA with DeepLabV2. Its output stride is 8, so offsets of the detail crop are multiples of 16
 # (box_divisor=8 gives the published ones, which cut cells of the context). Tested on whole images.
 _base_ = './deeplabv2_r101.py'
 segmentor = dict(

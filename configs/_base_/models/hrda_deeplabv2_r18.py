@@ -1,4 +1,4 @@
-# HRDA around the small DeepLab-v2: context of 256 x 512 at half resolution, details of 128 x 256.
+# HRDA with the small DeepLab-v2: context of 256 x 512 at half resolution, details of 128 x 256.
 _base_ = './deeplabv2_r18.py'
 segmentor = dict(
     type='HRDASegmentor',

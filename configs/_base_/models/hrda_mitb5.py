@@ -1,5 +1,4 @@
-# HRDA around DAFormer's network: context of crops of 1024 x 1024 at half resolution, details of
-# 512 x 512.
+# HRDA with DAFormer's network: context of 1024 x 1024 at half resolution, details of 512 x 512.
 _base_ = './daformer_mitb5.py'
 segmentor = dict(
     type='HRDASegmentor',

@@ -1,5 +1,5 @@
-# DeepLab-v2 as FADA and SDCA have it: torchvision's ResNet-101 at output stride 8 with batch norm
-# that is frozen, without eps, and an ASPP of four dilations.
+# DeepLab-v2 as in FADA and SDCA: torchvision's ResNet-101 at output stride 8 with frozen batch norm
+# without eps, and an ASPP of four dilations.
 data_preprocessor = dict(type='UDADataPreProcessor')
 segmentor = dict(
     type='Segmentor',

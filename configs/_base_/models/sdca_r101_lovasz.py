@@ -1,3 +1,3 @@
-# SDCA's stages 1 and 4: with the Lovász loss.
+# SDCA's stages 1 and 2: with the Lovász loss.
 _base_ = './sdca_r101.py'
 segmentor = dict(lovasz_weight=0.75)

@@ -1,4 +1,4 @@
-# DeepLab-v2 with VGG-16 as FADA and SDCA have it. Caffe's weights: BGR, 0..255 less the mean.
+# DeepLab-v2 with VGG-16 as in FADA and SDCA. Caffe's weights: BGR in 0..255 minus the mean.
 data_preprocessor = dict(
     type='UDADataPreProcessor', mean=(103.939, 116.779, 123.68), std=(1.0, 1.0, 1.0), to_bgr=True
 )

@@ -1,5 +1,5 @@
 # FADA's and SDCA's schedule for training with labels: SGD, the classifier at ten times the rate,
-# polynomial decay over 31250 iterations of which 20000 are made.
+# polynomial decay over 31250 iterations, stopped after 20000.
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='UDAOptimWrapperConstructor',

@@ -1,5 +1,5 @@
-# AdvSeg: output-space adversarial adaptation. The discriminator has an optimiser and a schedule of
-# its own, which configs put beside the student's.
+# AdvSeg: output-space adversarial adaptation. The discriminator has its own optimiser and schedule,
+# which configs combine with the student's.
 model = dict(type='AdvSeg', discriminator_loss='mse', weight=0.001)
 discriminator = dict(
     type='OptimWrapper',

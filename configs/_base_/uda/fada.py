@@ -1,5 +1,5 @@
-# FADA: class-wise adversarial adaptation of features. The discriminator has an optimiser and a
-# schedule of its own, which configs put beside the student's.
+# FADA: class-wise adversarial adaptation of features. The discriminator has its own optimiser and
+# schedule, which configs combine with the student's.
 model = dict(type='ClassAdversarial', weight=0.001, cap=0.9)
 discriminator = dict(
     type='OptimWrapper',

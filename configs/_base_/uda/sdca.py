@@ -5,6 +5,6 @@ model = dict(
     temperature=100.0,
     feature_weight=1.0,
     output_weight=1.0,
-    statistics=None,  # folder of the distributions to start from
+    statistics=None,  # folder of the initial distributions
     reduce_statistics=True,
 )

@@ -1,5 +1,5 @@
-# SDCA's adaptation, with the Lovász loss over the source images of a published process: one. Every
-# checkpoint is kept.
+# SDCA's adaptation. The Lovász loss takes one source image at a time, as one published GPU did.
+# Every checkpoint is kept.
 _base_ = ['../default_runtime.py', './sdca.py', '../schedules/sgd_poly_40k.py']
 model = dict(segmentor=dict(lovasz_images=1))
 total_batch_size = 4

@@ -1,4 +1,4 @@
-# SDCA's last stage with a ResNet-101: its batch norm learns, and colours vary.
+# SDCA's last stage with a ResNet-101: trained batch norm, colour augmentation.
 _base_ = './sdca_supervised.py'
 source_pipeline = [
     dict(type='ScaleCrop', scales=(0.5, 1.5), crop_size=(512, 1024)),

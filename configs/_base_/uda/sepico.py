@@ -1,5 +1,5 @@
-# SePiCo: self-training with pixel contrast against the statistics of the classes (DistCL), against
-# banks of their means (variant 'bank', BankCL) or against their means (variant 'proto', ProtoCL).
+# SePiCo: self-training with pixel contrast against Gaussians of the classes (DistCL), memory banks
+# of class means (variant 'bank', BankCL) or class means (variant 'proto', ProtoCL).
 model = dict(
     type='SePiCo',
     alpha=0.999,

@@ -1,4 +1,4 @@
-"""What computes the golden functions, by subject; importing a module registers its functions."""
+"""Implementations of the golden functions by subject; importing a module registers them."""
 
 from tests.golden.functions import (  # noqa: F401
     cdda,

@@ -31,7 +31,7 @@ PUBLISHED, DOCUMENTED = dict(as_published=True), dict(as_published=False)
 
 
 class GivenBank:
-    """A bank in memory: tables (N, C, D), and crops if there are any."""
+    """Bank in memory: tables (N, C, D), and optional crops."""
 
     def __init__(self, counts: np.ndarray, images: Any = (), maps: Any = ()) -> None:
         self.counts = np.ascontiguousarray(counts.swapaxes(0, 1), np.float32)
@@ -93,7 +93,7 @@ def similarity(params: Params, inputs: Params) -> Results:
 
 
 class Refined:
-    """The add-on after it has looked at the case's target images, and what it made of them."""
+    """The add-on after processing the case's target images, and its results."""
 
     def __init__(self, params: Params, inputs: Params, behaviour: dict[str, bool]) -> None:
         self.labels = label_maps(inputs['pseudo_labels'])
@@ -116,7 +116,7 @@ class Refined:
 
 
 def soft_labels(soft: Tensor, labels: Tensor, depth: Tensor) -> Tensor:
-    """One-hot pseudo-labels (B, H, W) with ``soft`` (B, C, D) of the missing: (B, H, W, C)."""
+    """Soft labels (B, H, W, C): one-hot pseudo-labels and ``soft`` (B, C, D) of missing classes."""
     classes = soft.shape[1]
     hot = F.one_hot(labels.where(labels < classes, classes), classes + 1)[..., :-1]
     pairs = zip(soft.transpose(1, 2), depth.long(), strict=True)
@@ -148,7 +148,7 @@ def relabel(params: Params, inputs: Params) -> Results:
 
 
 def class_flags(params: Params, inputs: Params) -> list[tuple[int, int, int]]:
-    """Rows (image, missing class, does a soft label of it reach a pixel of the image)."""
+    """Rows (image, missing class, whether a pixel of the image gets a soft label of it)."""
     with (
         patch('mmseg_uda.uda.addons.cdda.last_pair', wraps=last_pair) as switch,
         patch('mmseg_uda.uda.components.depth_guidance.last_pair', switch),
@@ -170,7 +170,7 @@ def guidance(params: Params, inputs: Params) -> Results:
 
 
 def completed_labels(labels: Tensor, depth: Tensor, soft: Tensor) -> Tensor:
-    """The labels (B, H, W, C) that the loss takes: its gradient at equal logits tells."""
+    """Labels (B, H, W, C) used by the loss, recovered from its gradient at equal logits."""
     classes = soft.shape[1]
     logits = torch.zeros(len(labels), classes, *labels.shape[1:], dtype=torch.float64)
     weight = torch.full_like(depth, labels.numel(), dtype=torch.float64)

@@ -23,7 +23,7 @@ STATISTICS = 'mean', 'variance', 'count'
 
 
 def as_map(rows: Tensor) -> Tensor:
-    """Rows (N, A) as a map (1, A, N, 1)."""
+    """Rows (N, A) reshaped to a map (1, A, N, 1)."""
     return rows.T[None, :, :, None]
 
 
@@ -44,14 +44,14 @@ def class_statistics(params: Params, inputs: Params) -> Results:
 
 
 def start(statistics: ClassStatistics, inputs: Params, prefix: str) -> None:
-    """Set the initial statistics that a case gives; the others stay 0."""
+    """Set the initial statistics of a case; all others stay 0."""
     for name in STATISTICS:
         if f'{prefix}{name}' in inputs:
             getattr(statistics, name).copy_(tensor(inputs[f'{prefix}{name}']))
 
 
 def bank_rows(statistics: ClassStatistics) -> list[Tensor]:
-    """Every class's rows in use, the oldest first."""
+    """Rows in use of every class, oldest first."""
     banks = zip(statistics.bank, statistics.bank_length, statistics.appended, strict=True)
     return [
         bank[:length].roll(-int(appended) if appended > length else 0, dims=0)

@@ -1,4 +1,4 @@
-"""CDDA's data: depth maps, how they follow the image, stored crops and the bank of their counts."""
+"""CDDA's data: depth maps and their transforms, stored crops and the bank of their counts."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Our experiment configs in the words of the published ones, value by value."""
+"""Our experiment configs under the option names of the published ones, value by value."""
 
 from mmengine.config import Config
 
@@ -10,7 +10,7 @@ from mmseg_uda.uda.components.pixel_contrast import VARIANTS
 from tests.golden.registry import Params, Results, golden
 
 BN = {'type': 'BN', 'requires_grad': True}
-# What every published config repeats and nothing of ours depends on.
+# Entries that every published config repeats and nothing of ours depends on.
 RUNTIME = {
     'log_config': {
         'interval': None,
@@ -37,7 +37,7 @@ def experiment_config(params: Params, inputs: Params) -> Results:
     optimizer, wrapper = dict(config.optim_wrapper.optimizer), config.optim_wrapper
     optimizer['betas'] = list(optimizer['betas'])
     rules = wrapper.paramwise_cfg.custom_keys.to_dict()
-    if resnet:  # no parameter of a ResNet has one of these names
+    if resnet:  # no parameter of a ResNet has these names
         rules = {'head': rules['head']}
     loaders = config.train_dataloader
     published = {
@@ -128,7 +128,7 @@ def model(method: Config) -> dict:
             'input_transform': projection.get('input_transform'),
             'channels': projection.channels,
             'num_convs': projection.get('num_convs', 2),
-            'dropout_ratio': 0.1,  # made, never called
+            'dropout_ratio': 0.1,  # created, never called
             'num_classes': head.num_classes,
             'norm_cfg': BN,
             'align_corners': False,
@@ -196,7 +196,7 @@ def files(dataset: Config, labelled: bool) -> dict:
     if 'seg_map_path' in prefix:
         published['ann_dir'] = prefix['seg_map_path']
     elif kind == 'CityscapesDataset' and not labelled:
-        # It loads the target's labels and does not look at them; we do not load them.
+        # It loads the target's labels without using them; we do not load them.
         published['ann_dir'] = prefix['img_path'].replace('leftImg8bit', 'gtFine')
     else:
         published['test_mode'] = True
@@ -246,7 +246,7 @@ def evaluated_set(dataset: Config) -> dict:
 
 
 def names(published: dict, method: Config) -> dict:
-    """The names that the published code makes of an experiment's settings."""
+    """Names that the published code derives from an experiment's settings."""
     contrast, night = method.contrast, published['uda']['type'] == 'SePiCoDark'
     resnet = 'depth' in method.segmentor.backbone
     decoder = 'dlv2_proj' if resnet else 'daformer_sepaspp_proj'

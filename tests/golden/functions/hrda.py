@@ -1,4 +1,4 @@
-"""HRDA: detail boxes, both scales with their losses, and inference."""
+"""HRDA: detail crops, both scales with their losses, and inference."""
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ def detail_boxes(params: Params, inputs: Params) -> Results:
 
 
 def hrda_network(params: Params, weights: Weights, **settings) -> nn.Module:
-    """HRDA around a DAFormer, without dropout and drop path."""
+    """HRDA with DAFormer's network, without dropout and drop path."""
     names = 'encoder', 'num_classes', 'channels', 'embed_dims'
     options = {name: params[name] for name in names}
     options |= dict(head='daformer', fusion='sep_aspp', dropout_ratio=0, drop_path_rate=0)
@@ -46,7 +46,7 @@ def training_forward(params: Params, inputs: Params) -> Results:
 
 
 def scales(network: nn.Module, images: Tensor, box: tuple[int, ...]) -> Results:
-    """What the training forward computes on the way to its losses."""
+    """Intermediate results of the training forward."""
     context = network.features(images)
     detail = Segmentor.features(network, network.detail_images(images, box))
     lr, hr = network.decode(context), network.decode(detail)

@@ -1,4 +1,4 @@
-"""Methods of training steps, built from a case's model and options, and their given draws."""
+"""Methods for training steps, built from a case's model and options, with given random draws."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -72,7 +72,7 @@ def addons_of(options: Params, inputs: Params) -> dict[str, dict]:
 
 
 def give_own_teacher(mic: dict, options: Params) -> None:
-    """For MIC in a method without a teacher, of which nothing can be the same."""
+    """Options of MIC in a method without a teacher, where none can be 'same'."""
     for name, published in PUBLISHED_TEACHER.items():
         if mic[name] == 'same':
             mic[name] = options.get(name, published)
@@ -80,7 +80,7 @@ def give_own_teacher(mic: dict, options: Params) -> None:
 
 @MODELS.register_module()
 class PublishedMIC(MaskedConsistency):
-    """MIC as published: the loss of HRDA's detail has a weight of its own.
+    """MIC as published: the loss of HRDA's detail has its own weight.
 
     Args:
         detail_weight: of that loss; ``None`` if there is none.
@@ -100,7 +100,7 @@ class PublishedMIC(MaskedConsistency):
 
 
 def published_names(method: UDAMethod) -> dict[str, Tensor]:
-    """Our parameters and buffers by the names of published checkpoints."""
+    """Our parameters and buffers by their names in published checkpoints."""
     networks = {'model.': method.student}
     if hasattr(method, 'teacher'):
         networks['ema_model.'] = method.teacher.network
@@ -125,7 +125,7 @@ def load_published(entries: Mapping[str, Tensor], weights: Weights) -> None:
 
 
 class GivenDraws:
-    """The draws of one step as a case lists them, in order of use, in place of ``StepDraws``."""
+    """Replaces ``StepDraws`` by the random draws that a case lists, in order of use."""
 
     def __init__(self, listed: Mapping[str, Any], batch_size: int) -> None:
         self.batch_size = batch_size
@@ -164,14 +164,14 @@ class GivenDraws:
 
 @contextmanager
 def detail_boxes(boxes: list[list[int]]) -> Iterator[None]:
-    """HRDA takes these boxes instead of drawing them."""
+    """Make HRDA use these boxes instead of drawing them."""
     given = map(tuple, boxes)
     with patch('mmseg_uda.models.hrda.random_detail_box', lambda *_: next(given)):
         yield
 
 
 def record_calls(student: nn.Module) -> list[dict[str, Tensor]]:
-    """A list to which every supervised forward of the student adds its inputs."""
+    """List to which every supervised forward of the student appends its inputs."""
     calls: list[dict[str, Tensor]] = []
     supervise: Callable = student.supervise
 
@@ -185,7 +185,7 @@ def record_calls(student: nn.Module) -> list[dict[str, Tensor]]:
 
 
 def norm(tensors: list[Tensor]) -> float:
-    """L2 norm of all elements together; float32 would lose digits in the sum."""
+    """L2 norm of all elements, in float64 to keep the digits of the sum."""
     return float(torch.stack([t.detach().double().square().sum() for t in tensors]).sum().sqrt())
 
 

@@ -24,7 +24,7 @@ from tests.golden.registry import Params, Results, golden, label_maps, tensor
 
 
 def class_keys(classes: list[list[int]]) -> Tensor:
-    """Numbers (B, 256) in place of drawn ones: 0 for the listed classes of each image, else 1."""
+    """Numbers (B, 256) that replace random ones: 0 for the listed classes of each image, else 1."""
     keys = torch.ones(len(classes), LABEL_VALUES)
     for image, chosen in zip(keys, classes, strict=True):
         image[chosen] = 0
@@ -78,7 +78,7 @@ def jittered(params: Params, inputs: Params) -> Results:
 
 
 class TorchStream:
-    """torch's generator behind NumPy's interface, in the published order of a jitter's draws."""
+    """torch's generator with NumPy's interface, in the published order of the jitter's draws."""
 
     def __init__(self, seed: int) -> None:
         self.generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""SePiCo by night: class weights, day partners, decided labels."""
+"""SePiCo by night: class weights, day partners, predicted labels."""
 
 import tempfile
 from pathlib import Path

@@ -116,7 +116,7 @@ def teacher_update(params: Params, inputs: Params) -> Results:
 
 @golden('teacher_momentum')
 def teacher_momentum(params: Params, inputs: Params) -> Results:
-    """How much of itself a teacher of value 1 keeps when the student has the value 0."""
+    """The value a teacher of 1 has after a step when the student is 0."""
     student = nn.Linear(1, 1).double()
     nn.init.zeros_(student.weight)
     teacher, momentum = Teacher(student, params['alpha']), []

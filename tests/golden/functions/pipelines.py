@@ -24,7 +24,7 @@ GREY = dict(prob=1.0, keep_channels=True, channel_weights=(0.114, 0.587, 0.299))
 
 
 def write_sample(folder: str | Path, bgr: np.ndarray, **maps: np.ndarray) -> dict[str, Any]:
-    """An image and its maps (``seg_map_path``, ``depth_path``) as PNGs; the data set's record."""
+    """Write an image and its maps (``seg_map_path``, ``depth_path``) as PNGs; return its record."""
     Path(folder).mkdir(exist_ok=True)
     record = {'seg_fields': [], 'reduce_zero_label': False, 'label_map': None}
     for name, array in {'img_path': bgr, **maps}.items():
@@ -38,7 +38,7 @@ def horizontal_flip(flip: bool) -> RandomFlip:
 
 
 def normalised(sample: dict, **options: Any) -> DomainBatch:
-    """A packed sample as the method gets it."""
+    """A packed sample as the method receives it."""
     domain = {name: value[None] for name, value in sample.items() if isinstance(value, Tensor)}
     return UDADataPreProcessor(**options)({'source': domain}, training=True).source
 
@@ -84,7 +84,7 @@ def loaded_sample(params: Params, inputs: Params) -> Results:
         patch.object(transforms, '_draw_box', recorded_box),
     ):
         sample = crop(write_sample(folder, inputs['image'], seg_map_path=inputs['labels']))
-    if crop_size is None:  # there is one box; it takes no draw in the published code
+    if crop_size is None:  # only one box; the published code makes no random draw for it
         drawn.clear()
         np.random.seed(seed)
     flip = bool(np.random.rand() < params['flip_prob'])

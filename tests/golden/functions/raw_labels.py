@@ -20,7 +20,7 @@ from mmseg_uda.datasets.statistics import (
 from mmseg_uda.evaluation.export import output_names, write_label
 from tests.golden.registry import Params, Results, golden
 
-ROOT = '<root>'  # what the figures have for the data folder given on the command line
+ROOT = '<root>'  # placeholder in the expected values for the data folder of the command line
 CONVERTED = '_labelTrainIds.png'
 STATISTICS = CLASS_STATS, CLASS_STATS_BY_FILE, SAMPLES_WITH_CLASS
 TABLES = {
@@ -30,11 +30,11 @@ TABLES = {
     'cityscapes': labels.CITYSCAPES_TO_TRAIN,
 }
 SKY = labels.CLASSES.index('sky')
-PUBLISHED_SKY = (0, 130, 180)  # ours is Cityscapes' own blue
+PUBLISHED_SKY = (0, 130, 180)  # ours is Cityscapes' blue
 
 
 def lookup(table: dict[int, int], raw: np.ndarray) -> np.ndarray:
-    """Ids mapped by a table; what it lacks is ignored."""
+    """Ids mapped by a table; ids missing in it become ignore."""
     return np.vectorize(lambda label_id: table.get(int(label_id), labels.IGNORE))(raw)
 
 
@@ -82,7 +82,7 @@ def convert(dataset: str, *arguments: str) -> None:
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:
-    """Ids as a palette image, or 16 bits a channel if there are channels (RGB)."""
+    """Ids as a palette image, or as 16 bits per channel for RGB."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if pixels.ndim == 3:
         cv2.imwrite(str(path), pixels[..., ::-1].astype(np.uint16))
@@ -99,7 +99,7 @@ def read(path: Path) -> np.ndarray:
 
 
 def read_statistics(root: str) -> dict:
-    """The written JSON files, with the data folder's path replaced as the figures have it."""
+    """The written JSON files, with the data folder's path replaced by the placeholder."""
     return {
         Path(file).stem: json.loads(Path(root, file).read_text().replace(root, ROOT))
         for file in STATISTICS
@@ -116,7 +116,7 @@ def label_tables(params: Params, inputs: Params) -> Results:
         'cityscapes19': cityscapes,
         'cityscapes16': lookup(to_16, cityscapes),
         'synthia16': lookup(to_16, lookup(labels.SYNTHIA_TO_TRAIN, raw)),
-        # our reader refuses other values than these and 255
+        # our reader refuses all values except these and 255
         'pseudo19': np.where(raw < 19, raw, labels.IGNORE),
         'pseudo16': np.where(raw < 16, raw, labels.IGNORE),
     }

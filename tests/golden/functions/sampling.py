@@ -1,4 +1,4 @@
-"""Which samples and crops are drawn for training."""
+"""Sampling of images and crops for training."""
 
 import itertools
 import json
@@ -59,7 +59,7 @@ def files_of_classes(params: Params, inputs: Params) -> Results:
 
 @golden('rare_class_draws')
 def rare_class_draws(params: Params, inputs: Params) -> Results:
-    """The crop that is returned at the k-th request has (factor * k) mod modulus wanted pixels."""
+    """The k-th requested crop has (factor * k) mod modulus wanted pixels."""
     stats, modulus = params['sample_class_stats'], params['pixels_modulus']
     paths = [sample['file'] for sample in stats]
     samples_with_class: dict[str, list] = {}
@@ -105,7 +105,7 @@ def random_crops(params: Params, inputs: Params) -> Results:
 def balanced_crop(params: Params, inputs: Params) -> Results:
     options = params['crop_size'], params['cat_max_ratio']
     labels, image = label_maps(inputs['labels'])[None], tensor(inputs['image'])
-    _ = params['numpy_seed']  # gave the candidates, which are an input
+    _ = params['numpy_seed']  # created the candidates, which are an input
     boxes = tensor(inputs['candidates'])[None]  # (1, K, 4)
     corners = boxes[..., [0, 2]]
     corner = best_corners(labels, corners, *options)
@@ -124,7 +124,7 @@ def balanced_crop(params: Params, inputs: Params) -> Results:
 
 @golden('plain_crop')
 def plain_crop(params: Params, inputs: Params) -> Results:
-    """Without choice it is the crop of our data pipeline, which draws the candidates."""
+    """Without choice: the crop of our data pipeline, which draws the candidates."""
     labels = inputs['labels'].astype(np.uint8)
     np.random.seed(params['numpy_seed'])
     with patch.object(transforms, '_draw_box', side_effect=transforms._draw_box) as draw:

@@ -1,4 +1,4 @@
-"""How predictions are scored."""
+"""Evaluation metrics."""
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ def segmentation_scores(params: Params, inputs: Params) -> Results:
 
 @golden('intersection_scores')
 def intersection_scores(params: Params, inputs: Params) -> Results:
-    """Classes that are absent everywhere have no IoU here; the published metric counts them 0."""
+    """Classes absent everywhere have no IoU here; the published metric counts them as 0."""
     counts = confusion(params, inputs)
     result, counts = scores(counts), counts.double()
     hits, truth, iou = counts.diagonal(), counts.sum(1), np.nan_to_num(result.iou)

@@ -1,4 +1,4 @@
-"""SDCA's networks and complete training steps, and those of FADA, its ancestor."""
+"""Networks and complete training steps of SDCA and of FADA, its predecessor."""
 
 from collections.abc import Callable
 from functools import partial
@@ -47,7 +47,7 @@ def feature_and_classifier(params: Params, inputs: Params) -> Results:
 
 
 def record_stages(backbone: nn.Module) -> dict[str, Tensor]:
-    """Fills in a forward: outputs of the backbone's children, ``layer<i>`` if they are numbered."""
+    """Filled by a forward: outputs of the backbone's children, ``layer<i>`` if numbered."""
     stages: dict[str, Tensor] = {}
 
     def record(name: str, module: nn.Module, arguments: tuple, output: Tensor) -> None:
@@ -88,12 +88,12 @@ def training_steps(params: Params, inputs: Params) -> Results:
 
 
 def thinned(values: Tensor, number: int = 256) -> Tensor:
-    """At most ``number`` values at equal distances: of the final state the figures are no more."""
+    """At most ``number`` values at equal distances, like the stored values of the final state."""
     return values.flatten()[:: max(values.numel() // number, 1)][:number]
 
 
 def sdca_method(params: Params, inputs: Params) -> UDAMethod:
-    """The method of one of SDCA's stages; of ``options`` only the last one has any."""
+    """The method of one of SDCA's stages; only the last one has ``options``."""
     segmentor = sdca_config(
         params['network'], params['num_classes'], lovasz_weight=params['lovasz_weight']
     )
@@ -111,7 +111,7 @@ def sdca_method(params: Params, inputs: Params) -> UDAMethod:
 
 
 def student_section(lr: dict[str, float]) -> Config:
-    """SGD of our schedule with the case's rates."""
+    """SGD of our schedule with the case's learning rates."""
     section = Config.fromfile(CONFIGS / '_base_' / 'schedules' / 'sgd_poly_20k.py').optim_wrapper
     section.optimizer.lr = lr['base_lr']
     section.paramwise_cfg.custom_keys['decode_head'].lr_mult = lr['classifier_mult']
@@ -138,7 +138,7 @@ def set_rates(wrapper: OptimWrapper, lr: dict[str, float], iteration: int) -> No
 
 
 def sdca_log(params: Params, logs: dict[str, Tensor]) -> dict[str, float]:
-    """The sums that the reference logs: contrast and Lovasz term without their weights."""
+    """The sums that the reference logs: contrast and Lovász terms without their weights."""
     lovasz = logs.get('decode.loss_lovasz', torch.zeros(()))
     supervised = logs['decode.loss_seg'] + lovasz
     figures = {'loss_seg': supervised, 'loss_sup': supervised}
@@ -156,7 +156,7 @@ def gradient_norms(method: UDAMethod) -> dict[str, float]:
 
 
 def flattened(method: UDAMethod, value: Callable[[nn.Parameter], Tensor | None]) -> Results:
-    """What ``value`` says of each trained parameter, by its published name."""
+    """``value`` of each trained parameter, by its published name."""
     return {
         sdca_name(name): value(parameter).flatten().clone()
         for name, parameter in method.student.named_parameters()

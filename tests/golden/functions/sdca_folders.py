@@ -74,7 +74,7 @@ def make_pseudo_labels(params: Params, inputs: Params) -> Results:
 
 @golden('test_folder')
 def tested_folder(params: Params, inputs: Params) -> Results:
-    """The published table counts classes without pixels as 0 and has fractions."""
+    """As in the published table: classes without pixels count as 0, values are fractions."""
     with TemporaryDirectory() as name:
         folder, checkpoints = Path(name), Path(name, 'checkpoints')
         checkpoints.mkdir()
@@ -115,7 +115,7 @@ def network_config(params: Params) -> dict:
 
 
 def save_checkpoint(path: Path, params: Params, weights: Weights, prefix: str = '') -> None:
-    """A published checkpoint: the two halves of the network under their published names."""
+    """A published checkpoint: backbone and classifier under their published names."""
     network = MODELS.build(network_config(params))
     load(network, weights, sdca_name)
     halves: dict[str, dict] = {'feature_extractor': {}, 'classifier': {}}
@@ -131,7 +131,7 @@ def write(path: Path, image: np.ndarray) -> None:
 
 
 def write_config(folder: Path, params: Params) -> str:
-    """A config of the case's network and the tree that the case's images are in."""
+    """Config of the case's network and of the folder of its images."""
     resize = dict(
         type='Resize',
         scale=tuple(params['input_size']),

@@ -1,4 +1,4 @@
-"""Complete training steps of SePiCo with all draws given."""
+"""Complete training steps of SePiCo with all random draws given."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -58,7 +58,7 @@ def batch(inputs: Params, i: int) -> UDABatch:
 
 
 class GivenDraws:
-    """The draws of one step as the case lists them, in place of ``StepDraws``."""
+    """Replaces ``StepDraws`` by the random draws that a case lists."""
 
     def __init__(self, listed: Mapping[str, Any]) -> None:
         self.listed = listed
@@ -83,7 +83,7 @@ class GivenDraws:
         return [sigma for sigma, _ in self._calls('sigmas', stream)]
 
     def _calls(self, kind: str, stream: int) -> list[tuple]:
-        """The call's draws for each image, and the image's place in that call."""
+        """Random draws of a call for each image, and the image's index in the call."""
         listed, images = self.listed[kind], range(len(self.listed['classes']))
         if stream == MIXED:
             return [(listed[f'mixed_{image}'], 0) for image in images]
@@ -92,7 +92,7 @@ class GivenDraws:
 
 
 def observe(method: SePiCo) -> dict[str, Tensor]:
-    """Fills while a step runs: the images that the student sees, the labels of the contrast."""
+    """Filled during a step: the student's input images, the labels of the contrast."""
     seen: dict[str, Tensor] = {}
     features, loss = type(method.student).features, type(method.contrast).loss
     order = ['source_strong', 'target_strong', 'mixed_images']
@@ -128,7 +128,7 @@ def step_results(method: SePiCo) -> Results:
 
 
 def published_log(logs: dict[str, float]) -> dict[str, float]:
-    """Every pass under its name, with the sum of its losses."""
+    """Every pass by name, with the sum of its losses."""
     own = {name: value for name, value in logs.items() if name != 'loss'}
     named = {n if n.startswith(('tgt.', 'mix.')) else f'src.{n}': v for n, v in own.items()}
     totals: dict[str, float] = {}
@@ -142,7 +142,7 @@ def published_log(logs: dict[str, float]) -> dict[str, float]:
 def movements(
     params: Params, inputs: Params, method: SePiCo, start: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """How far single elements of entries moved, in units of their own."""
+    """Changes of single elements of entries, each in the unit that the case gives for its entry."""
     networks = {'student': method.student, 'teacher': method.teacher.network}
     results = {}
     for entry, unit in params['probe_units'].items():

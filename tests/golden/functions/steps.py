@@ -1,4 +1,4 @@
-"""Complete training steps of self-training, its baselines and CDDA, with all draws given."""
+"""Complete training steps of self-training, its baselines and CDDA, with all random draws given."""
 
 from functools import partial
 from typing import Any
@@ -57,7 +57,7 @@ PARTS = 'backbone', 'decode_head'
 
 
 def batch(inputs: Params, i: int) -> UDABatch:
-    """Source and target images of iteration ``i``, already normalised."""
+    """Normalised source and target images of iteration ``i``."""
     source = DomainBatch(tensor(inputs['source_images'][i]), label_maps(inputs['source_labels'][i]))
     valid = tensor(inputs['valid']).float() if 'valid' in inputs else None
     depth = tensor(inputs['target_depth'][i]).float() if 'target_depth' in inputs else None
@@ -75,7 +75,7 @@ def parameter_norms(method: UDAMethod) -> dict[str, float]:
 class Optimisers:
     """The optimisers of a case's steps; the case lists the learning rates of the main one.
 
-    As published, that one moves the discriminator too.
+    As published, the main one also updates the discriminator.
     """
 
     def __init__(self, method: UDAMethod, params: Params) -> None:
@@ -115,7 +115,7 @@ def cdda_steps(params: Params, inputs: Params) -> Results:
     steps = []
     method.train()
     for i, draws in enumerate(params['draws']):
-        if 'block_masks' in inputs:  # numbers 0 and 1 are their own mask
+        if 'block_masks' in inputs:  # numbers 0 and 1 equal their mask
             draws = {**draws, 'grids': [inputs['block_masks'][i]]}
         method.draw = partial(GivenDraws, draws)
         mask = tensor(inputs['mix_masks'][i]).bool()
@@ -144,7 +144,7 @@ def cdda_steps(params: Params, inputs: Params) -> Results:
 
 
 def observe(method: UDAMethod) -> dict[str, Any]:
-    """Fills while a step runs: what the add-on CDDA got and made."""
+    """Filled during a step: inputs and results of the add-on CDDA."""
     addon, seen = method.addons['cdda'], {}
     reweight, search = type(addon).reweight, type(addon.similarity).search
 

@@ -118,7 +118,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(float64, encoder):
     for with_cp in (False, True):
         network = MiT('b0', drop_path_rate=0.5, with_cp=with_cp)
         network.load_state_dict(encoder.state_dict())
-        torch.manual_seed(3)  # the same draws of stochastic depth
+        torch.manual_seed(3)  # the same random draws of stochastic depth
         sum(feature.square().mean() for feature in network(images)).backward()
         gradients.append([p.grad for p in network.parameters()])
     for plain, recomputed in zip(*gradients, strict=True):

@@ -1,4 +1,4 @@
-# SYNTHIA as whole images of 1280 x 760, with its own 16 classes: terrain, truck and train are 255.
+# SYNTHIA as whole images of 1280 x 760, in its 16 classes: terrain, truck and train are 255.
 source = dict(
     type='SYNTHIADataset',
     data_root='data/synthia',

@@ -1,4 +1,4 @@
-# The same in SYNTHIA's 16 classes.
+# As cityscapes_1024x512.py in SYNTHIA's 16 classes.
 _base_ = './cityscapes_1024x512.py'
 classes = [
     *('road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign'),

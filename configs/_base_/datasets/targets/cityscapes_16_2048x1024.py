@@ -1,4 +1,4 @@
-# The same in SYNTHIA's 16 classes, tested at 2048 x 1024.
+# As cityscapes_16_1024x512.py, tested at 2048 x 1024.
 _base_ = './cityscapes_16_1024x512.py'
 test_set = dict(
     pipeline=[

@@ -1,6 +1,6 @@
-# Dark Zurich by night without labels, each image with one of the same place by day; resized to 720
+# Dark Zurich by night without labels, each with a day image of the same place; resized to 720
 # rows and not cropped: the method chooses the crops by its pseudo-labels. Tested on its 50 labelled
-# images; the labels of `server_set` are on the test server alone.
+# images; the labels of `server_set` are only on the test server.
 target = dict(
     type='DarkZurichDayNightDataset',
     data_root='data/dark_zurich',

@@ -1,5 +1,5 @@
-# The night images of BDD100K's segmentation set, for `tools/test.py --test-set`. That set has all
-# hours in one folder: data/bdd100k/night.txt names the night images, one a line, without suffix.
+# The night images of BDD100K's segmentation set, for `tools/test.py --test-set`. Its folder mixes
+# all hours: data/bdd100k/night.txt lists the night images, one name per line without suffix.
 test_set = dict(
     type='BDD100KNightDataset',
     data_root='data/bdd100k',

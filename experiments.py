@@ -1,8 +1,8 @@
 """The experiment table: `python run_experiments.py --exp ID` (or `mmseg-uda run --exp ID`).
 
 A row: id, config below configs/, method, published figures (mIoU in percent on the target's
-evaluation set, as the paper or its code states it), and the recipe that makes stages of the
-config. An experiment is named as its config. Ids: 100 + N is the toy version of N's method.
+evaluation set, as stated by the paper or its code), and the recipe that turns the config into
+stages. An experiment has the name of its config. Experiment 100 + N is the toy version of N.
 """
 
 from mmseg_uda.experiments.recipes import (
@@ -13,6 +13,7 @@ from mmseg_uda.experiments.recipes import (
     row,
     sdca,
     toy,
+    toy_baseline,
     toy_cdda,
     toy_hr,
     toy_sdca,
@@ -38,7 +39,7 @@ TABLE = (
     row(6, 'sepico/sepico_proto_mitb5_gta2cs', 'SePiCo ProtoCL', 68.5),
     row(7, 'sepico/sepico_dist_dlv2_cs2dzur', 'SePiCo DistCL', 45.4, train, note=SERVER),
     row(8, 'sepico/sepico_dist_mitb5_cs2dzur', 'SePiCo DistCL', 54.2, train, note=SERVER),
-    # DAFormer (Hoyer et al., CVPR 2022), and what it is compared with
+    # DAFormer (Hoyer et al., CVPR 2022), and its baselines
     row(10, 'daformer/daformer_mitb5_gta2cs', 'DAFormer', 68.3),
     row(11, 'daformer/daformer_mitb5_synthia2cs', 'DAFormer', mIoU16=60.9),
     row(12, 'daformer/daformer_mitb5_cs2dzur', 'DAFormer', 53.8, note=SERVER),
@@ -65,7 +66,7 @@ TABLE = (
     # AdvSeg and MinEnt, baselines of MIC
     row(37, 'advseg/advseg_dlv2_gta2cs', 'AdvSeg'),
     row(38, 'minent/minent_dlv2_gta2cs', 'MinEnt'),
-    # CDDA in its documented form; 90-95 are its published code's
+    # CDDA in its documented form; 90-95 are the form of its published code
     row(30, 'cdda/cdda_daformer_mitb5_gta2cs', 'CDDA(DAFormer)', recipe=cdda_best, note=PAPER),
     row(31, 'cdda/cdda_daformer_mitb5_synthia2cs', 'CDDA(DAFormer)', recipe=cdda_best, note=PAPER),
     row(32, 'cdda/cdda_hrda_mitb5_gta2cs', 'CDDA(HRDA)', recipe=cdda_best, note=PAPER),
@@ -73,7 +74,7 @@ TABLE = (
     row(34, 'cdda/cdda_mic_mitb5_gta2cs', 'CDDA(MIC(HRDA))', recipe=cdda_best, note=PAPER),
     row(35, 'cdda/cdda_mic_mitb5_synthia2cs', 'CDDA(MIC(HRDA))', recipe=cdda_best, note=PAPER),
     row(39, 'cdda/cdda_sepico_dist_mitb5_gta2cs', 'CDDA(SePiCo DistCL)', recipe=cdda, note=NEW),
-    # SDCA (Li et al., 2021), and FADA (Wang et al., ECCV 2020), from which it comes
+    # SDCA (Li et al., 2021), and FADA (Wang et al., ECCV 2020), its predecessor
     row(40, 'sdca/sdca_r101_gta2cs', 'SDCA', 52.9, sdca),
     row(41, 'sdca/sdca_r101_synthia2cs', 'SDCA', 50.2, sdca, mIoU13=56.8, note='16 classes'),
     row(42, 'sdca/sdca_vgg16_gta2cs', 'SDCA', 47.3, sdca),
@@ -107,7 +108,7 @@ TABLE = (
     row(103, 'toy/sepico_proto_mitb0_toy_game2city', 'SePiCo ProtoCL', recipe=toy),
     row(110, 'toy/daformer_mitb0_toy_game2city', 'self-training', recipe=toy),
     row(115, 'toy/dacs_mitb0_toy_game2city', 'DACS', recipe=toy),
-    row(117, 'toy/source_only_mitb0_toy_game2city', 'source only', recipe=toy),
+    row(117, 'toy/source_only_mitb0_toy_game2city', 'source only', recipe=toy_baseline),
     row(118, 'toy/oracle_mitb0_toy_city', 'supervised on the target', recipe=toy),
     row(120, 'toy/hrda_r18_toyhr_game2city', 'HRDA', recipe=toy_hr),
     row(121, 'toy/daformer_r18_toyhr_game2city', 'self-training, half size', recipe=toy_hr),

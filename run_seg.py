@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""``mmseg-uda run-seg``, at the path that users of CDDA know."""
+"""``mmseg-uda run-seg``, under the name of CDDA's published script."""
 
 from mmseg_uda.cli.run_seg import main
 from mmseg_uda.errors import run_cli

@@ -1,7 +1,7 @@
 """Run an experiment of the table, or a config file, from training to the table of results.
 
-The same command run again goes on where it stopped: what is finished is not run again, a training
-that broke off resumes from its newest whole checkpoint, and nothing is overwritten.
+The same command resumes an interrupted run: finished stages are not run again, an interrupted
+training resumes from its newest intact checkpoint, and no result is overwritten.
 """
 
 import argparse
@@ -10,6 +10,8 @@ from mmseg_uda.command_line import CommandParser
 from mmseg_uda.config import parse_overrides
 from mmseg_uda.engine.launch import torchrun_world
 from mmseg_uda.errors import UserError, run_cli
+from mmseg_uda.experiments import given
+from mmseg_uda.experiments.overview import describe, scores
 from mmseg_uda.experiments.plan import Plan
 from mmseg_uda.experiments.recipes import of_config
 from mmseg_uda.experiments.stages import StageRunner
@@ -20,7 +22,7 @@ from mmseg_uda.files import looked_in
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = CommandParser(description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument('--exp', metavar='ID', help='experiment of the table, by number or name')
+    what.add_argument('--exp', metavar='ID', help='experiment of the table, by id or name')
     what.add_argument(
         '--config',
         metavar='FILE',
@@ -33,12 +35,15 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--resume',
         action='store_true',
-        help='only resume: refuse to start where nothing was started (a run that is there is '
-        'resumed without it too)',
+        help='refuse to start a new run (an interrupted run is resumed without this flag too)',
     )
-    parser.add_argument('--seed', type=int, help="of every training; default: its config's")
+    parser.add_argument('--seed', type=int, help="seed of every training; default: its config's")
     parser.add_argument(
-        '--gpus', type=int, default=1, metavar='N', help='training processes, one a GPU; default: 1'
+        '--gpus',
+        type=int,
+        default=1,
+        metavar='N',
+        help='training processes, one a GPU; default: 1',
     )
     parser.add_argument(
         '--cfg-options', nargs='+', metavar='KEY=VALUE', help='override entries of the configs'
@@ -46,12 +51,24 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--dry-run', action='store_true', help='show stages, files and what is done; run nothing'
     )
+    parser.add_argument(
+        '--only', metavar='STAGE', help='run this stage alone; the stages it reads must be finished'
+    )
+    parser.add_argument(
+        given.FLAG,
+        action='append',
+        default=[],
+        metavar='STAGE=FILE',
+        help="use this file as the stage's result: a checkpoint of a training, the output of a "
+        'command, or a folder that contains its outputs. The work dir remembers it; stages that '
+        'only lead to it are not run. May be repeated',
+    )
     parser.add_argument('--tensorboard', action='store_true', help='write TensorBoard scalars')
     parser.add_argument(
         '--select-best',
         action='store_true',
-        help='hand on the checkpoint that scores best on the target validation labels, where a '
-        'stage tests all of them, instead of the last one',
+        help='where a stage tests all checkpoints of a training, later stages read the one with '
+        'the best mIoU on the target validation labels instead of the last one',
     )
     arguments = parser.parse_args(argv)
     if arguments.gpus < 1:
@@ -62,7 +79,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def table() -> str:
-    """The experiments: id, name, published figure, what it is and the configs that it trains."""
+    """A line for each experiment: id, name, published figures, description, trained configs."""
     experiments = load_table().values()
     width = max(len(experiment.name) for experiment in experiments)
     lines = [f'{"id":>3}  {"name":{width}}  published      what']
@@ -79,16 +96,19 @@ def table() -> str:
 
 
 def results(plan: Plan) -> str:
-    """What the test stages found, beside the published figure."""
-    experiment, scores = plan.experiment, plan.scores()
+    """A table of the metrics of all test stages and the published figures."""
+    experiment, found_by_stage = plan.experiment, scores(plan)
+    files = f'files: {plan.work_dir}'
+    if not found_by_stage:
+        return files
     metrics = [
         metric
         for metric in ('mIoU', 'mIoU16', 'mIoU13')
-        if any(metric in found for found in scores.values())
+        if any(metric in found for found in found_by_stage.values())
     ]
-    width = max(map(len, [*scores, 'published']))
+    width = max(map(len, [*found_by_stage, 'published']))
     lines = [f'{"":{width}}  ' + '  '.join(f'{metric:>6}' for metric in metrics)]
-    for name, found in scores.items():
+    for name, found in found_by_stage.items():
         cells = (_percent(found.get(metric)) for metric in metrics)
         best = found.get('best', {}).get('mIoU')
         lines.append(f'{name:{width}}  ' + '  '.join(cells))
@@ -97,11 +117,11 @@ def results(plan: Plan) -> str:
     if experiment.published:
         cells = (_percent(experiment.published.get(metric)) for metric in metrics)
         lines.append(f'{"published":{width}}  ' + '  '.join(cells))
-    return '\n'.join([*lines, f'files: {plan.work_dir}'])
+    return '\n'.join([*lines, files])
 
 
-def _percent(figure: float | None) -> str:
-    return f'{"-":>6}' if figure is None else f'{figure:6.2f}'
+def _percent(value: float | None) -> str:
+    return f'{"-":>6}' if value is None else f'{value:6.2f}'
 
 
 def main(argv: list[str] | None = None) -> int | None:
@@ -114,7 +134,7 @@ def main(argv: list[str] | None = None) -> int | None:
     else:
         experiment = find_experiment(arguments.exp)
     if arguments.select_best:
-        experiment = experiment.handing_on_the_best()
+        experiment = experiment.with_best_checkpoints()
     _, processes = torchrun_world() or (0, arguments.gpus)
     plan = Plan(
         experiment,
@@ -122,14 +142,16 @@ def main(argv: list[str] | None = None) -> int | None:
         seed=arguments.seed,
         processes=processes,
         overrides=parse_overrides(arguments.cfg_options),
+        start_from=given.parse(arguments.start_from),
+        only=arguments.only,
     )
     if arguments.dry_run:
-        print(plan.describe())
+        print(describe(plan))
         return None
     if arguments.resume and not plan.work_dir.exists():
         raise UserError(
             f'--resume: nothing was started in {plan.work_dir}{looked_in(plan.work_dir)}: '
-            'give another --work-dir or --seed, or leave out --resume to start the experiment'
+            'name another --work-dir or --seed, or leave out --resume to start the experiment'
         )
     runner = StageRunner(plan, tensorboard=arguments.tensorboard)
     runner.run()

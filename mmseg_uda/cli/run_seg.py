@@ -1,7 +1,7 @@
-"""CDDA's preprocessing by the name and the flags that its authors gave it.
+"""CDDA's preprocessing, under the name and with the flags of its published code.
 
-Writes source crops (images/, labels/, depth/) and <dataset>_<N>_distribution.pth into a folder,
-which is a bank as mmseg-uda depth-distributions makes it, too. A run that was broken off goes on.
+Writes source crops (images/, labels/, depth/) and <dataset>_<N>_distribution.pth into a folder. The
+folder is also a bank as mmseg-uda depth-distributions makes it. An interrupted run is resumed.
 """
 
 import argparse
@@ -19,23 +19,28 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         '--config',
         default='configs/cdda/cdda_daformer_mitb5_gta2cs',
-        help='of the training, .py may be left out (%(default)s)',
+        help='config of the training, .py may be left out (default: %(default)s)',
     )
     parser.add_argument(
-        '--dataset_name', choices=('gta', 'synthia'), default='gta', help='names the .pth file'
+        '--dataset_name',
+        choices=('gta', 'synthia'),
+        default='gta',
+        help='for the name of the .pth file (default: %(default)s)',
     )
     parser.add_argument(
         '--source_preprocessed_path',
         default='preprocessed/gta_daformer',
         metavar='DIR',
-        help='where to write (%(default)s)',
+        help='output folder (default: %(default)s)',
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        '--not_get_images', action='store_true', help='count the crops that are there already'
+        '--not_get_images', action='store_true', help='only count the crops that exist already'
     )
     what.add_argument(
-        '--not_get_distributions', action='store_true', help='write the crops, not the .pth file'
+        '--not_get_distributions',
+        action='store_true',
+        help='write the crops but not the .pth file',
     )
     add_options(parser)
     args = parser.parse_args(argv)

@@ -1,1 +1,1 @@
-"""How an experiment becomes stages on the disk. Imports nothing heavy."""
+"""Experiments as stages on the disk. Imports nothing heavy."""

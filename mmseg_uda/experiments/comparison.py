@@ -1,4 +1,4 @@
-"""Tested runs side by side: tables of their scores and a picture of their predictions, as files."""
+"""Comparison of tested runs: a table of their scores and a picture of their predictions."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +12,14 @@ def compare(config: str, runs: Mapping[str, str | Path], out: str | Path, images
     """Write ``report.md``, ``report.json`` and ``comparison.png`` into ``out``; print the table.
 
     Args:
-        config: whose test set the runs were tested on.
-        runs: name -> ``scores.json``, in order; a run's predictions stand in ``predictions/``
-            beside it, as ``mmseg-uda test --show-dir .../predictions --opacity 1`` writes them.
-        images: how many of the test set are shown, spread evenly over it.
+        config: its test set is the one that the runs were tested on.
+        runs: name -> ``scores.json``, in order. A run's predictions are in ``predictions/`` beside
+            it, as ``mmseg-uda test --show-dir .../predictions --opacity 1`` writes them.
+        out: folder.
+        images: number of images in the picture, spread evenly over the test set.
 
     Raises:
-        UserError: scores, a prediction or an image are missing or damaged.
+        UserError: scores, a prediction or an image is missing or damaged.
     """
     from mmseg_uda.evaluation.comparison import comparison_rows, markdown, read_scores
     from mmseg_uda.files import atomic_write, save_json
@@ -39,7 +40,7 @@ def compare(config: str, runs: Mapping[str, str | Path], out: str | Path, images
 
 
 def _draw(config_path: str, runs: Mapping[str, Path], count: int) -> Any:
-    """Images of the test set in rows: image, truth and each run's prediction."""
+    """A picture with a row for each image: the image, the truth and each run's prediction."""
     import numpy as np
     from mmengine.registry import init_default_scope
 

@@ -1,12 +1,12 @@
-"""Records of stages that an earlier version wrote."""
+"""Translation of stage records that earlier versions wrote."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from mmseg_uda.config import rename_parts
 
-# What a stage called in version 0.1.0.dev -> what it calls now. Their arguments are the same, by
-# other names.
+# Function of a stage in version 0.1.0.dev -> its function now. The arguments have other names and
+# the same meaning.
 CALLS = {
     'tools.convert_datasets.gta:main': 'mmseg_uda.preparation.conversion:convert',
     'tools.convert_datasets.cityscapes:main': 'mmseg_uda.preparation.conversion:convert',
@@ -20,17 +20,16 @@ CALLS = {
     ),
 }
 
-
-# Config entries that later versions added -> the value that a config without them has.
+# Config entries that later versions added -> the value that a config without them meant.
 DEFAULTS = {'precision': 'highest'}
 
 
 def current_settings(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The settings of a record by today's names, to be compared with those of today.
+    """The settings of a record under current names, for comparison with the current settings.
 
     Args:
-        recorded: as they stand in ``stage.json``.
-        now: the settings of the same stage today.
+        recorded: as in ``stage.json``.
+        now: the current settings of the same stage.
     """
     call = recorded.get('call')
     if call in CALLS and CALLS[call] == now.get('call'):

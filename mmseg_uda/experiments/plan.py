@@ -1,45 +1,22 @@
-"""Where an experiment stands on the disk: what its stages read and wrote, what is left to do."""
+"""Where the stages of an experiment lie, what they read, write and depend on."""
 
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mmseg_uda.config import overridden, read_config, seed_of
-from mmseg_uda.engine.work_dir import best_checkpoint, last_checkpoint
+from mmseg_uda.engine.work_dir import best_checkpoint
 from mmseg_uda.errors import UserError
-from mmseg_uda.experiments import records
-from mmseg_uda.experiments.earlier import current_settings
-from mmseg_uda.experiments.experiment import Experiment, Stage
-from mmseg_uda.files import load_record
-from mmseg_uda.settings import differences, flatten
+from mmseg_uda.experiments import given, records
+from mmseg_uda.experiments.experiment import REFERENCE, Experiment, Stage
+from mmseg_uda.settings import flatten
 
-REFERENCE = re.compile(r'\{(\w+)\.(\w+)\}')
-MAX_DIFFERENCES = 20
-
-
-@dataclass(frozen=True)
-class State:
-    """Where a stage stands on the disk.
-
-    Attributes:
-        status: ``to do``, ``broke off`` or ``done``.
-        problem: why it cannot be run or taken as done, with what to do; ``None`` if it can.
-    """
-
-    folder: Path
-    settings: dict[str, Any]
-    inputs: dict[str, Path]
-    outputs: dict[str, Path]
-    status: str
-    problem: str | None = None
-    finished: str | None = None
+SHARED = Path('work_dirs/shared')
 
 
 class Plan:
-    """The stages of an experiment in a work dir. Looks and never changes anything.
+    """The stages of an experiment in a work dir. Reads files and changes none.
 
     Args:
         experiment: the stages.
@@ -48,6 +25,15 @@ class Plan:
         seed: of every training stage; default each one's ``randomness.seed``.
         processes: of a training stage, over all machines; they share the batch.
         overrides: dotted config keys and values for every stage with a config.
+        start_from: stage name -> path of a file or folder that takes the place of its result.
+        only: name of the one stage to run.
+
+    Attributes:
+        given: ``start_from`` and what earlier runs in this work dir were given.
+        chosen: the stages to run, in order.
+
+    Raises:
+        UserError: an unknown stage, a given file that is missing or does not fit.
     """
 
     def __init__(
@@ -58,95 +44,47 @@ class Plan:
         seed: int | None = None,
         processes: int = 1,
         overrides: Mapping[str, Any] | None = None,
+        start_from: Mapping[str, str | os.PathLike] | None = None,
+        only: str | None = None,
     ) -> None:
         self.experiment = experiment
         self.seed = seed
         self.processes = processes
         self.overrides = dict(overrides or {})
+        self.only = experiment.stage(only, '--only') if only else None
         self._files: dict[str, Any] = {}
         self.work_dir = Path(work_dir or self._default_work_dir())
-
-    def state(self, stage: Stage) -> State:
-        """What ``stage`` reads, writes and has done already. Changes nothing."""
-        folder = self.folder(stage)
-        settings, inputs, outputs = self._settings(stage), self._inputs(stage), self._outputs(stage)
-        state = State(folder, settings, inputs, outputs, 'to do')
-        record = records.read_record(folder)
-        if record is None:
-            if stage.kind == 'train' and (found := last_checkpoint(folder)):
-                problem = f'{found} is there, but no {records.RECORD} that says what it belongs to'
-                return replace(state, problem=self._refuse(stage, problem))
-            return state
-
-        state = replace(
-            state,
-            status='done' if record['finished'] else 'broke off',
-            finished=record['finished'],
+        named = given.checked(experiment, start_from or {})
+        self.given = given.remembered(experiment, self.work_dir) | named
+        not_needed = given.not_needed(experiment, self.given)
+        self.chosen = tuple(
+            stage
+            for stage in experiment.stages
+            if stage.name in self.given
+            or (stage.name not in not_needed if self.only is None else stage is self.only)
         )
-        recorded = current_settings(record['settings'], settings)
-        if changes := differences(recorded, settings):
-            if not record['finished'] and not self._left_something(stage):
-                return replace(state, status='to do')  # it failed at once: nothing to protect
-            more = len(changes) - MAX_DIFFERENCES
-            lines = changes[:MAX_DIFFERENCES] + ([f'... and {more} more'] if more > 0 else [])
-            problem = f'its settings have changed since it {self._ended(state)}:'
-            return replace(state, problem=self._refuse(stage, '\n  '.join([problem, *lines])))
-        for name, recorded in record['inputs'].items():
-            path = inputs.get(name)
-            if path is not None and path.exists() and (change := records.change(path, recorded)):
-                if not record['finished'] and not self._left_something(stage):
-                    return replace(state, status='to do')
-                problem = f'its input {name} ({path}) {change} since it {self._ended(state)}'
-                return replace(state, problem=self._refuse(stage, problem))
-        for name, recorded in record.get('outputs', {}).items():
-            path = outputs.get(name, Path(recorded['path']))
-            if change := records.change(path, recorded):
-                problem = f'it is finished, but its output {name} ({path}) {change}'
-                return replace(state, problem=self._refuse(stage, problem))
-        return state
-
-    def describe(self) -> str:
-        """The stages with inputs, outputs and what is done already, as text."""
-        stages = self.experiment.stages
-        lines = [f'{self.experiment.name}: {len(stages)} stages in {self.work_dir}']
-        for number, stage in enumerate(stages, 1):
-            state = self.state(stage)
-            what = stage.call if stage.kind == 'command' else f'{stage.kind} {stage.config}'
-            lines.append(f'[{number}/{len(stages)}] {stage.name}: {what}')
-            status = f'done ({state.finished})' if state.status == 'done' else state.status
-            if state.status == 'broke off' and stage.kind == 'train':
-                newest = last_checkpoint(state.folder)
-                status += f', goes on from {newest.name}' if newest else ' before a checkpoint'
-            lines.append(f'    status: {status}')
-            if state.problem:
-                lines.append('    refused: ' + state.problem.replace('\n', '\n    '))
-            for title, paths in (('input', state.inputs), ('output', state.outputs)):
-                for name, path in paths.items():
-                    there = '' if path.exists() else ' (not there yet)'
-                    lines.append(f'    {title} {name}: {path}{there}')
-        return '\n'.join(lines)
-
-    def scores(self) -> dict[str, dict[str, Any]]:
-        """The content of ``scores.json`` of every test stage that is finished, by stage name."""
-        found = {}
-        for stage in self.experiment.stages:
-            if stage.kind == 'test' and (path := self._outputs(stage)['scores']).is_file():
-                found[stage.name] = load_record(path, 'a file of scores', 'test again', ['mIoU'])
-        return found
-
-    def seed_of(self, stage: Stage) -> int:
-        """The seed of a training stage."""
-        return seed_of(self._config(stage, stage.options)) if self.seed is None else self.seed
 
     def folder(self, stage: Stage) -> Path:
-        return Path(stage.folder) if stage.folder else self.work_dir / stage.name
+        """Where the stage's record is, and its results unless they have fixed paths."""
+        if self._is_own(stage):
+            return self.work_dir / stage.name
+        return Path(stage.folder) if stage.folder else self._shared_folder(stage)
 
-    def _default_work_dir(self) -> Path:
-        first = next(stage for stage in self.experiment.stages if stage.kind == 'train')
-        return Path('work_dirs', self.experiment.name, f'seed{self.seed_of(first)}')
+    def is_shared(self, stage: Stage) -> bool:
+        """Whether the stage lies in a folder under :data:`SHARED`."""
+        return stage.shared is not None and not self._is_own(stage)
 
-    def _settings(self, stage: Stage) -> dict[str, Any]:
-        """What makes the stage's result, with references left open: a work dir may be moved."""
+    def record(self, stage: Stage) -> dict[str, Any] | None:
+        """The stage's record, ``None`` if there is none."""
+        folder = self.folder(stage)
+        # A given result of a shared stage: the work dir may still link to the shared folder.
+        linked = folder.is_symlink() and stage.shared
+        return None if linked else records.read_record(folder)
+
+    def settings(self, stage: Stage) -> dict[str, Any]:
+        """What determines the result. References stay unresolved, so a work dir may be moved."""
+        if stage.name in self.given:
+            return {'kind': 'given'}
         settings: dict[str, Any] = {'kind': stage.kind}
         if stage.kind == 'command':
             settings |= {'call': stage.call, 'options': dict(stage.options)}
@@ -159,12 +97,13 @@ class Plan:
             return settings | {'seed': self.seed_of(stage), 'processes': self.processes}
         return settings | {'options': dict(stage.options)}
 
-    def _inputs(self, stage: Stage) -> dict[str, Path]:
+    def inputs(self, stage: Stage) -> dict[str, Path]:
         """Files that are read: outputs of earlier stages and pretrained weights, by name."""
+        if stage.name in self.given:
+            return {}
         inputs = {
             f'{name}.{output}': Path(self._reference(stage, name, output))
-            for value in flatten(dict(stage.options)).values()
-            for name, output in REFERENCE.findall(str(value))
+            for name, output in stage.references
         }
         if stage.kind == 'train':
             config = self._config(stage, self.resolve(stage, dict(stage.options))).to_dict()
@@ -174,12 +113,15 @@ class Plan:
                     inputs.setdefault(key, Path(value))
         return inputs
 
-    def _outputs(self, stage: Stage) -> dict[str, Path]:
+    def made(self, stage: Stage) -> dict[str, Path]:
+        """What the stage writes if it is run."""
         folder = self.folder(stage)
         if stage.kind == 'test':
-            scores = {'scores': folder / 'scores.json'}
-            whole_folder = str(stage.options['checkpoint']).endswith('.folder}')
-            return scores | ({'best': folder / 'model_best.pth'} if whole_folder else {})
+            outputs = {'scores': folder / 'scores.json'}
+            tested = REFERENCE.fullmatch(str(stage.options['checkpoint']))
+            if tested and tested[2] == 'folder':  # a given result is the only checkpoint
+                outputs['best'] = self.given.get(tested[1], folder / 'model_best.pth')
+            return outputs
         if stage.kind == 'command':
             return {n: Path(p.replace('{folder}', str(folder))) for n, p in stage.outputs.items()}
         config = self._config(stage, dict(stage.options))
@@ -187,18 +129,19 @@ class Plan:
         if not isinstance(iterations, int):
             raise UserError(f'config {stage.config} has no train_cfg.max_iters')
         outputs = {'checkpoint': folder / f'iter_{iterations}.pth', 'folder': folder}
-        if figure := config.get('default_hooks', {}).get('checkpoint', {}).get('save_best'):
-            outputs['best'] = best_checkpoint(folder, figure)
+        if metric := config.get('default_hooks', {}).get('checkpoint', {}).get('save_best'):
+            outputs['best'] = best_checkpoint(folder, metric)
         return outputs
 
-    def _config(self, stage: Stage, options: Mapping[str, Any]) -> Any:
-        """The stage's config with ``options`` and the overrides; a file is read once."""
-        if stage.config not in self._files:
-            self._files[stage.config] = read_config(stage.config)
-        return overridden(self._files[stage.config], dict(options) | self.overrides)
+    def outputs(self, stage: Stage) -> dict[str, Path]:
+        """Files and folders that later stages can read, by name."""
+        outputs = self.made(stage)
+        if path := self.given.get(stage.name):
+            return given.outputs(stage, path, outputs)
+        return outputs
 
     def resolve(self, stage: Stage, value: Any) -> Any:
-        """``value`` with its references replaced, strings deep inside included."""
+        """``value`` with its references replaced by paths, also inside of lists and dicts."""
         if isinstance(value, Mapping):
             return {key: self.resolve(stage, item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
@@ -208,24 +151,51 @@ class Plan:
         value = REFERENCE.sub(lambda match: self._reference(stage, *match.groups()), value)
         return value.replace('{folder}', str(self.folder(stage)))
 
+    def seed_of(self, stage: Stage) -> int | None:
+        """The seed of a training stage; of another, that of the first training it depends on."""
+        if stage.kind == 'train':
+            if self.seed is not None:
+                return self.seed
+            return seed_of(self._config(stage, stage.options))
+        earlier = (self.seed_of(s) for s in self.experiment.stages if s.name in stage.reads)
+        return next((seed for seed in earlier if seed is not None), None)
+
+    def _default_work_dir(self) -> Path:
+        first = next(stage for stage in self.experiment.stages if stage.kind == 'train')
+        return Path('work_dirs', self.experiment.name, f'seed{self.seed_of(first)}')
+
+    def _shared_folder(self, stage: Stage) -> Path:
+        if (seed := self.seed_of(stage)) is None:
+            raise UserError(f'stage {stage.name} depends on no training, so it cannot be shared')
+        return SHARED / stage.shared / f'seed{seed}'
+
+    def _is_own(self, stage: Stage) -> bool:
+        """Whether the stage lies in the work dir and not in a folder of several experiments.
+
+        A given result belongs to its work dir alone, and so does a shared stage that reads one. A
+        work dir in which a stage was run before it became shared keeps it.
+        """
+        if stage.name in self.given or not (stage.folder or stage.shared):
+            return True
+        if stage.folder:
+            return False
+        own = self.work_dir / stage.name
+        return (not own.is_symlink() and (own / records.RECORD).is_file()) or any(
+            self._is_own(earlier)
+            for earlier in self.experiment.stages
+            if earlier.name in stage.reads
+        )
+
+    def _config(self, stage: Stage, options: Mapping[str, Any]) -> Any:
+        """The stage's config with ``options`` and the overrides; a file is read once."""
+        if stage.config not in self._files:
+            self._files[stage.config] = read_config(stage.config)
+        return overridden(self._files[stage.config], dict(options) | self.overrides)
+
     def _reference(self, stage: Stage, name: str, output: str) -> str:
         for earlier in self.experiment.stages:
             if earlier is stage:
                 break
-            if earlier.name == name and output in (outputs := self._outputs(earlier)):
+            if earlier.name == name and output in (outputs := self.outputs(earlier)):
                 return str(outputs[output])
-        raise UserError(f'stage {stage.name}: no earlier stage gives {{{name}.{output}}}')
-
-    def _left_something(self, stage: Stage) -> bool:
-        """Whether a stage that broke off has results that a changed one would mix with."""
-        if stage.kind == 'train':
-            return last_checkpoint(self.folder(stage)) is not None
-        return stage.kind == 'command' and any(p.exists() for p in self._outputs(stage).values())
-
-    def _refuse(self, stage: Stage, problem: str) -> str:
-        folder = self.folder(stage)
-        elsewhere = '' if stage.folder else 'choose another --work-dir to keep it, or '
-        return f'stage {stage.name}: {problem}\n{elsewhere}delete {folder} to run it again'
-
-    def _ended(self, state: State) -> str:
-        return 'finished' if state.finished else 'broke off'
+        raise UserError(f'stage {stage.name}: no earlier stage has the output {{{name}.{output}}}')

@@ -1,7 +1,7 @@
-"""Recipes: how a config becomes the stages of an experiment, and the rows of the table.
+"""Recipes, which turn a config into the stages of an experiment, and the rows of the table.
 
-A recipe takes the path of a config and returns stages. Functions that stages call are named as
-strings, so that the table is listed without importing torch.
+A recipe takes the path of a config and returns stages. Stages name the functions that they call as
+strings, so the table can be listed without importing torch.
 """
 
 from collections.abc import Callable
@@ -34,28 +34,35 @@ DOMAINS = {
     'city': 'toy city',
 }
 TOY_WORLDS = ('toy', 'toyhr')
-"""Parts of config names that stand between network and domains."""
+"""Words between network and domains in the names of toy configs."""
 
 
 def train(config: str) -> tuple[Stage, ...]:
-    """Train only: the labels of the target are on a test server."""
+    """Train without a test: the target's labels are kept by a test server."""
     return (Stage('train', config),)
 
 
-def train_test(config: str, name: str = 'train', **test_options) -> tuple[Stage, ...]:
-    """Train, then test the last checkpoint on the target domain."""
+def train_test(
+    config: str, name: str = 'train', *, shared: bool = False, **test_options
+) -> tuple[Stage, ...]:
+    """Train, then test the last checkpoint on the target domain.
+
+    Args:
+        shared: experiments share the training, under the name of its config.
+    """
     test = 'test' if name == 'train' else f'test_{name}'
     options = {'checkpoint': f'{{{name}.checkpoint}}', **test_options}
-    return Stage(name, config), Stage(test, config, kind='test', options=options)
+    training = Stage(name, config, shared=Path(config).stem if shared else None)
+    return training, Stage(test, config, kind='test', options=options)
 
 
 def cdda(config: str, bank: str | None = None) -> tuple[Stage, ...]:
-    """Make CDDA's bank of source crops with the config's seed, once, then train and test.
+    """Make CDDA's bank of source crops with the config's seed, then train and test.
 
-    The published form (``cdda_published_*``) uses the bank of the documented one.
+    The published form (``cdda_published_*``) shares the bank of the documented form.
 
     Args:
-        bank: folder of the bank; default ``preprocessed/<source>_<host>``, from the config's name.
+        bank: folder of the bank; default ``preprocessed/<source>_<host>``, by the config's name.
     """
     documented = config.replace('published_', '')
     if bank is None:
@@ -75,9 +82,9 @@ def cdda(config: str, bank: str | None = None) -> tuple[Stage, ...]:
 
 
 def cdda_best(config: str) -> tuple[Stage, ...]:
-    """As :func:`cdda`; also test the best checkpoint of all validations.
+    """As :func:`cdda`, and test the best checkpoint of all validations.
 
-    Published figures of CDDA are of that one, the best of 40 validations on target labels.
+    The published figures of CDDA belong to it: the best of 40 validations on target labels.
     """
     *stages, test = cdda(config)
     best = replace(test, name='test_best', options={'checkpoint': '{train.best}'})
@@ -87,12 +94,13 @@ def cdda_best(config: str) -> tuple[Stage, ...]:
 def sdca(config: str, *, toy: bool = False) -> tuple[Stage, ...]:
     """SDCA: source training, class distributions, adaptation, pseudo-labels, self-supervision.
 
-    Every stage hands on its last checkpoint; all that it kept are tested. In the toy world the last
-    alone is, and the self-supervised network begins with the adapted one's weights, as there are
-    none of ImageNet.
+    Later stages read the last checkpoint of a training; all checkpoints that it kept are tested.
+    In the toy world only the last one is tested, and self-supervision starts from the adapted
+    weights because there are no ImageNet weights.
 
     Args:
-        config: of the adaptation, ``sdca_<setting>.py``; beside it are ``src_`` and ``ssl_``.
+        config: of the adaptation, ``sdca_<setting>.py``; ``src_`` and ``ssl_`` are beside it.
+        toy: the form for the toy world.
     """
     source, self_supervision = (_beside(config, stage) for stage in ('src', 'ssl'))
     which = 'checkpoint' if toy else 'folder'
@@ -139,7 +147,7 @@ def sdca(config: str, *, toy: bool = False) -> tuple[Stage, ...]:
 
 
 def fada(config: str) -> tuple[Stage, ...]:
-    """FADA: training on the source as SDCA's, without its Lovász loss, then adaptation."""
+    """FADA: SDCA's training on the source without its Lovász loss, then adaptation."""
     setting = Path(config).stem.removeprefix('fada_')
     source = f'configs/sdca/src_{setting}.py'
     training, test = train_test(config)
@@ -151,7 +159,7 @@ def fada(config: str) -> tuple[Stage, ...]:
 
 
 def toy_world(folder: str, **options) -> tuple[Stage, ...]:
-    """Make and convert a toy world in ``folder``; experiments share it."""
+    """Make and convert a toy world in ``folder``, which several experiments read."""
 
     def convert(name: str, data: str, dataset: str) -> Stage:
         return Stage(
@@ -185,21 +193,28 @@ def toy(config: str) -> tuple[Stage, ...]:
     return (*toy_world('data/toy'), *train_test(config))
 
 
+def toy_baseline(config: str) -> tuple[Stage, ...]:
+    """As :func:`toy`; other experiments compare with the same training and share it."""
+    return (*toy_world('data/toy'), *train_test(config, shared=True))
+
+
 def toy_hr(config: str) -> tuple[Stage, ...]:
     """In a toy world of twice the resolution: train and test."""
     return (*toy_world('data/toy_hr', size=[256, 512]), *train_test(config))
 
 
 def toy_cdda(config: str) -> tuple[Stage, ...]:
+    """CDDA in the toy world."""
     return (*toy_world('data/toy'), *cdda(config, bank='data/toy/depth_distributions'))
 
 
 def toy_sdca(config: str) -> tuple[Stage, ...]:
+    """SDCA in the toy world."""
     return (*toy_world('data/toy'), *sdca(config, toy=True))
 
 
 def demo(self_training: str) -> tuple[Stage, ...]:
-    """Source-only training and self-training in the toy world, side by side."""
+    """Train source-only and with self-training in the toy world, test both and compare them."""
     source_only = self_training.replace('daformer', 'source_only')
     predictions = {'show_dir': '{folder}/predictions', 'opacity': 1}
     report = Stage(
@@ -218,7 +233,7 @@ def demo(self_training: str) -> tuple[Stage, ...]:
     )
     return (
         *toy_world('data/toy'),
-        *train_test(source_only, 'source_only', **predictions),
+        *train_test(source_only, 'source_only', shared=True, **predictions),
         *train_test(self_training, 'self_training', **predictions),
         report,
     )
@@ -238,14 +253,14 @@ def row(
     """A row of the table.
 
     Args:
-        config: below ``configs/``, without ``.py``. The end of its name tells network and domains,
-            as in ``hrda_mitb5_gta2cs``.
-        method: as it is listed.
+        config: below ``configs/``, without ``.py``. Its name ends with network and domains, as in
+            ``hrda_mitb5_gta2cs``.
+        method: for the list of experiments.
         published: mIoU in percent that the paper or its code states for the last stage.
-        recipe: makes the stages of the config.
+        recipe: turns the config into stages.
         name: of the experiment and its work dir; default the config's.
-        note: a remark that is listed too.
-        figures: published figures that are not the mIoU of all classes (``mIoU16=60.9``).
+        note: a remark for the list of experiments.
+        figures: published figures other than the mIoU of all classes (``mIoU16=60.9``).
     """
     *_, network, domains = (p for p in Path(config).name.split('_') if p not in TOY_WORLDS)
     file = f'configs/{config}.py'
@@ -257,12 +272,12 @@ def row(
 
 
 def of_config(config: str) -> Experiment:
-    """The experiment of a config file alone: train and test it."""
+    """An experiment that trains and tests one config file."""
     name = Path(config.removesuffix('.py')).name
     return Experiment(None, name, train_test(config), config)
 
 
 def _beside(config: str, stage: str) -> str:
-    """The config of another stage of SDCA: ``.../src_x.py`` for ``.../sdca_x.py``."""
+    """The config of another stage of SDCA, such as ``.../src_x.py`` for ``.../sdca_x.py``."""
     path = Path(config)
     return str(path.with_name(path.name.replace('sdca_', f'{stage}_', 1)))

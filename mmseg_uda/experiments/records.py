@@ -1,7 +1,7 @@
-"""What a stage leaves behind: its record, what it read and wrote, and what counts as a change.
+"""The record of a stage: its settings, its inputs and outputs with checksums, and what changed.
 
-A record is ``stage.json`` in the stage's folder. It is written when the stage begins (so that one
-that broke off knows what it was) and again when it has finished.
+A record is ``stage.json`` in the stage's folder. It is written when the stage starts, so that an
+interrupted one is recognised, and again when it has finished.
 """
 
 import os
@@ -17,15 +17,22 @@ RECORD = 'stage.json'
 
 
 def signature(path: Path) -> dict[str, Any]:
+    """What identifies the content of an input or output.
+
+    A stage's own folder is only known to exist: what the stage makes in it are outputs themselves.
+    """
+    if (path / RECORD).exists():
+        return {'path': str(path), 'folder': True}
+    return content(path)
+
+
+def content(path: Path) -> dict[str, Any]:
     """What identifies the content of a file, or of each file below a folder.
 
-    Hidden files and records of stages do not count. Of a stage's own folder it is only said that
-    it is there: what the stage makes in it are outputs by themselves.
+    Hidden files and records of stages do not count.
     """
     if not path.is_dir():
         return files.signature(path)
-    if (path / RECORD).exists():
-        return {'path': str(path), 'folder': True}
     found = sorted(
         Path(place, name).relative_to(path).as_posix()
         for place, _, names in os.walk(path, followlinks=True)
@@ -36,10 +43,10 @@ def signature(path: Path) -> dict[str, Any]:
 
 
 def change(path: Path, recorded: Mapping[str, Any]) -> str | None:
-    """How the content of ``path`` differs from a :func:`signature`, as the end of a sentence.
+    """How ``path`` differs from a recorded :func:`signature` or :func:`content`, as a predicate.
 
-    None where it does not. Files that came into a folder since are no change: conversion, for one,
-    writes labels beside their sources.
+    ``None`` if it does not. Files that were added to a folder are no change: conversion, for
+    example, writes labels beside their sources.
     """
     if not path.exists():
         return 'is gone'
@@ -51,10 +58,10 @@ def change(path: Path, recorded: Mapping[str, Any]) -> str | None:
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """The record in ``folder``, ``None`` where there is none.
+    """The record in ``folder``, ``None`` if there is none.
 
     Raises:
-        UserError: if the file is not a stage's record, or of a newer version.
+        UserError: the file is not the record of a stage, or is of a newer version.
     """
     advice = f'delete {folder} to run the stage again'
     keys = ('settings', 'inputs', 'finished')

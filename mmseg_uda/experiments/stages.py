@@ -1,36 +1,35 @@
-"""Experiments of several stages: what is finished is not run again, what broke off goes on.
+"""Runs the stages of a plan: skips finished ones, resumes interrupted ones.
 
-Each stage has a folder with a record of what it was, read and wrote (see ``records.py``). Nothing
-that a stage left is ever overwritten by a stage that means something else.
+Each stage has a folder with a record of its settings, inputs and outputs (see ``records.py``). No
+result is overwritten by a stage with other settings.
 """
 
-import gc
-import importlib
-import sys
+import os
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
-from mmseg_uda.config import locate
-from mmseg_uda.engine.interruption import run_command
 from mmseg_uda.engine.launch import joined_processes, torchrun_world
 from mmseg_uda.engine.work_dir import last_checkpoint
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments import records
 from mmseg_uda.experiments.experiment import Stage
-from mmseg_uda.experiments.plan import Plan, State
+from mmseg_uda.experiments.plan import Plan
+from mmseg_uda.experiments.ranks import Ranks
+from mmseg_uda.experiments.state import State, require_inputs, state_of
+from mmseg_uda.experiments.work import work
 from mmseg_uda.files import exclusive, remove_temporary_files
 
 
 class StageRunner:
     """Runs the stages of a plan, in order.
 
-    Below torchrun every process runs it: all of them train and test, rank 0 does the rest.
+    Under torchrun every process runs it: all of them train and test; rank 0 decides, holds the
+    locks, keeps the records and calls the commands.
 
     Args:
-        plan: the stages and where they stand.
+        plan: the stages.
         tensorboard: write TensorBoard scalars too.
         say: shows a line of progress.
     """
@@ -49,139 +48,121 @@ class StageRunner:
         Raises:
             UserError: a stage is refused or failed; the message says what to do.
         """
-        stages = self.plan.experiment.stages
-        for stage in stages:  # before anything is made, and before hours of training
-            self._check(self.plan.state(stage))
+        plan, stages = self.plan, self.plan.experiment.stages
+        for stage in plan.chosen:  # before any of them is run: a training takes hours
+            self._check(stage)
+        if plan.only:
+            require_inputs(plan, plan.only)
         joined = joined_processes() if torchrun_world() else nullcontext()
-        with self._alone_in(self.plan.work_dir), joined:
+        alone = exclusive(plan.work_dir) if self.rank == 0 else nullcontext()
+        with alone, joined:
+            self.ranks = Ranks()
             for number, stage in enumerate(stages, 1):
-                self._run_stage(stage, f'[{number}/{len(stages)}] {stage.name}')
+                if stage in plan.chosen:
+                    self._run_stage(stage, f'[{number}/{len(stages)}] {stage.name}')
 
     def _run_stage(self, stage: Stage, title: str) -> None:
-        state = self._check(self.plan.state(stage))
-        if state.status != 'done' and stage.kind != 'train' and self.rank == 0:
-            # Several experiments may want the same data made: the first makes them, others wait.
-            with exclusive(state.folder, self.say if stage.folder else None):
-                state = self._check(self.plan.state(stage))
-                for path in state.outputs.values() if state.status != 'done' else ():
-                    remove_temporary_files(path if path.is_dir() else path.parent)
-                self._carry_out(stage, state, title)
-        else:
-            self._carry_out(stage, state, title)
+        if stage.name in self.plan.given:
+            self._record_given(stage, title)
+            return
+        state = self._decide(stage)
+        if state.status != 'done':
+            with self._lock(stage, state) if self.rank == 0 else nullcontext():
+                state = self._decide(stage)  # another run may have finished it meanwhile
+                if state.status != 'done':
+                    self._carry_out(stage, state, title)
+                    return
+        self._link(stage)
+        self.say(f'{title}: done already ({state.finished})')
+
+    def _record_given(self, stage: Stage, title: str) -> None:
+        if self.rank > 0:
+            return
+        state, path = self._check(stage), self.plan.given[stage.name]
+        self._link(stage)
+        if state.status != 'done':
+            contents = {output: records.content(output) for output in {*state.outputs.values()}}
+            self._write_record(
+                stage,
+                state,
+                given=str(path),
+                inputs={},
+                outputs={name: contents[output] for name, output in state.outputs.items()},
+                finished=_now(),
+            )
+        self.say(f'{title}: given: {path}')
 
     def _carry_out(self, stage: Stage, state: State, title: str) -> None:
-        if state.status == 'done':
-            self.say(f'{title}: done already ({state.finished})')
-            return
-        if self.rank > 0:  # rank 0 keeps the records
+        if self.rank > 0:
             if stage.kind != 'command':
-                self._work(stage, state.folder)
-            self._wait(state.folder)
+                work(self.plan, stage, self.tensorboard, self.say)
             return
 
+        self._link(stage)
         newest = last_checkpoint(state.folder) if stage.kind == 'train' else None
-        begins = f'goes on from {newest.name}' if newest else 'starts'
-        again = ' again' if state.status == 'broke off' and not newest else ''
+        begins = f'resumes from {newest.name}' if newest else 'starts'
+        again = ' again' if state.status == 'interrupted' and not newest else ''
         self.say(f'{title}: {begins}{again} in {state.folder}')
         inputs = {name: records.signature(p) for name, p in state.inputs.items() if p.exists()}
-        records.write_record(state.folder, stage.name, state.settings, inputs=inputs, finished=None)
+        self._write_record(stage, state, inputs=inputs, finished=None)
         start = time.monotonic()
-        self._work(stage, state.folder)
+        work(self.plan, stage, self.tensorboard, self.say)
         for name, path in state.outputs.items():
             if not path.exists():
                 raise UserError(f'stage {stage.name} ended without its output {name} ({path})')
         seconds = time.monotonic() - start
-        records.write_record(
-            state.folder,
-            stage.name,
-            state.settings,
+        self._write_record(
+            stage,
+            state,
             inputs=inputs,
             outputs={name: records.signature(path) for name, path in state.outputs.items()},
-            finished=time.strftime('%Y-%m-%d %H:%M:%S'),
+            finished=_now(),
             seconds=round(seconds, 1),
         )
         self.say(f'{title}: finished in {_duration(seconds)}')
 
-    def _check(self, state: State) -> State:
+    def _decide(self, stage: Stage) -> State:
+        """How rank 0 finds the stage, for all ranks."""
+        return self.ranks.from_first(self._check(stage) if self.rank == 0 else None)
+
+    def _check(self, stage: Stage) -> State:
+        state = state_of(self.plan, stage)
         if state.problem:
             raise UserError(state.problem)
         return state
 
-    def _work(self, stage: Stage, folder: Path) -> None:
-        if stage.kind == 'train':
-            self._train(stage, folder)
-        elif stage.kind == 'test':
-            self._test(stage, folder)
-        else:
-            self._call(stage)
-
-    def _train(self, stage: Stage, folder: Path) -> None:
-        from mmseg_uda.engine.config import load_config
-        from mmseg_uda.engine.train import train
-
-        overrides = self.plan.resolve(stage, dict(stage.options)) | self.plan.overrides
-        config = load_config(
-            locate(stage.config), overrides, self.plan.seed, str(folder), self.tensorboard
-        )
-        resume = last_checkpoint(folder) is not None
-        if torchrun_world() is None and self.plan.processes > 1:
-            self._start_torchrun(stage, config, folder, resume)
+    @contextmanager
+    def _lock(self, stage: Stage, state: State) -> Iterator[None]:
+        """Hold a stage. If several experiments make it, wait for another run that does."""
+        shared = stage.folder or self.plan.is_shared(stage)
+        say = self.say if shared else None
+        if stage.kind == 'train':  # it holds its own folder, in another process if it has several
+            with exclusive(state.folder / 'launch', say) if shared else nullcontext():
+                yield
             return
-        launcher = 'pytorch' if torchrun_world() else 'none'
-        with self._alone_in(folder):  # the plan has compared the settings, whatever folders moved
-            train(config, resume, launcher, accept_changes=True)
-        gc.collect()  # the runner is full of cycles; its memory belongs to the next stage
+        with exclusive(state.folder, say):
+            for path in state.outputs.values():
+                remove_temporary_files(path if path.is_dir() else path.parent)
+            yield
 
-    def _start_torchrun(self, stage: Stage, config: Any, folder: Path, resume: bool) -> None:
-        import torch
+    def _link(self, stage: Stage) -> None:
+        """Make a shared stage appear in the work dir, where other commands look for checkpoints."""
+        if self.rank > 0 or not stage.shared:
+            return
+        link = self.plan.work_dir / stage.name
+        if link.is_symlink():
+            link.unlink()
+        if self.plan.is_shared(stage) and not link.exists():
+            folder = self.plan.folder(stage).resolve()
+            with suppress(OSError):  # not every file system has links
+                link.symlink_to(os.path.relpath(folder, link.parent.resolve()))
 
-        if torch.cuda.device_count() == 0:
-            processes = f'the {self.plan.processes} processes of the training'
-            self.say(f'warning: no GPU is found: {processes} share the CPU')
-        # The overrides may hold any Python value, so the processes get the finished config as a
-        # file, apart from the folder where the training keeps its own copy.
-        launched = folder / 'launch' / Path(config.filename).name
-        launched.parent.mkdir(parents=True, exist_ok=True)
-        config.dump(launched)
-        command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
-        command += ['--nproc_per_node', str(self.plan.processes), '-m', 'mmseg_uda.cli.train']
-        command += [str(launched), '--launcher', 'pytorch', '--work-dir', str(folder)]
-        command += ['--resume', '--accept-changes'] if resume else []
-        status = run_command(command)
-        if status:
-            raise UserError(
-                f'stage {stage.name} ended with status {status}; its messages stand above. '
-                'The same command goes on where it stopped'
-            )
+    def _write_record(self, stage: Stage, state: State, **content: Any) -> None:
+        records.write_record(state.folder, stage.name, state.settings, **content)
 
-    def _test(self, stage: Stage, folder: Path) -> None:
-        from mmseg_uda.engine.testing import TestOutputs, TestSettings, test
 
-        options = self.plan.resolve(stage, dict(stage.options))
-        outputs = TestOutputs(
-            work_dir=str(folder),
-            pictures=options.pop('show_dir', None),
-            opacity=options.pop('opacity', TestOutputs.opacity),
-        )
-        settings = TestSettings(str(stage.config), cfg_options=self.plan.overrides, **options)
-        test(settings, outputs, 'pytorch' if torchrun_world() else 'none')
-
-    def _call(self, stage: Stage) -> None:
-        options = self.plan.resolve(stage, dict(stage.options))
-        if stage.config:
-            config = dict(config=str(locate(stage.config)), cfg_options=self.plan.overrides)
-            options = config | options
-        module, _, function = stage.call.partition(':')
-        getattr(importlib.import_module(module), function)(**options)
-
-    def _alone_in(self, folder: Path) -> AbstractContextManager[None]:
-        """Hold the folder against other runs; below torchrun rank 0 does it for all."""
-        return exclusive(folder) if self.rank == 0 else nullcontext()
-
-    def _wait(self, folder: Path) -> None:
-        """Until rank 0 has finished the stage (its failure makes torchrun end this process)."""
-        while not (record := records.read_record(folder)) or not record['finished']:
-            time.sleep(1)
+def _now() -> str:
+    return time.strftime('%Y-%m-%d %H:%M:%S')
 
 
 def _duration(seconds: float) -> str:

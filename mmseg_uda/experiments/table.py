@@ -16,10 +16,10 @@ FILE = 'experiments.py'
 def load_table() -> dict[int, Experiment]:
     """The experiments by id, in the order of the table.
 
-    The file is that of the working folder, the repository or the installed package.
+    The file is the first one found in the working folder, the repository, the installed package.
 
     Raises:
-        UserError: the file cannot be read, or two rows have the same id.
+        UserError: the file cannot be read, or two rows have the same id or name.
     """
     path = find_file(FILE)
     spec = importlib.util.spec_from_file_location('mmseg_uda_experiment_table', path)
@@ -34,10 +34,10 @@ def load_table() -> dict[int, Experiment]:
 
 
 def by_id(table: Iterable[Experiment]) -> dict[int, Experiment]:
-    """The experiments under their ids.
+    """The experiments by id.
 
     Raises:
-        UserError: two have the same id or name.
+        UserError: two experiments have the same id or name.
     """
     experiments: dict[int, Experiment] = {}
     names: dict[str, Experiment] = {}
@@ -52,7 +52,7 @@ def by_id(table: Iterable[Experiment]) -> dict[int, Experiment]:
 
 
 def find_experiment(name: str) -> Experiment:
-    """The experiment of this id or name.
+    """The experiment with this id or name.
 
     Raises:
         UserError: there is none; the message names similar ones.

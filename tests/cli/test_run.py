@@ -7,6 +7,7 @@ import pytest
 from mmseg_uda.cli import run
 from mmseg_uda.config import read_config
 from mmseg_uda.errors import UserError
+from mmseg_uda.experiments.overview import describe
 from mmseg_uda.experiments.plan import Plan
 from mmseg_uda.experiments.table import load_table
 
@@ -45,7 +46,7 @@ def test_every_config_that_trains_is_in_the_table():
 @pytest.mark.parametrize('id', EXPERIMENTS)
 def test_every_experiment_can_be_planned(id, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = Plan(EXPERIMENTS[id], 'out').describe()
+    text = describe(Plan(EXPERIMENTS[id], 'out'))
     assert text.count('status: to do') == len(EXPERIMENTS[id].stages)
     assert not list(tmp_path.iterdir())
 
@@ -126,6 +127,20 @@ def test_bad_arguments_end_with_status_2(arguments, capsys):
     assert error.value.code == 2 and capsys.readouterr().err
 
 
+def test_one_stage_and_given_results(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path('a.pth').touch()
+    given = ['--start-from', 'sdca=a.pth', '--start-from', 'source=a.pth']
+    run.main(['--exp', '40', '--dry-run', '--only', 'pseudo_labels', *given])
+    text = capsys.readouterr().out
+    assert text.count(f'status: given: {tmp_path}/a.pth') == 2
+    assert text.count('status: to do') == 1 and text.count('status: not run') == 5
+    for arguments in (['--only', 'x'], ['--start-from', 'x=a.pth']):
+        with pytest.raises(UserError, match="no stage 'x'; its stages: source, test_source, dist"):
+            run.main(['--exp', '40', *arguments])
+    assert [path.name for path in tmp_path.iterdir()] == ['a.pth']
+
+
 def test_resume_alone_starts_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match='nothing was started in work_dirs/demo/seed3 '):
@@ -159,6 +174,7 @@ def test_a_config_may_be_named_without_its_ending(capsys, tmp_path, monkeypatch)
 def test_results_stand_beside_the_published_figure(tmp_path):
     experiment = EXPERIMENTS[11]
     plan = Plan(experiment, tmp_path)
+    assert run.results(plan) == f'files: {tmp_path}'
     folder = tmp_path / 'test'
     folder.mkdir()
     (folder / 'scores.json').write_text('{"mIoU": 51.25, "mIoU16": 60.859, "classes": {}}')

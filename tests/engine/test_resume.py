@@ -141,7 +141,7 @@ def test_killed_experiment_goes_on_by_itself(tiny_config, unbroken, tmp_path, ca
     assert read_record(folder)['finished'] is None
     run_experiments.main(command)
     said = capsys.readouterr().out
-    assert 'goes on from iter_' in said and 'mIoU' in said
+    assert 'resumes from iter_' in said and 'mIoU' in said
     assert_same(folder / LAST, unbroken / LAST)
     run_experiments.main(command)
     assert capsys.readouterr().out.count('done already') == 2

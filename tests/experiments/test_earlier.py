@@ -1,7 +1,7 @@
-"""What an earlier version left: records of stages, a work dir, checkpoints.
+"""Records of stages, a work dir and checkpoints of an earlier version are read.
 
-``tests/data/earlier`` is a run of ``tiny.py`` by the version before methods and experiments had
-rooms of their own: self-training with MIC, two iterations on the tiny toy world.
+``tests/data/earlier`` is a run of ``tiny.py`` with the version before ``uda/methods`` and
+``experiments`` existed: self-training with MIC, two iterations on the tiny toy world.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""SDCA's stages in a row: broken off anywhere they go on exactly; what changed is refused."""
+"""SDCA's stages: interrupted anywhere they resume exactly; changed settings are refused."""
 
 import json
 import sys
@@ -10,9 +10,11 @@ from PIL import Image
 
 from mmseg_uda.cli import run as run_experiments
 from mmseg_uda.errors import UserError
-from mmseg_uda.experiments.experiment import Stage
+from mmseg_uda.experiments.experiment import Experiment, Stage
+from mmseg_uda.experiments.overview import describe
 from mmseg_uda.experiments.plan import Plan
 from mmseg_uda.experiments.stages import StageRunner
+from mmseg_uda.experiments.state import state_of
 from mmseg_uda.experiments.table import load_table
 from tests.engine.test_resume import assert_same, kill, wait_for
 from tests.tiny_sdca import MAX_ITERS, experiment, write_configs
@@ -22,7 +24,7 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 
 LAST = f'iter_{MAX_ITERS}.pth'
 STAGES = ('source', 'distributions', 'sdca', 'pseudo_labels', 'ssl')
-# Runs the stages; in one of them it stops for good: after two iterations, or after three images.
+# Runs the stages and stops in one of them, after two iterations or three images.
 STOPPING = """
 import sys, time
 work_dir, where, *configs = sys.argv[1:]
@@ -78,8 +80,8 @@ def unbroken(configs, tmp_path_factory) -> Path:
 
 
 def test_every_stage_leaves_its_outputs(unbroken, configs, world):
-    text = Plan(experiment(configs), unbroken).describe()
-    assert text.count('status: done') == 8 and 'not there yet' not in text
+    text = describe(Plan(experiment(configs), unbroken))
+    assert text.count('status: done') == 8 and 'does not exist yet' not in text
     images = sorted((world / 'cityscapes/leftImg8bit/train').rglob('*.png'))
     labels = sorted((unbroken / 'pseudo_labels/soft_labels').rglob('*.png'))
     assert [path.name for path in labels] == [path.name for path in images]
@@ -92,7 +94,7 @@ def test_every_stage_leaves_its_outputs(unbroken, configs, world):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('where', ['sdca', 'pseudo_labels', 'ssl'])
-def test_a_killed_stage_goes_on_bit_exactly(where, unbroken, configs, tmp_path):
+def test_a_killed_stage_resumes_bit_exactly(where, unbroken, configs, tmp_path):
     program = tmp_path / 'run.py'
     program.write_text(STOPPING)
     out = tmp_path / 'out'
@@ -102,7 +104,7 @@ def test_a_killed_stage_goes_on_bit_exactly(where, unbroken, configs, tmp_path):
         wait_for(out, 'stopped', process, seconds=400)
     finally:
         kill(process)
-    assert 'status: broke off' in Plan(experiment(configs), out).describe()
+    assert 'status: interrupted' in describe(Plan(experiment(configs), out))
     lines = run(configs, out)
     done = [line for line in lines if 'done already' in line]
     assert len(done) == {'sdca': 3, 'pseudo_labels': 5, 'ssl': 6}[where]
@@ -130,7 +132,7 @@ def test_a_changed_config_of_a_finished_stage_is_refused(
         Path(path).write_text(f'_base_ = {base!r}\n{change if index == number else ""}\n')
     plan = Plan(experiment(changed), unbroken)
     (one,) = [s for s in plan.experiment.stages if s.name == stage]
-    problem = plan.state(one).problem
+    problem = state_of(plan, one).problem
     assert 'its settings have changed since it finished' in problem
     name, value = ('lr', '-> 0.5') if 'lr' in change else ('', '->')
     assert name in problem and value in problem and 'delete' in problem
@@ -138,10 +140,9 @@ def test_a_changed_config_of_a_finished_stage_is_refused(
         StageRunner(plan, say=lambda _: None).run()
 
 
-def test_all_checkpoints_are_tested_and_the_best_can_be_handed_on(configs, tmp_path):
-    plan = Plan(experiment(configs, toy=False), tmp_path)
-    first_two = plan.experiment.stages[:2]
-    plan.experiment = plan.experiment.__class__(None, 'start', first_two)
+def test_all_checkpoints_are_tested_and_the_best_is_copied(configs, tmp_path):
+    first_two = experiment(configs, toy=False).stages[:2]
+    plan = Plan(Experiment(None, 'start', first_two), tmp_path)
     StageRunner(plan, say=lambda _: None).run()
     scores = json.loads((tmp_path / 'test_source/scores.json').read_text())
     assert scores['meta']['checkpoint'].endswith(LAST)
@@ -154,15 +155,15 @@ def test_all_checkpoints_are_tested_and_the_best_can_be_handed_on(configs, tmp_p
 
 
 def test_select_best_changes_what_later_stages_read():
-    chosen = load_table()[40].handing_on_the_best()
+    chosen = load_table()[40].with_best_checkpoints()
     options = {stage.name: stage.options for stage in chosen.stages}
     assert options['distributions']['checkpoint'] == '{test_source.best}'
     assert options['sdca']['load_from'] == '{test_source.best}'
     assert options['pseudo_labels']['checkpoint'] == '{test_sdca.best}'
     assert options['test_ssl']['checkpoint'] == '{ssl.folder}'
-    Plan(chosen, 'out').describe()
+    describe(Plan(chosen, 'out'))
     with pytest.raises(UserError, match='no stage that could'):
-        load_table()[10].handing_on_the_best()
+        load_table()[10].with_best_checkpoints()
 
 
 def test_a_command_gets_its_config(tmp_path, monkeypatch):
@@ -172,11 +173,11 @@ def test_a_command_gets_its_config(tmp_path, monkeypatch):
     Path('spy.py').write_text('calls = []\ndef call(**options):\n    calls.append(options)\n')
     monkeypatch.syspath_prepend(tmp_path)
     stage = Stage('spy', 'config.py', kind='command', call='spy:call', options={'x': 2})
-    plan = Plan(load_table()[40].__class__(None, 'one', (stage,)), 'out', overrides={'a': 3})
+    plan = Plan(Experiment(None, 'one', (stage,)), 'out', overrides={'a': 3})
     StageRunner(plan, say=lambda _: None).run()
     assert sys.modules['spy'].calls == [{'config': 'config.py', 'cfg_options': {'a': 3}, 'x': 2}]
     plan.overrides = {'a': 4}
-    assert 'a: 3 -> 4' in plan.state(stage).problem
+    assert 'a: 3 -> 4' in state_of(plan, stage).problem
 
 
 def test_dry_run_shows_the_stages_of_the_full_experiment(capsys, tmp_path):
@@ -185,5 +186,5 @@ def test_dry_run_shows_the_stages_of_the_full_experiment(capsys, tmp_path):
     names = [line.split()[1] for line in text.splitlines() if line.startswith('[')]
     tests = {'test_source:', 'test_sdca:', 'test_ssl:'}
     assert [name for name in names if name not in tests] == [f'{stage}:' for stage in STAGES]
-    assert text.count('status: to do') == 8 and 'thres_const.npy (not there yet)' in text
+    assert text.count('status: to do') == 8 and 'thres_const.npy (does not exist yet)' in text
     assert not (tmp_path / 'out').exists()

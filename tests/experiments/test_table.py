@@ -70,3 +70,14 @@ def test_a_config_alone_is_trained_and_tested():
     training, test = of_config('a/b.py').stages
     assert (training.kind, test.kind) == ('train', 'test')
     assert test.options['checkpoint'] == '{train.checkpoint}'
+
+
+def test_a_shared_stage_is_the_same_in_every_experiment():
+    shared = {}
+    for experiment in load_table().values():
+        for stage in experiment.stages:
+            if stage.shared:
+                what = (stage.kind, stage.config, stage.options, stage.call, stage.outputs)
+                shared.setdefault(stage.shared, []).append((experiment.id, what))
+    assert all(what == stages[0][1] for stages in shared.values() for _, what in stages)
+    assert [id for id, _ in shared['source_only_mitb0_toy_game2city']] == [0, 117]

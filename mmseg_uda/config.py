@@ -46,18 +46,18 @@ def read_config(path: str | os.PathLike, imports: bool = False) -> Any:
     file = locate(path)
     try:
         if is_data(file):
-            return rename_parts(read_data(file))
-        return rename_parts(Config.fromfile(file, import_custom_modules=imports))
+            return with_current_options(read_data(file))
+        return with_current_options(Config.fromfile(file, import_custom_modules=imports))
     except UserError:
         raise
     except Exception as error:  # a config is Python: anything can go wrong in it
         raise UserError(f'config {path} cannot be read: {error}') from error
 
 
-def rename_parts(config: Any) -> Any:
-    """A config, or its plain dict, of an earlier version with ``model.parts`` as ``model.addons``.
+def with_current_options(config: Any) -> Any:
+    """A config, or its plain dict, of an earlier version with the options of this one.
 
-    Any other is returned as it is.
+    Add-ons were ``model.parts``; CDDA's ``as_published`` was two options.
     """
     if not isinstance(config.get('model'), dict) or 'parts' not in config['model']:
         return config
@@ -65,7 +65,11 @@ def rename_parts(config: Any) -> Any:
 
     config = copy.deepcopy(config)
     model = dict(config['model'])
-    config['model'] = Config._merge_a_into_b({'addons': model.pop('parts') or {}}, model)
+    config['model'] = model = Config._merge_a_into_b({'addons': model.pop('parts') or {}}, model)
+    if cdda := model['addons'].get('cdda'):
+        forms = [cdda.pop('reweight_mask', 'class'), cdda.pop('guidance_switch', 'any')]
+        if forms == ['first_row', 'last']:
+            cdda['as_published'] = True
     return config
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from mmseg_uda.config import rename_parts
+from mmseg_uda.config import with_current_options
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.checkpoint import load_checkpoint, load_weights
 
@@ -52,7 +52,7 @@ def with_current_names(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         }
     config = (checkpoint.get('meta') or {}).get('config')
     if isinstance(config, dict):
-        checkpoint['meta'] = checkpoint['meta'] | {'config': rename_parts(config)}
+        checkpoint['meta'] = checkpoint['meta'] | {'config': with_current_options(config)}
     return checkpoint
 
 
@@ -173,7 +173,7 @@ def config_in(content: Mapping[str, Any], path: str | Path) -> Config:
             raise UserError(f'the config in {path} cannot be read as data: {error}') from error
     if not isinstance(config, dict):
         raise UserError(f'{path} holds no config: give the one that it was trained with')
-    config = rename_parts(config)
+    config = with_current_options(config)
     return Config(config, cfg_text=f'# of {path}', filename=str(path))  # the file is no text
 
 

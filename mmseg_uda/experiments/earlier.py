@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mmseg_uda.config import rename_parts
+from mmseg_uda.config import with_current_options
 
 # Function of a stage in version 0.1.0.dev -> its function now. The arguments have other names and
 # the same meaning.
@@ -36,5 +36,5 @@ def current_settings(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> Map
         recorded = {**recorded, 'call': now['call'], 'options': now['options']}
     if 'config' in recorded:
         added = {name: value for name, value in DEFAULTS.items() if name in now['config']}
-        recorded = {**recorded, 'config': {**added, **rename_parts(recorded['config'])}}
+        recorded = {**recorded, 'config': {**added, **with_current_options(recorded['config'])}}
     return recorded

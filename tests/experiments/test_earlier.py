@@ -12,6 +12,7 @@ import pytest
 
 import mmseg_uda
 from mmseg_uda.cli import run, train
+from mmseg_uda.config import with_current_options
 from mmseg_uda.experiments.earlier import CALLS, current_settings
 from mmseg_uda.models.checkpoint import load_checkpoint
 from tests.tiny_training import make_world
@@ -72,3 +73,15 @@ def test_its_checkpoint_is_resumed(earlier):
     more = ['--cfg-options', 'train_cfg.max_iters=3']
     train.main(['tiny.py', '--work-dir', 'run/train', '--resume', *more])
     assert load_checkpoint('run/train/iter_3.pth')['meta']['iter'] == 3
+
+
+def test_options_of_its_configs_are_read_as_todays():
+    parts = dict(
+        cdda=dict(type='CDDA', reweight_mask='first_row', guidance_switch='last'), mic=None
+    )
+    old = {'model': {'type': 'SelfTraining', 'parts': parts, 'addons': {'mic': {'ratio': 0.5}}}}
+    now = with_current_options(old)
+    addons = {'cdda': {'type': 'CDDA', 'as_published': True}, 'mic': None}
+    assert now == {'model': {'type': 'SelfTraining', 'addons': addons}}
+    assert 'parts' in old['model']  # not modified
+    assert with_current_options(now) is now

@@ -1,8 +1,7 @@
-"""Strong colour augmentation of images that are already on the device.
+"""Colour jitter and Gaussian blur of batches on the device.
 
-The arithmetic is that of kornia 0.5.8, with which the methods were tuned; what later libraries call
-brightness, contrast and hue differs (brightness is added here, contrast scales around black).
-Both operations work on normalised images and are the same on every device.
+The arithmetic is that of kornia 0.5.8, with which the methods were tuned. It differs from that of
+other libraries: brightness is added, contrast scales around black.
 """
 
 from dataclasses import dataclass
@@ -14,15 +13,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
-MAX_BLUR_RADIUS = 8  # sigma stays below 1.15: taps further out weigh less than 1e-10
+MAX_BLUR_RADIUS = 8  # pixels; for sigma up to 1.15, weights further out are below 1e-10
 
 
 @dataclass(frozen=True)
 class Jitter:
-    """Factors of one colour jitter call: a number, or one per image of the batch.
+    """Factors of one colour jitter call: a number, or one number per image of the batch.
 
-    ``brightness`` - 1 is added, ``contrast`` and ``saturation`` multiply, ``hue`` is a share of the
-    colour circle; ``order`` lists the operations (0..3 in that naming order) as they are applied.
+    Attributes:
+        brightness: ``brightness`` - 1 is added to RGB in [0, 1].
+        contrast, saturation: factors.
+        hue: shift as a share of the colour circle.
+        order: of the operations, by their numbers in the order above (0..3).
     """
 
     brightness: float | list[float]
@@ -33,7 +35,7 @@ class Jitter:
 
 
 def draw_jitter(rng: np.random.Generator, strength: float) -> Jitter:
-    """Factors U(1 - strength, 1 + strength), hue U(-strength, strength), in random order."""
+    """Random factors U(1 - strength, 1 + strength), hue U(-strength, strength), random order."""
     brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3).tolist()
     hue = float(rng.uniform(-strength, strength))
     return Jitter(brightness, contrast, saturation, hue, rng.permutation(4).tolist())
@@ -51,7 +53,12 @@ def normalise(rgb: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 @torch.no_grad()
 def color_jitter(rgb: Tensor, jitter: Jitter) -> Tensor:
-    """Jitter RGB images (B, 3, H, W) in [0, 1], all in the order of one call."""
+    """Jitter RGB images (B, 3, H, W) in [0, 1].
+
+    >>> brighter = Jitter(brightness=1.25, contrast=1, saturation=1, hue=0, order=[0])
+    >>> color_jitter(torch.full((1, 3, 1, 1), 0.5), brighter).flatten().tolist()
+    [0.75, 0.75, 0.75]
+    """
 
     def factor(value: float | list[float]) -> Tensor:
         return torch.as_tensor(value, dtype=rgb.dtype).to(rgb.device).view(-1, 1, 1)
@@ -83,7 +90,7 @@ def rgb_to_hsv(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     saturation = spread / (value + 1e-6)
     spread = torch.where(spread == 0, torch.ones_like(spread), spread)
     r, g, b = (value.unsqueeze(1) - rgb).unbind(1)
-    # max() may return any of several equal channels; the hue belongs to the first of them.
+    # max() may return any of several equal channels; the hue is that of the first of them.
     largest = torch.where(b == 0, 2, largest)
     largest = torch.where(g == 0, 1, largest)
     largest = torch.where(r == 0, 0, largest)
@@ -109,17 +116,24 @@ def hsv_to_rgb(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
 
 
 def blur_kernel_size(side: int) -> int:
-    """Odd kernel size of the reference's Gaussian blur for an image side in pixels (about 10 %)."""
+    """Kernel size of the published blur for an image side in pixels: odd, about 10 % of it.
+
+    >>> blur_kernel_size(512), blur_kernel_size(640)
+    (51, 63)
+    """
     size = ceil(0.1 * side)
     return size if size % 2 else size - 1
 
 
 @torch.no_grad()
 def gaussian_blur(images: Tensor, sigma: list[float]) -> Tensor:
-    """Blur each image (B, 3, H, W) with its own standard deviation in pixels, reflect padding.
+    """Blur images (B, 3, H, W), with reflect padding.
 
-    Separable, and cut at 8 taps to each side: the reference's dense kernel is ten times larger but
-    holds only zeros there.
+    The kernel is separable and has at most 8 taps to each side; the published dense kernel is
+    larger, but its outer weights are below 1e-10.
+
+    Args:
+        sigma: standard deviation of each image's blur in pixels.
     """
     batch, channels, height, width = images.shape
     flat = images.reshape(1, batch * channels, height, width)

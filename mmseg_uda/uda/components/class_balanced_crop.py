@@ -23,6 +23,11 @@ def crop_scores(labels: Tensor, corners: Tensor, size: tuple[int, int], max_rati
     Returns:
         (B, K) float32: the sum of ln(pixels) over the classes with more than one pixel; 0 for a
         crop with fewer than two classes, or with a class that reaches ``max_ratio``.
+
+    >>> labels = torch.tensor([[[0, 0, 0, 1], [0, 0, 1, 1]]])
+    >>> corners = torch.tensor([[[0, 0], [0, 2]]])
+    >>> crop_scores(labels, corners, (2, 2), max_ratio=0.9)[0, 0].item()  # one class
+    0.0
     """
     pixels = cut(labels.unsqueeze(1).expand(-1, corners.shape[1], -1, -1), corners, size)
     pixels = pixels.flatten(2)

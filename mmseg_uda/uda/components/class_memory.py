@@ -16,8 +16,8 @@ def class_members(labels: Tensor, num_classes: int, dtype: torch.dtype) -> Tenso
 def class_sums(maps: Tensor, members: Tensor) -> Tensor:
     """Sum each image's vectors by class.
 
-    A product with the one-hot labels: no pixel is read by the host, and no tensor is larger than
-    the maps.
+    A product with the one-hot labels: there is no device-to-host synchronisation, and no tensor is
+    larger than the maps.
 
     Args:
         maps: (B, A, N).
@@ -25,6 +25,10 @@ def class_sums(maps: Tensor, members: Tensor) -> Tensor:
 
     Returns:
         (B, C, A).
+
+    >>> members = class_members(torch.tensor([[[0, 1, 1, 255]]]), 2, torch.float32)
+    >>> class_sums(torch.tensor([[[1.0, 2.0, 3.0, 4.0]]]), members).tolist()
+    [[[1.0], [5.0]]]
     """
     return members @ maps.transpose(1, 2)
 

@@ -1,7 +1,7 @@
 """ClassMix: paste the pixels of some source classes onto target images.
 
-Olsson et al., WACV 2021; across domains: DACS (Tranheden et al., WACV 2021). The ignore label 255
-is a class like any other here, so mixing may transplant ignored regions, as in the published code.
+Olsson et al., WACV 2021; across domains: DACS (Tranheden et al., WACV 2021). As in the published
+code the ignore label 255 is treated as a class, so ignored regions may be pasted too.
 """
 
 import torch
@@ -13,7 +13,7 @@ from mmseg_uda.datasets.labels import LABEL_VALUES
 
 @torch.no_grad()
 def label_presence(labels: Tensor) -> Tensor:
-    """Which label values occur in the batch, over all ranks: (256,) bool."""
+    """Label values that occur in ``labels`` (B, H, W) of any rank: (256,) bool."""
     presence = labels.new_zeros(LABEL_VALUES, dtype=torch.uint8)
     presence.index_fill_(0, labels.reshape(-1), 1)
     all_reduce(presence, op='max')
@@ -22,17 +22,22 @@ def label_presence(labels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def choose_classes(presence: Tensor, keys: Tensor) -> Tensor:
-    """Choose half of the present label values, rounded up, for every image.
+    """Choose half of the label values in the batch, rounded up, for every image.
 
-    The values with the lowest random keys win: a draw without replacement that needs no look at
-    the device's data from the host.
+    Those with the lowest random keys are chosen: sampling without replacement and without a
+    device-to-host synchronisation.
 
     Args:
-        presence: (256,) bool.
+        presence: (256,) bool, values that occur.
         keys: (B, 256) uniform random numbers in [0, 1).
 
     Returns:
         (B, 256) bool.
+
+    >>> presence = label_presence(torch.tensor([[[0, 2], [5, 255]]]))
+    >>> keys = torch.linspace(0.9, 0, 256).view(1, 256)
+    >>> choose_classes(presence, keys).nonzero()[:, 1].tolist()
+    [5, 255]
     """
     number = (presence.sum() + 1) // 2
     rank = keys.masked_fill(~presence, 2.0).argsort(dim=1).argsort(dim=1)
@@ -41,12 +46,22 @@ def choose_classes(presence: Tensor, keys: Tensor) -> Tensor:
 
 @torch.no_grad()
 def class_mask(labels: Tensor, chosen: Tensor) -> Tensor:
-    """Pixels of ``labels`` (B, H, W) whose value is chosen (B, 256) for their image: bool."""
+    """Pixels of chosen classes: (B, H, W) bool.
+
+    Args:
+        labels: (B, H, W) int64.
+        chosen: (B, 256) bool.
+    """
     return chosen.gather(1, labels.flatten(1)).view_as(labels)
 
 
 def mix(mask: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """``source`` where ``mask`` (B, H, W), else ``target``; both (B, H, W) or (B, D, H, W)."""
+    """``source`` where ``mask`` is true, else ``target``.
+
+    Args:
+        mask: (B, H, W) bool.
+        source, target: (B, H, W) or (B, D, H, W).
+    """
     if source.ndim == mask.ndim + 1:
         mask = mask.unsqueeze(1)
     return torch.where(mask, source, target)

@@ -48,7 +48,13 @@ class ClassStatistics(nn.Module):
 
     @torch.no_grad()
     def update(self, embeddings: Tensor, labels: Tensor) -> None:
-        """Add embeddings (B, A, h, w) with labels (B, h, w), 255 = ignore."""
+        """Add embeddings (B, A, h, w) with labels (B, h, w), 255 = ignore.
+
+        >>> statistics = ClassStatistics(num_classes=2, channels=1)
+        >>> statistics.update(torch.tensor([[[[1.0, 3.0, 5.0]]]]), torch.tensor([[[0, 0, 1]]]))
+        >>> statistics.mean.flatten().tolist(), statistics.variance.flatten().tolist()
+        ([2.0, 5.0], [1.0, 0.0])
+        """
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings = at_least_float32(embeddings).flatten(2)  # (B, A, N)
             members = class_members(labels, len(self.count), embeddings.dtype)  # (B, C, N)

@@ -1,10 +1,10 @@
 """Pixel-to-class contrast: the losses of SePiCo, their regulariser, and SDCA's loss.
 
 SePiCo (Xie et al., TPAMI 2023), SDCA (Li et al., 2021). Embeddings are maps (B, A, h, w), labels
-(B, h, w) with 255 = ignore; class statistics are constants. Every loss is the mean over the
-labelled cells of the global batch: a rank returns its share times the number of ranks, so that the
-average over ranks is that mean. Without a labelled cell all of them are 0. Nothing here is larger
-than the embeddings times a small factor, and nothing waits for the device.
+(B, h, w) with 255 = ignore; class statistics get no gradient. Every loss is 0-dimensional: the mean
+over the labelled cells of all ranks, 0 without any. Each rank returns its share times the number of
+ranks, so that their average is the mean. Memory is a small multiple of the embeddings', and there
+is no device-to-host synchronisation.
 """
 
 import math
@@ -16,14 +16,21 @@ from torch import Tensor
 
 from mmseg_uda.datasets.labels import IGNORE
 
-MAX_BLOCK = 256  # cells of one class that meet its bank in one matrix product
+MAX_BLOCK = 256  # cells of one class per matrix product with its bank
 
 
 def proto_loss(embeddings: Tensor, labels: Tensor, mean: Tensor, temperature: float) -> Tensor:
     """ProtoCL: cross entropy over the similarities to the class means.
 
     Args:
+        embeddings: (B, A, h, w).
+        labels: (B, h, w).
         mean: (C, A).
+
+    >>> mean = torch.eye(2)
+    >>> loss = proto_loss(mean.view(1, 2, 1, 2), torch.tensor([[[0, 1]]]), mean, 1.0)
+    >>> round(loss.item(), 4)  # log(1 + exp(-1))
+    0.3133
     """
     logits = mean @ embeddings.flatten(2) / temperature
     return _mean(_cross_entropy(logits, labels), labels)
@@ -32,13 +39,15 @@ def proto_loss(embeddings: Tensor, labels: Tensor, mean: Tensor, temperature: fl
 def dist_loss(
     embeddings: Tensor, labels: Tensor, mean: Tensor, variance: Tensor, temperature: float
 ) -> Tensor:
-    """DistCL: the bound of the expected contrast with classes that are Gaussians.
+    """DistCL: upper bound of the expected contrast with Gaussian classes.
 
-    With S' = S / t the logits are (f.mu_k + f.(S'_k f) / 2) / t. The bound is the cross entropy and
-    the own class's quadratic term, which cancel but for this: the logarithm of the sum over all
-    classes' exponentials, less the own class's similarity.
+    With temperature t and S' = S / t, the logits are l_k = (f.mu_k + f.(S'_k f) / 2) / t. The bound
+    is the cross entropy of the logits plus the own class's quadratic term; together these are
+    log sum_k exp(l_k) - f.mu_own / t.
 
     Args:
+        embeddings: (B, A, h, w).
+        labels: (B, h, w).
         mean, variance: (C, A).
     """
     embeddings = embeddings.flatten(2)
@@ -50,17 +59,18 @@ def dist_loss(
 def semantic_loss(
     features: Tensor, labels: Tensor, mean: Tensor, variance: Tensor, temperature: float
 ) -> Tensor:
-    """SDCA's contrast (Li et al., 2021): :func:`dist_loss` of unit vectors.
+    """SDCA's contrast: :func:`dist_loss` of unit vectors.
 
-    Features, means and variances are each brought to unit length over the channels; unlike
-    SePiCo's embeddings, whose statistics are of unit vectors already. Rows of zeros stay zero.
+    Features, means and variances are normalised to unit length over the channels; rows of zeros
+    stay zero. (SePiCo's embeddings have unit length already.)
 
     Args:
-        features: (B, A, h, w) of any length.
+        features: (B, A, h, w).
+        labels: (B, h, w).
         mean, variance: (C, A).
     """
     features = features.flatten(2)
-    # Products are divided by the length, and not the features: these are much larger.
+    # The products are divided by the length, not the features, which are much larger.
     length = features.norm(dim=1, keepdim=True).clamp(min=1e-12)
     mean, variance = F.normalize(mean, dim=1), F.normalize(variance, dim=1)
     similarity = (mean / temperature) @ features / length
@@ -75,14 +85,16 @@ def bank_loss(
     length: Tensor,
     temperature: float,
 ) -> Tensor:
-    """BankCL: each row of the own class's bank against all other classes.
+    """BankCL: contrast of each row of the own class's bank with all other classes.
 
-    A class's weight among the negatives is exp of its *mean* similarity (the mean over the rows is
-    inside the exponential), so negatives need the banks' means alone.
+    A negative class enters by exp of its *mean* similarity (the mean over its rows is inside the
+    exponential), so negatives need only the mean of each bank.
 
     Args:
-        bank: (C, R, A), rows that are not in use are zeros.
-        length: (C,), rows in use.
+        embeddings: (B, A, h, w).
+        labels: (B, h, w).
+        bank: (C, R, A); unused rows are zeros.
+        length: (C,), number of rows in use.
     """
     rows, own = embeddings.flatten(2).transpose(1, 2).flatten(0, 1), labels.flatten()
     classes = torch.arange(len(bank), device=bank.device)
@@ -99,12 +111,14 @@ def bank_loss(
 
 
 def uniformity(embeddings: Tensor, labels: Tensor, mean: Tensor, temperature: float) -> Tensor:
-    """The regulariser, about -1, to be *added*: reproduced with the published sign.
+    """SePiCo's regulariser, about -1, which is *added* to the loss with the published sign.
 
-    Sum over the classes of log softmax_k(fbar.mu_k / t), over C ln C, fbar being the mean of the
-    labelled embeddings. Minimising it drives fbar's distribution away from the uniform one.
+    sum_k log softmax_k(fbar.mu_k / t) / (C ln C), where fbar is the mean of the labelled
+    embeddings. Minimising it moves fbar's distribution away from the uniform one.
 
     Args:
+        embeddings: (B, A, h, w).
+        labels: (B, h, w).
         mean: (C, A).
     """
     members = (labels != IGNORE).flatten(1).unsqueeze(2).to(embeddings)
@@ -112,7 +126,7 @@ def uniformity(embeddings: Tensor, labels: Tensor, mean: Tensor, temperature: fl
     total = (embeddings.flatten(2) @ members).sum(dim=0).squeeze(1)  # (A,)
     everywhere = total.detach().clone()
     all_reduce(everywhere)
-    # The value is that of all ranks' cells, the gradient this rank's share times their number.
+    # The value is of all ranks' cells; the gradient is this rank's share times their number.
     total = everywhere + get_world_size() * (total - total.detach())
     logits = mean @ total / count.clamp(min=1) / temperature
     number = len(mean)
@@ -146,17 +160,17 @@ def _global_count(labels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _blocks_of_one_class(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Sort cells into blocks of equal size, each of one class, padded at each class's end.
+    """Sort cells into blocks of equal size, each of one class, with padding after each class.
 
-    Number and size of the blocks depend on the number of cells alone, so nothing is asked of the
-    device; at most half as many places as there are cells stay empty, but for very few cells.
+    The number and size of the blocks depend only on the number of cells, so there is no
+    device-to-host synchronisation. Except for very few cells, padding adds at most half of N.
 
     Args:
         labels: (N,), 255 = ignore.
 
     Returns:
-        Indices of the cells (blocks, size), whether a place holds a labelled cell, and the class of
-        each block (blocks,).
+        Indices of the cells (blocks, size), whether a place holds a labelled cell (blocks, size),
+        and the class of each block (blocks,).
     """
     number = len(labels)
     block = min(max(number // (2 * num_classes), 16), MAX_BLOCK)

@@ -33,6 +33,10 @@ def weight_rules(
         similarity: (B, C).
         chosen: (B, C) bool, the classes to re-weight.
         trust_above, drop_below: class similarities.
+
+    >>> rules = weight_rules(torch.tensor([[0.9, 0.0]]), torch.tensor([[True, True]]), 0.75, 0.1)
+    >>> rules.action[0, :3].tolist() == [TRUST, SET, KEEP], rules.value[0, 1].item()
+    (True, 0.0)
     """
     value = ((similarity - drop_below) / (trust_above - drop_below)).clamp(min=0)
     action = torch.where(similarity > trust_above, TRUST, SET).where(chosen, KEEP)

@@ -65,6 +65,9 @@ def class_given_depth(rows: Tensor) -> Tensor:
     """P(class | depth bin) of tables ``rows`` (B, C, D), 0 in empty bins: (B, C, D).
 
     A probability of 1 becomes :data:`LARGEST`, as published.
+
+    >>> class_given_depth(torch.tensor([[[3.0, 0.0], [1.0, 0.0]]])).tolist()
+    [[[0.75, 0.0], [0.25, 0.0]]]
     """
     probability = rows / rows.sum(1, keepdim=True).clamp(min=1)
     return torch.where(probability < 1, probability, LARGEST)

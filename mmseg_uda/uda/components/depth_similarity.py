@@ -1,8 +1,8 @@
-"""How alike two images are in the depths at which their classes appear, and the search by it.
+"""Similarity of images by the depths at which their classes appear, and the search of a bank.
 
 CDDA (class-wise depth distribution alignment). A *table* counts the pixels of each class (C) in
-each depth bin (D, one grey level wide); a *bank* holds the tables of many source crops. All
-formulas are exact: the search makes no tensor of rows x classes x bins beside the bank.
+each depth bin (D, one grey level wide); a *bank* holds the tables of many source crops. The search
+is exact and creates no second tensor of rows x classes x bins.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,16 @@ def distribution_tables(labels: Tensor, depth: Tensor, num_classes: int) -> Tens
     """Count the pixels of each class in each depth bin, for all images at once.
 
     Args:
-        labels: (B, H, W) int64; other values than 0..num_classes - 1 (255 = ignore) count nowhere.
+        labels: (B, H, W) int64; only values in 0..num_classes - 1 are counted (255 = ignore).
         depth: (B, H, W) float in [0, 256); the bin is its integer part.
 
     Returns:
         (B, num_classes, 256) float32.
+
+    >>> labels = torch.tensor([[[0, 1, 1, 255]]])
+    >>> tables = distribution_tables(labels, torch.tensor([[[7.0, 9.5, 9.0, 9.0]]]), 2)
+    >>> tables.nonzero().tolist(), tables[0, 1, 9].item()
+    ([[0, 0, 7], [0, 1, 9]], 2.0)
     """
     cells = torch.where(labels < num_classes, labels * NUM_BINS + depth.long(), -1)
     return _count(cells, num_classes * NUM_BINS).unflatten(1, (num_classes, NUM_BINS))
@@ -41,8 +46,8 @@ def depth_histograms(depth: Tensor, whole_only: bool = False) -> Tensor:
 
 
 def _count(cells: Tensor, number: int) -> Tensor:
-    """How often each of 0..number - 1 occurs in each image; -1 counts nowhere: (B, number)."""
-    # One histogram of the whole batch. ``bincount`` would make a GPU's host wait for its size.
+    """Count the values 0..number - 1 in each image (B, H, W), without -1: (B, number)."""
+    # One histogram for the batch; ``bincount`` needs a device-to-host synchronisation.
     batch = len(cells)
     first = torch.arange(batch, device=cells.device).view(-1, 1) * (number + 1)
     cells = (first + 1 + cells.flatten(1)).flatten()
@@ -67,7 +72,7 @@ def class_cosine(rows: Tensor, tables: Tensor, inverse_norms: Tensor | None = No
 def class_distance(rows: Tensor, tables: Tensor, pixels: Tensor | None = None) -> Tensor:
     """Bray-Curtis distance in [0, 1] between rows (..., N, D) and tables (..., B, D): (..., N, B).
 
-    It is the sum of |difference| over the sum of all pixels, 0 where both are empty.
+    The sum of absolute differences over the sum of all pixels; 0 where both are empty.
 
     Args:
         pixels: (..., N), the sums of the rows; computed if not given.
@@ -78,7 +83,7 @@ def class_distance(rows: Tensor, tables: Tensor, pixels: Tensor | None = None) -
 
 
 def inverse_lengths(vectors: Tensor) -> Tensor:
-    """1 / Euclidean length over the last axis, 0 for a zero vector."""
+    """1 / Euclidean length of vectors (..., D), 0 for a zero vector: (...)."""
     lengths = vectors.norm(dim=-1)
     return torch.where(lengths > 0, 1 / lengths, 0)
 
@@ -88,11 +93,11 @@ class Match:
     """The bank's most similar row of each image.
 
     Attributes:
-        rows: (B,) int64, of equals the first.
-        similarity: (B,), mean class similarity with that row, times the cosine of the class
-            areas; NaN for an image without any valid pixel.
-        class_similarity: (B, C) with that row, 0 for classes that are not in the image.
-        tables: (B, C, D), those rows.
+        rows: (B,) int64, the first of equally similar ones.
+        similarity: (B,), mean class similarity to that row, times the cosine of the class areas;
+            NaN for an image without any valid pixel.
+        class_similarity: (B, C) to that row, 0 for classes that are not in the image.
+        tables: (B, C, D) of those rows.
     """
 
     rows: Tensor
@@ -102,12 +107,12 @@ class Match:
 
 
 class DepthSimilarity(nn.Module):
-    """A bank of tables, ready to be searched.
+    """Searches a bank of tables.
 
     Args:
-        counts: (C, N, D) float32, C-contiguous: the bank, class-major. It may be a view of a
-            memory-mapped file; ``.to(device)`` makes it resident there. Nothing of it enters a
-            checkpoint.
+        counts: (C, N, D) float32, contiguous: the bank, class-major. It may be a view of a
+            memory-mapped file; ``.to(device)`` copies it to the device. It is not part of
+            checkpoints.
     """
 
     def __init__(self, counts: Tensor) -> None:
@@ -128,7 +133,7 @@ class DepthSimilarity(nn.Module):
         The sum over the image's classes of (cosine + 1 - distance) / 2 between the depth bins,
         times the cosine between the class areas.
         """
-        with torch.autocast(tables.device.type, enabled=False):  # counts need all their digits
+        with torch.autocast(tables.device.type, enabled=False):  # counts need full precision
             areas = tables.sum(-1)
             total = tables.new_zeros(self.counts.shape[1], len(tables))
             for train_id in self._present(areas):
@@ -150,9 +155,9 @@ class DepthSimilarity(nn.Module):
         )
 
     def _present(self, areas: Tensor) -> list[int] | range:
-        """Classes to look at: on the CPU those of the images, elsewhere all.
+        """Classes to compare: on the CPU those of the images, elsewhere all.
 
-        A GPU reads an absent class sooner than its host would learn that it is absent.
+        On a GPU reading absent classes costs less than a device-to-host synchronisation.
         """
         if areas.device.type == 'cpu':
             return torch.nonzero(areas.any(0)).flatten().numpy()

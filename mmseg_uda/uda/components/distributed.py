@@ -1,4 +1,4 @@
-"""One gradient all-reduce a step."""
+"""Gradient averaging over ranks: one all-reduce per step."""
 
 import torch
 import torch.distributed as dist
@@ -10,9 +10,9 @@ from torch import nn
 def average_gradients(module: nn.Module) -> None:
     """Replace the gradients of ``module`` by their mean over the ranks, in one all-reduce.
 
-    Called once, after the last backward of a step: a method's many passes then cost one exchange,
-    which DistributedDataParallel's hooks cannot do for a step of several forwards. Every rank
-    must hold gradients for the same parameters (methods decide by iteration, never by data).
+    Called once per step, after the last backward pass; DistributedDataParallel would reduce after
+    each of a step's several passes. Every rank must hold gradients for the same parameters, so
+    methods must not decide by data which parameters are trained.
     """
     if get_world_size() == 1:
         return

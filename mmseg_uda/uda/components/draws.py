@@ -23,6 +23,12 @@ class StepDraws:
     Args:
         seed, iteration: the key of the step.
         batch_size: images per rank.
+
+    >>> draws = StepDraws(seed=0, iteration=3, batch_size=2)
+    >>> draws.triggers() == StepDraws(0, 3, 2).triggers()
+    True
+    >>> draws.class_keys().shape
+    torch.Size([2, 256])
     """
 
     def __init__(self, seed: int, iteration: int, batch_size: int) -> None:

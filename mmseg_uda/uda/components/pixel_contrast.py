@@ -34,6 +34,12 @@ class PixelContrast(nn.Module):
 
     Raises:
         UserError: unknown variant, or another number of weights than of maps.
+
+    >>> contrast = PixelContrast(num_classes=2, channels=4, variant='proto', min_ratio=0.5)
+    >>> embeddings, labels = [torch.ones(1, 4, 2, 2) / 2], torch.zeros(1, 8, 8, dtype=torch.int64)
+    >>> contrast.observe(embeddings, labels)
+    >>> contrast.statistics[0].count.tolist()
+    [4, 0]
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Pseudo-labels and how much they count."""
+"""Pseudo-labels and their weights."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ from mmseg_uda.models.precision import at_least_float32
 
 @dataclass
 class PseudoLabels:
-    """What the teacher thinks of target images.
+    """Pseudo-labels of target images.
 
     Attributes:
         labels: (B, H, W) int64, the most probable class.
-        weight: (B, H, W) float, how much each pixel counts in a loss.
+        weight: (B, H, W) float in [0, 1], factor of each pixel's loss.
         confidence: (B, H, W) float, the probability of that class.
     """
 
@@ -27,15 +27,18 @@ class PseudoLabels:
 
 @torch.no_grad()
 def pseudo_labels(probabilities: Tensor, threshold: float | None) -> PseudoLabels:
-    """Most probable classes, all weighted by the share of confident pixels.
+    """The most probable classes, weighted by the share of confident pixels.
 
-    The weight is one number for the whole batch, over all ranks: the share of pixels whose largest
-    probability is at least ``threshold`` (DACS, as coded in DAFormer: per batch, not per
-    image). It stays on the device.
+    The weight is one number for the batches of all ranks: the share of pixels whose largest
+    probability is at least ``threshold`` (DACS, as coded in DAFormer: per batch, not per image).
 
     Args:
         probabilities: (B, C, H, W) at image size.
-        threshold: probability from which a pixel counts as confident; ``None``: all pixels do.
+        threshold: probability from which a pixel counts as confident; ``None``: all do.
+
+    >>> pseudo = pseudo_labels(torch.tensor([[[[0.9, 0.4]], [[0.1, 0.6]]]]), threshold=0.8)
+    >>> pseudo.labels.tolist(), pseudo.weight.tolist()
+    ([[[0, 1]]], [[[0.5, 0.5]]])
     """
     confidence, labels = probabilities.max(dim=1)
     if threshold is None:
@@ -60,9 +63,9 @@ def confident_labels(logits: Tensor, threshold: float) -> Tensor:
 
 
 def ignore_margins(weight: Tensor, top: int, bottom: int) -> Tensor:
-    """``weight`` (B, H, W) with its first ``top`` and last ``bottom`` rows set to 0.
+    """``weight`` (B, H, W) with the first ``top`` and last ``bottom`` rows set to 0.
 
-    There the target camera sees its own car and the teacher guesses (DAFormer).
+    These rows show the ego vehicle or artefacts of the camera (DAFormer).
     """
     weight = weight.clone()
     weight[:, :top] = 0

@@ -11,7 +11,7 @@ from mmseg_uda.datasets.labels import IGNORE
 def nearest_labels(labels: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize labels (B, H, W) in 0..255 to ``size`` = (h, w) by nearest pixels: (B, h, w) int64.
 
-    Row i of the result is row floor(i H / h), so at a whole factor the upper left pixel of a cell.
+    Row i of the result is row floor(i H / h); for a whole factor, the upper left pixel of a cell.
     """
     return F.interpolate(labels.unsqueeze(1).byte(), size, mode='nearest').squeeze(1).long()
 
@@ -32,6 +32,10 @@ def reduce_labels(
 
     Returns:
         (B, h, w) int64; 255 where no label reaches ``min_ratio`` or 255 itself dominates.
+
+    >>> labels = torch.tensor([[[0, 0, 1, 2], [0, 0, 1, 1]]])
+    >>> reduce_labels(labels, (1, 2), num_classes=3, min_ratio=0.75).tolist()
+    [[[0, 1]]]
     """
     factors = [-(-side // cells) for side, cells in zip(labels.shape[1:], size, strict=True)]
     whole = [cells * factor for cells, factor in zip(size, factors, strict=True)]

@@ -1,4 +1,4 @@
-"""SDCA's semantic distributions: what every class looks like to the backbone and to the classifier.
+"""SDCA's semantic distributions: statistics of each class's features and logits.
 
 Li et al., "Semantic Distribution-aware Contrastive Adaptation for Semantic Segmentation", 2021.
 """
@@ -17,20 +17,26 @@ from mmseg_uda.uda.components.contrast_losses import semantic_loss
 from mmseg_uda.uda.components.reduce_labels import nearest_labels
 
 FILES = {'feat': 'feat_dist.pth', 'out': 'out_dist.pth'}
-# Names in the published files -> ours.
+# Names in the published files -> names of our buffers.
 ENTRIES = {'Mean': 'mean', 'CoVariance': 'variance', 'Amount': 'count'}
 
 
 class SemanticDistributions(nn.Module):
-    """Statistics of each class at the level of features and at that of the classifier's logits.
+    """Statistics of each class at two levels: the last features and the classifier's logits.
 
-    Maps are given by level: ``{'feat': (B, A, h, w), 'out': (B, C, h, w)}``, raw. Labels of another
-    size are taken at the nearest pixels.
+    Maps are given by level: ``{'feat': (B, A, h, w), 'out': (B, C, h, w)}``, not normalised. Labels
+    are resized to a map's size by nearest pixels.
 
     Args:
         num_classes: C.
         channels: A, of the features.
         reduce: see :class:`ClassStatistics`.
+
+    >>> distributions = SemanticDistributions(num_classes=2, channels=3)
+    >>> maps = {'feat': torch.ones(1, 3, 2, 2), 'out': torch.zeros(1, 2, 2, 2)}
+    >>> distributions.update(maps, torch.zeros(1, 8, 8, dtype=torch.int64))
+    >>> distributions.levels['feat'].mean[0].tolist()
+    [1.0, 1.0, 1.0]
     """
 
     def __init__(self, num_classes: int, channels: int, reduce: bool = True) -> None:
@@ -44,17 +50,17 @@ class SemanticDistributions(nn.Module):
 
     @classmethod
     def of(cls, segmentor: nn.Module, reduce: bool = True) -> 'SemanticDistributions':
-        """Empty ones for the classes and the last features of a segmentor."""
+        """Empty distributions for the classes and the last features of a segmentor."""
         return cls(segmentor.num_classes, segmentor.feature_channels, reduce)
 
     def update(self, maps: dict[str, Tensor], labels: Tensor) -> None:
-        """Take maps with labels (B, H, W), 255 = ignore, into the statistics."""
+        """Update the statistics with maps and labels (B, H, W), 255 = ignore."""
         for level, cells in maps.items():
             size = cells.shape[2:]
             self.levels[level].update(cells.detach(), nearest_labels(labels, size))
 
     def loss(self, maps: dict[str, Tensor], labels: Tensor, temperature: float) -> dict:
-        """Contrast of maps with labels (B, H, W) at each level: 0-dim, by level."""
+        """Contrast of maps with labels (B, H, W): level -> 0-dimensional loss."""
         losses = {}
         for level, cells in maps.items():
             classes = self.levels[level]

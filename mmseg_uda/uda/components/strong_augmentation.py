@@ -22,6 +22,12 @@ class StrongAugmentation:
         per_image: each image has its own order of colour operations and its own sigma; otherwise
             the batch shares them (MIC).
         stream: of the random draws of whether to augment; see :class:`StepDraws`.
+
+    >>> images, zero, one = torch.ones(1, 3, 8, 8), torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
+    >>> draws = StepDraws(seed=0, iteration=0, batch_size=1)
+    >>> never = StrongAugmentation(jitter_threshold=1.0, blur=False)
+    >>> never(images, draws, zero, one) is images
+    True
     """
 
     jitter_strength: float = 0.2

@@ -58,6 +58,10 @@ class Teacher(nn.Module):
 
     Raises:
         UserError: an unknown ``buffers`` or ``mode``, or an ``interval`` below 1.
+
+    >>> teacher = Teacher(nn.Linear(1, 1), alpha=0.99)
+    >>> teacher.momentum(0), teacher.momentum(1), teacher.momentum(1000)
+    (0.0, 0.5, 0.99)
     """
 
     def __init__(

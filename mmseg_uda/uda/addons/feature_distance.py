@@ -43,7 +43,9 @@ def feature_distance(features: Tensor, reference: Tensor, mask: Tensor | None = 
 
 @MODELS.register_module()
 class FeatureDistance(AddOn):
-    """Keeps source features close to those of the ImageNet encoder (Hoyer et al., eq. 8-10).
+    """Keeps source features close to those of the ImageNet encoder.
+
+    ``loss = weight * mean(||F(x_s) - F_ImageNet(x_s)||)`` over the cells of ``classes``.
 
     Args:
         weight: of the loss (lambda_FD).

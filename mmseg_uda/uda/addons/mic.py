@@ -46,9 +46,10 @@ def block_mask(grids: Tensor, ratio: float, size: tuple[int, int]) -> Tensor:
 
 @MODELS.register_module()
 class MaskedConsistency(AddOn):
-    """One more student pass: predictions on masked images must agree with pseudo-labels (eq. 3-7).
+    """One more student pass: predictions on masked images must agree with pseudo-labels.
 
-    Masked pixels are 0 in the normalised image, the mean colour. The pseudo-labels of target images
+    ``loss = weight * mean(w CE(f(M x), y))`` with a random block mask M, pseudo-labels y and their
+    weights w. Masked pixels are 0 in the normalised image, the mean colour. The pseudo-labels of target images
     are those of a teacher that sees the whole image: the host's, with its weights, if ``alpha`` and
     ``threshold`` are 'same'; otherwise those of a teacher of its own, with the other add-ons'
     corrections (margins). In a host without target images (``SourceOnly``) source images are

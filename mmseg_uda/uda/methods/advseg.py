@@ -34,11 +34,13 @@ def domain_loss(scores: Tensor, label: float, kind: str) -> Tensor:
 
 @MODELS.register_module()
 class AdvSeg(UDAMethod):
-    """Aligns target and source predictions adversarially (Tsai et al., eq. 3-5, single level).
+    """Aligns target and source predictions adversarially (the single-level variant).
 
-    A step: supervised training on the source; the student is trained so that the discriminator
-    takes its target predictions for source predictions; the discriminator is trained to tell them
-    apart.
+    A step: supervised training on the source; the student is trained so that the discriminator D
+    takes its target predictions P_t for source predictions; D is trained to tell them apart::
+
+        loss of the student = CE(f(x_s), y_s) + weight * l(D(P_t), source)
+        loss of D = (l(D(P_s), source) + l(D(P_t), target)) / 2
 
     The discriminator has an optimiser of its own (``JointOptimWrapperConstructor``).
 

@@ -45,11 +45,15 @@ def class_domain_loss(scores: Tensor, classes: Tensor, domain: int) -> Tensor:
 class ClassAdversarial(UDAMethod):
     """Aligns target features with same-class source features through a discriminator.
 
-    Wang et al., eq. 4-8. For each pixel's features the discriminator predicts the class and the
-    domain; its soft class labels are the student's own predictions. A step: supervised training on
-    the source; the student is trained so that the discriminator takes target features for source
-    features of their class; the discriminator is trained on both domains. No gradient goes through
-    the soft labels, so the classifier learns from the source labels alone.
+    For each pixel's features the discriminator D predicts class c and domain d. A step: supervised
+    training on the source; the student is trained so that D takes target features for source
+    features of their class; D is trained on both domains::
+
+        loss of the student = CE(f(x_s), y_s) + weight * mean(-sum_c a_c log D(source, c | z_t))
+        loss of D = (mean(-sum_c a_c log D(source, c | z_s)) + same for the target) / 2
+
+    with features z and soft labels a = min(softmax(logits), cap), the student's own predictions. No
+    gradient goes through the soft labels, so the classifier learns from the source labels alone.
 
     Cross entropy and soft labels use logits over the segmentor's ``temperature`` (published: 1.8).
     The discriminator has an optimiser of its own (``JointOptimWrapperConstructor``).

@@ -24,7 +24,9 @@ def entropy(probabilities: Tensor) -> Tensor:
 
 @MODELS.register_module()
 class MinEnt(UDAMethod):
-    """Cross entropy on the source plus the entropy of target predictions (Vu et al., eq. 2-4).
+    """Cross entropy on the source plus the entropy of target predictions.
+
+    ``loss = CE(f(x_s), y_s) + weight * mean(E(x_t))`` with ``E = -sum_c p_c log p_c / log C``.
 
     Args:
         weight: of the mean entropy of the target (lambda_ent).

@@ -15,12 +15,16 @@ from mmseg_uda.uda.step import Losses, Step
 
 @MODELS.register_module()
 class SDCA(UDAMethod):
-    """Pulls pixels of both domains towards the source distribution of their class (eq. 5-9).
+    """Pulls pixels of both domains towards the source distribution of their class.
 
     A step: supervised training on the source; the student's source features and logits update the
-    class distributions; features and logits of the source, by label, and of the target, by the
-    student's confident predictions, are contrasted with these distributions. There is no teacher,
-    no discriminator and no gradient through the distributions.
+    class distributions; features z and logits o of the source, by label, and of the target, by the
+    student's confident predictions y_t, are contrasted with these distributions::
+
+        loss = CE(o_s, y_s) + w_f (C(z_s, y_s) + C(z_t, y_t)) + w_o (C(o_s, y_s) + C(o_t, y_t))
+
+    with the contrast C of :func:`semantic_loss`. There is no teacher, no discriminator and no
+    gradient through the distributions.
 
     With the published temperature of 100 the contrast is within 0.01 of ln C for any input, and its
     gradient is small; this is as published.

@@ -18,11 +18,15 @@ from mmseg_uda.uda.step import Labelled, Losses, Step
 class SelfTraining(UDAMethod):
     """DACS (Tranheden et al., WACV 2021); the host of DAFormer, HRDA, MIC and CDDA.
 
-    A step (DAFormer's eq. 1-5): supervised training on the source; the teacher labels the target
-    images; half of the source classes are pasted onto them; the student is trained on the mixed
-    images, with target pixels weighted by the share of confident pixels. DAFormer (Hoyer et al.,
-    CVPR 2022) adds the add-ons ``feature_distance`` and ``margins``, rare class sampling in the
-    data, and a warm-up.
+    A step: supervised training on the source; the teacher labels the target images; half of the
+    source classes are pasted onto them; the student is trained on the mixed images::
+
+        loss = CE(f(x_s), y_s) + mean(w_m CE(f(augment(x_m)), y_m))
+        x_m, y_m, w_m = M (x_s, y_s, 1) + (1 - M) (x_t, argmax p_t, q)
+
+    with the teacher's probabilities p_t, the mask M of the pasted classes, and q, the share of
+    pixels with max p_t >= threshold. DAFormer (Hoyer et al., CVPR 2022) adds the add-ons
+    ``feature_distance`` and ``margins``, rare class sampling in the data, and a warm-up.
 
     Args:
         segmentor, data_preprocessor, seed, addons: see :class:`UDAMethod`.

@@ -22,13 +22,17 @@ MIXED, SOURCE, TARGET = range(3)  # streams of random draws; MIXED is that of se
 
 @MODELS.register_module()
 class SePiCo(SelfTraining):
-    """Self-training with contrast of pixel embeddings against class statistics (eq. 4-13).
+    """Self-training with contrast of pixel embeddings against class statistics.
 
     A step: the teacher labels the target images, a class-balanced crop of each is chosen and
     labelled again; the teacher's source embeddings update the class statistics; the student is
-    trained on the strongly augmented source (cross entropy and contrast), on the strongly augmented
-    target (contrast), and on class-mixed images (cross entropy). Cityscapes to Dark Zurich uses the
-    add-on ``DayPartner`` and class weights in the segmentor.
+    trained on strongly augmented source and target images and on class-mixed ones::
+
+        loss = CE(f(x_s), y_s) + CL(z_s, y_s) + CL(z_t, y_t) + mean(w_m CE(f(x_m), y_m))
+
+    with embeddings z, pseudo-labels y_t, the contrast CL of :class:`PixelContrast` and the mixed
+    images of :class:`SelfTraining`. Cityscapes to Dark Zurich uses the add-on ``DayPartner`` and
+    class weights in the segmentor.
 
     The student needs a ``ProjectionHead`` as ``auxiliary_head``. Target batches are uncropped.
 

@@ -49,10 +49,10 @@ class MaskedConsistency(AddOn):
     """One more student pass: predictions on masked images must agree with pseudo-labels.
 
     ``loss = weight * mean(w CE(f(M x), y))`` with a random block mask M, pseudo-labels y and their
-    weights w. Masked pixels are 0 in the normalised image, the mean colour. The pseudo-labels of target images
-    are those of a teacher that sees the whole image: the host's, with its weights, if ``alpha`` and
-    ``threshold`` are 'same'; otherwise those of a teacher of its own, with the other add-ons'
-    corrections (margins). In a host without target images (``SourceOnly``) source images are
+    weights w. Masked pixels are 0 in the normalised image, the mean colour. The pseudo-labels of
+    target images are those of a teacher that sees the whole image: the host's, with its weights, if
+    ``alpha`` and ``threshold`` are 'same'; otherwise those of a teacher of its own, corrected and
+    masked by the other add-ons. In a host without target images (``SourceOnly``) source images are
     masked, in every mode.
 
     Args:

@@ -14,6 +14,7 @@ from mmengine.optim import build_optim_wrapper
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.datasets.segmentation import dataset_configs
 from mmseg_uda.models.precision import set_precision
 from mmseg_uda.models.segmentors import Supervision
 from mmseg_uda.uda.method import UDAMethod
@@ -85,7 +86,7 @@ def training_batch(config: Config, device: str) -> dict:
     loader = config.train_dataloader
     sizes = {}
     for domain in ('source', 'target'):
-        step = loader.dataset[domain].pipeline[0]
+        step = dataset_configs(loader.dataset[domain])[0].pipeline[0]
         size = step.get('crop_size') or (step.get('size') or step.scale)[::-1]
         sizes[domain] = tuple(size)
     batch = random_batch(sizes['source'], loader.batch_size, target_size=sizes['target'])

@@ -9,6 +9,7 @@ import os
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -124,15 +125,15 @@ class ClassBalancedSampling:
         self._files = [np.flatnonzero(column) for column in self.presence.T]
         self._order: tuple[tuple[int, int], np.ndarray] | None = None
 
-    def draw(self, seed: int, position: int) -> int:
-        """Index of the image at a position of the sample stream."""
+    def draw(self, seed: int, position: int) -> tuple[int, dict[str, Any]]:
+        """Index of the image at a position, and no further entries for the pipeline."""
         number, place = divmod(position, self.sub_epoch)
         if self._order is None or self._order[0] != (seed, number):
             rng = generator(seed, number, _STREAM)
             files = [rng.permutation(indices) for indices in self._files]
             order = balanced_order(files, self.presence, self.sub_epoch, rng, self.sub_epoch)
             self._order = (seed, number), rng.permutation(order)
-        return int(self._order[1][place])
+        return int(self._order[1][place]), {}
 
 
 def read_label_info(path: str | Path) -> dict[int, list[str]]:

@@ -35,6 +35,7 @@ from mmseg_uda.files import (
     sha256,
     signature,
 )
+from mmseg_uda.settings import differences
 from mmseg_uda.tensor_files import read_tensors
 
 RECORD, ROWS, COUNTS = 'bank.json', 'rows.npz', 'counts.npy'
@@ -170,8 +171,8 @@ class DepthBank:
                 given[key], mine[key] = value, self.fingerprint[key]
         if found := differences(mine, given):
             raise UserError(
-                f'{self.path}: the bank does not fit the training: {found} (bank -> training); '
-                'make another with mmseg-uda depth-distributions'
+                f'{self.path}: the bank does not fit the training: {", ".join(found)} (bank -> '
+                'training); make another with mmseg-uda depth-distributions'
             )
 
 
@@ -250,12 +251,6 @@ def is_finished(path: Path, record: Mapping[str, Any]) -> bool:
     """Whether the bank in a folder, with this ``bank.json``, has its counts."""
     # Records without a schema are of before the checksum.
     return (path / COUNTS).is_file() and ('counts_sha256' in record or 'schema' not in record)
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """``key old -> new`` of the entries that differ, in one line; empty if none does."""
-    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return ', '.join(f'{key} {old.get(key)} -> {new.get(key)}' for key in keys)
 
 
 def write_counts(path: Path, shape: Sequence[int], parts: Iterable[np.ndarray]) -> None:

@@ -49,7 +49,11 @@ PALETTE = [
     [119, 11, 32],
 ]
 
+#: Label value of pixels without a class.
 IGNORE = 255
+
+#: Number of values of a label: 8 bits.
+LABEL_VALUES = 256
 
 #: Classes of countable objects, for the ImageNet feature distance (DAFormer).
 THING_CLASSES = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -118,11 +119,17 @@ class RareClassSampling:
                 )
             self._indices[train_id] = np.array([index[name] for name in names])
 
-    def draw(self) -> tuple[int, int]:
-        """Draw (class, index of the file in the dataset) from NumPy's global generator."""
+    def draw(self, seed: int, position: int) -> tuple[int, dict[str, Any]]:
+        """Draw a class, then a file that has it, from NumPy's global generator.
+
+        Returns:
+            Index of the image, and ``rare_class`` = (class, pixels of it that a crop needs), see
+            ``LabelFirstCrop``.
+        """
         train_id = int(np.random.choice(self.classes, p=self.probabilities))
         indices = self._indices[train_id]
-        return train_id, int(indices[np.random.randint(len(indices))])
+        index = int(indices[np.random.randint(len(indices))])
+        return index, {'rare_class': (train_id, self.min_crop_pixels)}
 
 
 def _read_json(path: Path):

@@ -5,6 +5,8 @@ classes, find their files below the folders of ``data_prefix`` by suffix, and so
 """
 
 import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mmseg.datasets import BaseSegDataset, BDD100KDataset, CityscapesDataset
 from mmseg.registry import DATASETS
@@ -14,6 +16,9 @@ from mmseg_uda.datasets.depth import depth_name
 from mmseg_uda.datasets.labels import CLASSES, PALETTE
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import looked_in
+
+#: Options of a data set's config that mmseg's data sets do not know.
+OWN_OPTIONS = 'depth_dir', 'weight'
 
 _CONVERTERS = {
     'GTADataset': 'gta',
@@ -95,38 +100,49 @@ class PseudoLabelDataset(BaseSegDataset):
         )
 
 
-def build_dataset(cfg: dict) -> BaseSegDataset:
-    """Build an mmseg dataset from its config and check its files.
+def dataset_configs(
+    configs: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+) -> list[Mapping[str, Any]]:
+    """The data set configs of a domain (``source`` or ``target``) as a list; it may be one."""
+    return [configs] if isinstance(configs, Mapping) else list(configs)
+
+
+def build_dataset(cfg: Mapping[str, Any], depth: bool = True) -> BaseSegDataset:
+    """Build an mmseg data set from its config and check its files.
 
     Args:
-        cfg: may have ``depth_dir``, a folder of depth maps below ``data_root``: they are named as
-            :func:`mmseg_uda.datasets.depth.depth_name` says. See :func:`sample_info`.
+        cfg: may have ``depth_dir``, the folder of its depth maps below ``data_root``; see
+            :func:`mmseg_uda.datasets.depth.depth_name` for their names. A ``weight`` is ignored.
+        depth: use ``depth_dir``.
 
     Raises:
-        UserError: as :func:`check_dataset`.
+        UserError: see :func:`check_dataset`.
     """
-    cfg = {**cfg, 'lazy_init': True}
-    depth_dir = cfg.pop('depth_dir', None)
-    dataset = DATASETS.build(cfg)
-    if depth_dir is not None:
-        dataset.data_prefix['depth_path'] = os.path.join(dataset.data_root or '', depth_dir)
+    dataset = _build_lazily(cfg)
+    if depth and cfg.get('depth_dir') is not None:
+        dataset.data_prefix['depth_path'] = os.path.join(dataset.data_root or '', cfg['depth_dir'])
     check_dataset(dataset)
     dataset.full_init()
     return dataset
 
 
-def dataset_metainfo(cfg: dict) -> dict:
-    """``classes`` and ``palette`` of a dataset from its config; its files need not be there.
+def dataset_metainfo(cfg: Mapping[str, Any]) -> dict:
+    """``classes`` and ``palette`` of a data set, from its config; its files need not exist.
 
     mmseg gives classes without a palette colours of its own, the same every time.
 
     Raises:
-        UserError: the dataset has no list of classes.
+        UserError: the data set has no list of classes.
     """
-    options = {key: value for key, value in cfg.items() if key not in ('depth_dir', 'pipeline')}
-    dataset = DATASETS.build({**options, 'lazy_init': True})
+    dataset = _build_lazily({key: value for key, value in cfg.items() if key != 'pipeline'})
     _check_classes(dataset)
     return dataset.metainfo
+
+
+def _build_lazily(cfg: Mapping[str, Any]) -> BaseSegDataset:
+    """Build a data set without looking for its files."""
+    options = {key: value for key, value in cfg.items() if key not in OWN_OPTIONS}
+    return DATASETS.build({**options, 'lazy_init': True})
 
 
 def sample_info(dataset: BaseSegDataset, index: int) -> dict:

@@ -10,20 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from mmseg_uda.datasets.labels import CLASSES, IGNORE
+from mmseg_uda.datasets.labels import CLASSES, IGNORE, LABEL_VALUES
 from mmseg_uda.files import save_json
 
 CLASS_STATS = 'sample_class_stats.json'
 CLASS_STATS_BY_FILE = 'sample_class_stats_dict.json'
 SAMPLES_WITH_CLASS = 'samples_with_class.json'
 
-VALUES = 256  # a label is 8 bits
 MOST_IGNORED = 0.9  # share of ignored pixels above which labels look wrong
 
 
 def count_classes(label: np.ndarray) -> list[int]:
     """Pixels of each of the 19 classes in a map of train ids (uint8, any shape)."""
-    return np.bincount(label.ravel(), minlength=VALUES)[: len(CLASSES)].tolist()
+    return np.bincount(label.ravel(), minlength=LABEL_VALUES)[: len(CLASSES)].tolist()
 
 
 def label_warnings(

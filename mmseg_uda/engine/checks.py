@@ -49,16 +49,16 @@ def config_problems(config: Config) -> Iterator[str]:
 def data_problems(runner: Runner) -> Iterator[str]:
     """What of the data does not fit together or does not fit the method, one sentence each.
 
-    One training sample is loaded.
+    One training sample of each data set is loaded.
 
     Raises:
-        UserError: that cannot be loaded.
+        UserError: a sample cannot be loaded.
     """
     dataset = runner.train_dataloader.dataset
     classes = dataset.metainfo['classes']
-    others = {}
-    if dataset.target is not None:
-        others['train_dataloader.dataset.target'] = dataset.target
+    others: dict[str, Any] = {
+        f'train_dataloader.dataset.{domain.name}': domain for domain in dataset.domains[1:]
+    }
     if runner.val_loop is not None:
         others['val_dataloader.dataset'] = runner.val_dataloader.dataset
     for name, other in others.items():
@@ -68,14 +68,34 @@ def data_problems(runner: Runner) -> Iterator[str]:
                 f'{name} has {number} classes, the source data set {len(classes)} ({names}): give '
                 'both the same metainfo'
             )
-    sample = dataset[0]
-    source, target = (
-        tuple(sample[name]['image'].shape[1:]) if name in sample else None
-        for name in ('source', 'target')
-    )
-    config = runner.cfg.train_dataloader.dataset
-    data = TrainingData(config, len(classes), source, target, sample)
+    sample = {}
+    for domain in dataset.domains:
+        sample[domain.name], *others = domain.load_from_each(dataset.seed, position=0)
+        yield from _shape_problems(domain.name, [sample[domain.name], *others])
+    sizes = {name: tuple(of_domain['image'].shape[1:]) for name, of_domain in sample.items()}
+    data = TrainingData(dataset, len(classes), sizes['source'], sizes.get('target'), sample)
     yield from runner.model.problems(data)
+
+
+def _shape_problems(domain: str, samples: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A sentence for each data set of a list whose samples cannot be in one batch with the first's.
+
+    Args:
+        domain: ``source`` or ``target``.
+        samples: one of each data set, in order.
+    """
+    path, first = f'train_dataloader.dataset.{domain}', _shapes(samples[0])
+    for number, sample in enumerate(samples[1:], 1):
+        if (shapes := _shapes(sample)) != first:
+            yield (
+                f'{path}.{number} gives samples with {shapes}, {path}.0 with {first}: all data '
+                'sets of a list must give the same fields and sizes'
+            )
+
+
+def _shapes(sample: Mapping[str, Any]) -> str:
+    tensors = {name: value for name, value in sorted(sample.items()) if name != 'path'}
+    return ', '.join(f'{name} {"x".join(map(str, v.shape))}' for name, v in tensors.items())
 
 
 def fits(value: Any, kind: Any) -> bool:

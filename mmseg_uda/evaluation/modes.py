@@ -7,6 +7,7 @@ from mmengine.structures import PixelData
 from mmseg.models import BaseSegmentor
 from mmseg.structures import SegDataSample
 
+from mmseg_uda.datasets.segmentation import dataset_configs
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.inference import without
 
@@ -39,9 +40,10 @@ def training_crop(config: Config) -> tuple[int, int]:
         UserError: it has none.
     """
     crop_size = config.get('training_crop')  # of configs of mmseg 0.x
-    source = config.get('train_dataloader', {}).get('dataset', {}).get('source', {})
-    for step in source.get('pipeline', ()):
-        crop_size = step.get('crop_size') or crop_size
+    source = config.get('train_dataloader', {}).get('dataset', {}).get('source') or ()
+    for dataset in dataset_configs(source)[:1]:  # all give crops of the same size
+        for step in dataset.get('pipeline', ()):
+            crop_size = step.get('crop_size') or crop_size
     if not crop_size:
         raise UserError(
             f'config {config.filename}: --inference-mode slide takes the crop size of training, '

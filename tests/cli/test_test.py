@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 
 from mmseg_uda.cli.test import main
@@ -13,7 +14,7 @@ from mmseg_uda.datasets.labels import TRAIN_TO_CITYSCAPES
 from mmseg_uda.engine.config import load_config
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.inference import build_segmentor
-from mmseg_uda.evaluation.modes import set_inference_mode
+from mmseg_uda.evaluation.modes import set_inference_mode, training_crop
 from mmseg_uda.models.losses import upscale
 from tests.evaluation.tiny import (
     IMAGES,
@@ -230,6 +231,9 @@ def test_modes_of_inference(tiny, tmp_path):
     assert config.model.segmentor.test_cfg == dict(mode='whole')
     with pytest.raises(UserError, match='takes the crop size of training'):
         set_inference_mode(config, 'slide')
+    source = dict(pipeline=[dict(type='LabelFirstCrop', crop_size=(24, 40))])
+    dataset = dict(source=[source, source])
+    assert training_crop(Config(dict(train_dataloader=dict(dataset=dataset)))) == (24, 40)
     config.training_crop = (32, 48)
     config.model.segmentor.test_cfg.class_weight = [1.0] * 19
     set_inference_mode(config, 'slide')

@@ -16,7 +16,7 @@ from mmseg.registry import TRANSFORMS
 
 from mmseg_uda.datasets.depth import PAD_DEPTH, read_depth
 from mmseg_uda.datasets.image_files import read_image, read_label_values
-from mmseg_uda.datasets.labels import IGNORE
+from mmseg_uda.datasets.labels import IGNORE, LABEL_VALUES
 from mmseg_uda.errors import UserError
 
 #: What an image is padded with: the ImageNet mean, which normalisation takes to zero.
@@ -84,7 +84,7 @@ class LoadAnnotations(mmseg_transforms.LoadAnnotations):
         if results['reduce_zero_label'] if reduce is None else reduce:
             label = np.array([IGNORE, *range(IGNORE - 1), IGNORE], np.uint8)[label]
         if results.get('label_map') is not None:
-            table = np.arange(IGNORE + 1, dtype=np.uint8)
+            table = np.arange(LABEL_VALUES, dtype=np.uint8)
             table[list(results['label_map'])] = list(results['label_map'].values())
             label = table[label]
         results['gt_seg_map'] = label
@@ -236,7 +236,7 @@ def _class_counts(label: np.ndarray, box: Box) -> np.ndarray:
     y1, y2, x1, x2 = box
     crop = np.ascontiguousarray(label[y1:y2, x1:x2], np.uint8)
     # four times as fast as bincount; its float32 counts are exact up to a crop of 4096 x 4096
-    return cv2.calcHist([crop], [0], None, [256], [0, 256]).ravel()[:IGNORE]
+    return cv2.calcHist([crop], [0], None, [LABEL_VALUES], [0, LABEL_VALUES]).ravel()[:IGNORE]
 
 
 def check_same_size(results: dict, image: np.ndarray, label: np.ndarray) -> None:

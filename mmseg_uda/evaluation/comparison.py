@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from mmseg_uda.datasets.labels import LABEL_VALUES
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import load_record
 
@@ -89,7 +90,7 @@ def comparison_picture(
 
 def coloured(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
     """Train ids (H, W) as RGB colours (H, W, 3) uint8; ids without a class are black."""
-    colours = np.zeros((256, 3), np.uint8)
+    colours = np.zeros((LABEL_VALUES, 3), np.uint8)
     colours[: len(palette)] = palette
     return colours[label]
 

@@ -10,12 +10,10 @@ from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from torch import Tensor
 
+from mmseg_uda.datasets.labels import IGNORE, LABEL_VALUES
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.report import save_report, score_table
 from mmseg_uda.evaluation.scores import Scores, scores
-
-LABELS = 256  # a label is 8 bits
-IGNORE = 255
 
 
 def confusion_matrix(pred: Tensor, label: Tensor, num_classes: int) -> Tensor:
@@ -37,7 +35,7 @@ def _count(pred: Tensor, label: Tensor, num_classes: int) -> Tensor:
     that are no class. One pass, several times as fast as selecting the valid pixels first."""
     columns = num_classes + 1
     pairs = label.int() * columns + pred.clamp(max=num_classes).int()
-    return pairs.flatten().bincount(minlength=LABELS * columns).view(LABELS, columns)
+    return pairs.flatten().bincount(minlength=LABEL_VALUES * columns).view(LABEL_VALUES, columns)
 
 
 @METRICS.register_module()
@@ -119,7 +117,9 @@ class SegmentationMetric(BaseMetric):
             self._latest, self._images = None, self._images - 1  # a repeated image
         num_classes = len(self.dataset_meta['classes'])
         parts = [part for part in (self._total, self._latest) if part is not None]
-        counts = sum(parts) if parts else torch.zeros(LABELS, num_classes + 1, dtype=torch.int64)
+        counts = (
+            sum(parts) if parts else torch.zeros(LABEL_VALUES, num_classes + 1, dtype=torch.int64)
+        )
         counts = torch.cat([counts.flatten(), counts.new_tensor([self._images])])
         all_reduce(counts)
         self._reset()
@@ -128,7 +128,7 @@ class SegmentationMetric(BaseMetric):
     def compute_metrics(self, results: list[int]) -> dict[str, float]:
         """Scores, table and files; ``results`` = counts of label x prediction, number of images."""
         classes = self.dataset_meta['classes']
-        counts, images = np.reshape(results[:-1], (LABELS, -1)), results[-1]
+        counts, images = np.reshape(results[:-1], (LABEL_VALUES, -1)), results[-1]
         if unknown := counts[:, len(classes)].sum():
             raise UserError(
                 f'{unknown} pixels are predicted as class {len(classes)} or above, but the '

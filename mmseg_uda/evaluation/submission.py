@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mmseg_uda.datasets.image_files import PILLOW_ERRORS, image_size
+from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import atomic_write
 
@@ -17,7 +18,6 @@ LABELS, OTHERS = 'labelTrainIds', ('labelTrainIds_invalid', 'confidence')
 SUFFIX = '_rgb_anon.png'
 COUNT, SIZE = 151, (1920, 1080)  # Dark Zurich's test images; (width, height)
 CLASSES = 19
-IGNORE = 255
 SHOWN = 5  # names in a message about many files
 
 

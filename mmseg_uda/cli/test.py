@@ -1,14 +1,11 @@
 """Evaluate a checkpoint, show its predictions, or write them for a test server."""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mmseg_uda.command_line import CommandParser
 from mmseg_uda.config import parse_overrides
 from mmseg_uda.errors import run_cli
-
-if TYPE_CHECKING:
-    pass
 
 EVAL_OPTIONS = ('imgfile_prefix', 'to_label_id')
 

@@ -107,6 +107,11 @@ def dataset_configs(
     return [configs] if isinstance(configs, Mapping) else list(configs)
 
 
+def pipeline_without(pipeline: Sequence[dict[str, Any]], *types: str) -> list[dict[str, Any]]:
+    """The steps of a pipeline config whose transform is none of ``types``."""
+    return [step for step in pipeline if step['type'].split('.')[-1] not in types]
+
+
 def build_dataset(cfg: Mapping[str, Any], depth: bool = True) -> BaseSegDataset:
     """Build an mmseg data set from its config and check its files.
 

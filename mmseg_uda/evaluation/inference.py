@@ -2,10 +2,8 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from os import PathLike
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,18 +14,22 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmengine.structures import PixelData
 from mmseg.models import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from mmseg_uda.compat.checkpoints import load_segmentor_weights
 from mmseg_uda.datasets.image_files import read_image
-from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset, dataset_metainfo
+from mmseg_uda.datasets.segmentation import (
+    NamedErrors,
+    build_dataset,
+    dataset_metainfo,
+    pipeline_without,
+)
 from mmseg_uda.errors import BUILD_ERRORS, UserError, dead_loader_workers
+from mmseg_uda.evaluation.views import ONE_VIEW, Views, predict_views
 from mmseg_uda.models.losses import upscale
 from mmseg_uda.models.precision import set_precision
 
@@ -93,7 +95,7 @@ def build_test_loader(config: Config, labels: bool) -> DataLoader:
     options.persistent_workers = False  # one pass
     if not labels:
         options.dataset.data_prefix.pop('seg_map_path', None)
-        options.dataset.pipeline = without(options.dataset.pipeline, 'LoadAnnotations')
+        options.dataset.pipeline = pipeline_without(options.dataset.pipeline, 'LoadAnnotations')
     elif 'seg_map_path' not in options.dataset.data_prefix:
         raise UserError(
             f'config {config.filename}: test_dataloader.dataset.data_prefix has no seg_map_path, '
@@ -106,27 +108,13 @@ def build_test_loader(config: Config, labels: bool) -> DataLoader:
         raise UserError(f'config {config.filename}: test_dataloader: {error}') from error
 
 
-@dataclass(frozen=True)
-class Views:
-    """In which views an image is tested; the class probabilities are averaged over all.
-
-    Attributes:
-        scales: factors of the size of the network's input.
-        flip: each scale also mirrored.
-    """
-
-    scales: tuple[float, ...] = (1.0,)
-    flip: bool = False
-
-
 def predict(
-    segmentor: BaseSegmentor, loader: DataLoader, views: Views = Views()
+    segmentor: BaseSegmentor, loader: DataLoader, views: Views = ONE_VIEW
 ) -> Iterator[list[SegDataSample]]:
-    """Predictions batch by batch, with a progress bar (images a second, time left)."""
-    plain = views == Views()
-    return _over(
-        loader, segmentor.test_step if plain else partial(_predict_views, segmentor, views)
-    )
+    """Predict batch by batch, with a progress bar (images per second, remaining time)."""
+    if views == ONE_VIEW:
+        return _over(loader, segmentor.test_step)
+    return _over(loader, partial(predict_views, segmentor, views=views))
 
 
 def attention_maps(
@@ -167,34 +155,6 @@ def _over(loader: DataLoader, compute: Callable[[dict], list]) -> Iterator[list]
             raise UserError(message.split('UserError: ')[-1]) from error
 
 
-def _predict_views(segmentor: BaseSegmentor, views: Views, batch: dict) -> list[SegDataSample]:
-    data = segmentor.data_preprocessor(batch, False)
-    for image, sample in zip(data['inputs'], data['data_samples'], strict=True):
-        mean = mean_probabilities(segmentor, image[None], sample.ori_shape, views)
-        sample.pred_sem_seg = PixelData(data=mean.argmax(1))
-    return data['data_samples']
-
-
-def mean_probabilities(
-    segmentor: BaseSegmentor, images: Tensor, size: tuple[int, int], views: Views
-) -> Tensor:
-    """Class probabilities (B, C, *size), averaged over views of images (B, 3, H, W).
-
-    Views are resized bilinearly, as the logits are; those of a mirrored view are mirrored back.
-    """
-    total, metas = 0, [dict(ori_shape=size)] * len(images)
-    for scale in views.scales:
-        shape = [round(side * scale) for side in images.shape[2:]]
-        resized = upscale(images, shape, segmentor.align_corners)
-        for mirrored in (False, True)[: 1 + views.flip]:
-            view = resized.flip(3) if mirrored else resized
-            scores = upscale(segmentor.inference(view, metas), size, segmentor.align_corners)
-            weighted = segmentor.test_class_weight is not None  # then they are probabilities
-            probabilities = scores if weighted else scores.softmax(1)
-            total = total + (probabilities.flip(3) if mirrored else probabilities)
-    return total / (len(views.scales) * (1 + views.flip))
-
-
 def image_predictor(
     segmentor: BaseSegmentor, config: Config
 ) -> Callable[[str | PathLike | np.ndarray], tuple[np.ndarray, np.ndarray]]:
@@ -204,9 +164,8 @@ def image_predictor(
     test pipeline. The function raises a UserError for a file that is damaged, an array of another
     shape or type, or an image too large or too small for the network.
     """
-    pipeline = Compose(
-        without(config.test_dataloader.dataset.pipeline, 'LoadImageFromFile', 'LoadAnnotations')
-    )
+    steps = config.test_dataloader.dataset.pipeline
+    pipeline = Compose(pipeline_without(steps, 'LoadImageFromFile', 'LoadAnnotations'))
 
     @torch.no_grad()
     def predict_image(source: str | PathLike | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -239,8 +198,3 @@ def _bgr(source: str | PathLike | np.ndarray) -> tuple[np.ndarray, str]:
 def train_ids(sample: SegDataSample) -> np.ndarray:
     """The predicted train ids of a sample, (H, W) uint8 on the host."""
     return sample.pred_sem_seg.data[0].byte().cpu().numpy()
-
-
-def without(pipeline: list[dict[str, Any]], *types: str) -> list[dict[str, Any]]:
-    """The transforms of a pipeline config that are of none of ``types``."""
-    return [step for step in pipeline if step['type'].split('.')[-1] not in types]

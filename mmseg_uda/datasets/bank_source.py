@@ -86,26 +86,26 @@ def bank_fingerprint(dataset: SourceTargetDataset, rows: int | None = None) -> d
 
 
 def _check_pipeline(pipeline: list[dict]) -> tuple[dict, float]:
-    """The crop's config and the probability of a flip.
+    """Config of the crop, and probability of a flip.
 
     Raises:
-        UserError: the pipeline does something else to the samples, too.
+        UserError: the pipeline has other steps.
     """
-    crop, *flips, _ = pipeline
-    types = [step['type'] for step in pipeline]
+    types, flips = [step['type'] for step in pipeline], pipeline[1:-1]
     wanted = ['LabelFirstCrop', *['RandomFlip'] * len(flips), 'PackDomain']
     if types != wanted or len(flips) > 1 or any(set(flip) != {'type', 'prob'} for flip in flips):
         raise UserError(
-            'the pipeline of the source must be LabelFirstCrop, RandomFlip (prob alone given) and '
-            f'PackDomain for a bank, this is {", ".join(types)}'
+            'for a bank the pipeline of the source must be LabelFirstCrop, RandomFlip (with prob '
+            f'only) and PackDomain; it is {", ".join(types)}'
         )
+    crop = pipeline[0]
     if crop['crop_size'] is None:
-        raise UserError('the source has no crop_size; the rows of a bank are crops')
+        raise UserError('the source has no crop_size, but the rows of a bank are crops')
     return crop, flips[0]['prob'] if flips else 0.0
 
 
 class _PackRow(PackDomain):
-    """``PackDomain`` with what it takes to cut the crop again."""
+    """``PackDomain`` with the label file, box and flip, from which the crop can be cut again."""
 
     def transform(self, results: dict) -> dict:
         place = {

@@ -1,4 +1,4 @@
-"""The batches that a method trains on: the images of each domain with their labels and maps."""
+"""Training batches: images of each domain with labels and further maps."""
 
 from dataclasses import dataclass, field
 
@@ -12,8 +12,8 @@ class DomainBatch:
     Attributes:
         images: (B, 3, H, W) float, normalised RGB (BGR where the preprocessor says so).
         labels: (B, H, W) int64 train ids with 255 = ignore, or None (unlabelled).
-        valid: (B, H, W) float, 1 where a pseudo-label may be trusted, or None (everywhere).
-        paths: image files.
+        valid: (B, H, W) float, 1 where pseudo-labels may be trusted, or None (everywhere).
+        paths: image files, B of them.
         day: (B, 3, H, W) float, normalised RGB: images of the same places by day, or None.
         depth: (B, H, W) float32, 0 (near) to 255 (far), not rounded, or None.
     """
@@ -28,7 +28,7 @@ class DomainBatch:
 
 @dataclass
 class UDABatch:
-    """What a method gets for one step: labelled source images and, if it adapts, target images."""
+    """Input of a training step: labelled source images and, for adaptation, target images."""
 
     source: DomainBatch
     target: DomainBatch | None = None

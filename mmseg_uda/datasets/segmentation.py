@@ -1,7 +1,8 @@
-"""Dataset classes that mmseg lacks, and the check that a dataset's files are there.
+"""Data sets that mmseg lacks, and the check that a data set's files exist.
 
-mmseg has Cityscapes, Dark Zurich and Nighttime Driving. All of them label with the 19 Cityscapes
-classes, find their files below the folders of ``data_prefix`` by suffix, and sort them.
+mmseg has Cityscapes, Dark Zurich and Nighttime Driving. All data sets have labels of the 19
+Cityscapes classes; their files are those with the right suffix below the folders of
+``data_prefix``, sorted.
 """
 
 import os
@@ -58,7 +59,7 @@ class ACDCDataset(CityscapesDataset):
 class BDD100KNightDataset(BDD100KDataset):
     """The night images of BDD100K's segmentation set: ``*.jpg`` with ``*_train_id.png``.
 
-    Which images are night is said by the folders of ``data_prefix`` or by a list in ``ann_file``.
+    The folders of ``data_prefix`` or a list in ``ann_file`` select the night images.
     """
 
     def __init__(self, img_suffix='.jpg', seg_map_suffix='_train_id.png', **kwargs) -> None:
@@ -69,7 +70,7 @@ class BDD100KNightDataset(BDD100KDataset):
 class CrossCityDataset(CityscapesDataset):
     """Cross-City (Chen et al., ICCV 2017), one city: ``*.jpg`` with ``*_eval_labelTrainIds.png``.
 
-    Its labels know 13 of the 19 classes, ``mmseg_uda.datasets.labels.CROSS_CITY_13``.
+    Its labels have 13 of the 19 classes, ``mmseg_uda.datasets.labels.CROSS_CITY_13``.
     """
 
     def __init__(
@@ -80,10 +81,10 @@ class CrossCityDataset(CityscapesDataset):
 
 @DATASETS.register_module()
 class PseudoLabelDataset(BaseSegDataset):
-    """Images with labels that a network made (see ``mmseg_uda.preparation.pseudo_labels``).
+    """Images with pseudo-labels, see ``mmseg_uda.preparation.pseudo_labels``.
 
-    The label of ``<name>.<suffix>`` is ``<name>.png``; its values count the classes of
-    ``metainfo``, some or all of the 19, and are not mapped any more.
+    The label of ``<name>.<suffix>`` is ``<name>.png``. Its values are indices into the classes of
+    ``metainfo`` (some or all of the 19) and are not mapped.
     """
 
     def __init__(
@@ -151,7 +152,7 @@ def _build_lazily(cfg: Mapping[str, Any]) -> BaseSegDataset:
 
 
 def sample_info(dataset: BaseSegDataset, index: int) -> dict:
-    """What the pipeline gets of a sample: ``get_data_info``, and ``depth_path`` if it has one."""
+    """Input of the pipeline for an image: ``get_data_info`` and, if it has one, ``depth_path``."""
     info = dataset.get_data_info(index)
     if dataset.data_prefix.get('depth_path'):
         info['depth_path'] = _depth_path(dataset, info['img_path'])
@@ -159,11 +160,11 @@ def sample_info(dataset: BaseSegDataset, index: int) -> dict:
 
 
 def check_dataset(dataset: BaseSegDataset) -> None:
-    """Check that a dataset, built with or without ``lazy_init``, has images and their labels.
+    """Check that a data set, built with or without ``lazy_init``, has images and labels.
 
     Raises:
-        UserError: a folder or list does not exist, there are no images, files are missing (names
-            the first), or the dataset has no list of classes.
+        UserError: a folder or list does not exist, there are no images, files are missing (the
+            first is named), or the data set has no list of classes.
     """
     name = type(dataset).__name__
     folder, label_folder, depth_folder = (
@@ -218,7 +219,7 @@ def _check_files(name: str, meaning: str, paths: list[str]) -> None:
 
 
 class NamedErrors(Dataset):
-    """A data set whose errors name the files of the sample that cannot be loaded."""
+    """Wraps a data set so that its errors name the files of the sample that failed to load."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset

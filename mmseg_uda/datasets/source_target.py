@@ -109,15 +109,15 @@ def _check_shared(*samplings: Mapping[str, Any] | None) -> None:
 
 @DATA_SAMPLERS.register_module()
 class PositionSampler(Sampler):
-    """Endless positions in the sample stream: each global batch is a run of consecutive positions.
+    """Endless positions of the sample stream, consecutive in every global batch.
 
-    Rank r of R with batches of b gets i·R·b + r·b + j for i = 0, 1, ... and j < b, so that R ranks
-    with batch b see what one rank with batch R·b sees.
+    Rank r of R with batch size b gets i·R·b + r·b + j for i = 0, 1, ... and j < b. So R ranks with
+    batch size b see the same samples as one rank with batch size R·b.
 
     Args:
-        dataset: for its length, which is the sampler's.
-        batch_size: of a rank; must be the data loader's.
-        seed: not used, positions are the same for every seed; mmengine gives it to every sampler.
+        dataset: its length is the sampler's length.
+        batch_size: per rank; must be the data loader's.
+        seed: not used, as positions are the same for every seed; mmengine passes it to samplers.
     """
 
     def __init__(self, dataset: Dataset, batch_size: int, seed: int | None = None) -> None:
@@ -137,15 +137,16 @@ class PositionSampler(Sampler):
         return len(self.dataset)
 
     def skip(self, num_samples: int) -> None:
-        """Start after the first ``num_samples`` positions of this rank, for a resume."""
+        """Skip the first ``num_samples`` positions of this rank; called on resume."""
         self.start = num_samples
 
 
 @FUNCTIONS.register_module()
 def collate_domains(samples: list[dict]) -> dict:
-    """Stack samples to a batch: tensors get a first axis B, paths become lists.
+    """Stack samples into a batch: tensors get a first axis B, paths become lists.
 
-    ``{'source': {'image': (B, 3, H, W), 'label': (B, H, W), 'path': [...]}, 'target': {...},
-    'position': int64 (B,)}``; ``valid``, ``depth`` and ``day`` likewise.
+    Returns:
+        ``{'source': {'image': (B, 3, H, W), 'label': (B, H, W), 'path': [...]}, 'target': {...},
+        'position': int64 (B,)}``; ``valid``, ``depth`` and ``day`` likewise.
     """
     return default_collate(samples)

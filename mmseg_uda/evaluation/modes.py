@@ -7,13 +7,13 @@ from mmseg_uda.errors import UserError
 
 
 def set_inference_mode(config: Config, mode: str) -> None:
-    """Let a config test on whole images or on windows of the training crop's size.
+    """Make a config test on whole images, or on windows as large as the training crop.
 
     Args:
-        mode: 'same' leaves the config as it is; 'whole'; 'slide': windows overlap by half.
+        mode: ``same`` does not change the config; ``whole``; ``slide``: windows overlap by half.
 
     Raises:
-        UserError: 'slide', and the config has no training crop.
+        UserError: ``slide``, but the config has no training crop.
     """
     if mode == 'same':
         return
@@ -29,7 +29,7 @@ def training_crop(config: Config) -> tuple[int, int]:
     """(height, width) of the source crops that a config trains on.
 
     Raises:
-        UserError: it has none.
+        UserError: the config has no training crop.
     """
     crop_size = config.get('training_crop')  # of configs of mmseg 0.x
     source = config.get('train_dataloader', {}).get('dataset', {}).get('source') or ()
@@ -38,17 +38,20 @@ def training_crop(config: Config) -> tuple[int, int]:
             crop_size = step.get('crop_size') or crop_size
     if not crop_size:
         raise UserError(
-            f'config {config.filename}: --inference-mode slide takes the crop size of training, '
-            'of which there is none: set model.segmentor.test_cfg in the config'
+            f'config {config.filename}: --inference-mode slide uses the crop size of training, but '
+            'the config has none: set model.segmentor.test_cfg in the config'
         )
     return tuple(crop_size)
 
 
 def set_hrda_output(config: Config, output: str) -> None:
-    """Let an HRDA network predict by 'LR' or 'HR' alone, or show its attention ('ATT').
+    """Make an HRDA network predict from one scale only, or output its scale attention.
+
+    Args:
+        output: ``LR`` (context), ``HR`` (detail) or ``ATT`` (attention).
 
     Raises:
-        UserError: the config's network is no HRDA.
+        UserError: the config's network is not HRDA.
     """
     if config.model.segmentor.type != 'HRDASegmentor':
         raise UserError(

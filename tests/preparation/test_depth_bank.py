@@ -265,7 +265,7 @@ def test_damaged_banks(config, bank, tmp_path):
         DepthBank.open(tmp_path)
     record = json.loads((bank.path / 'bank.json').read_text())
     (bank.path / 'bank.json').write_text(json.dumps({**record, 'data_root': '/moved'}))
-    with pytest.raises(UserError, match=r'cut from /moved/images/.*not there'):
+    with pytest.raises(UserError, match=r'cut from /moved/images/.*is missing'):
         DepthBank.open(bank.path)
     (bank.path / 'bank.json').write_text(json.dumps({**record, 'schema': 9}))
     with pytest.raises(UserError, match=r'bank\.json has schema 9'):

@@ -1,11 +1,11 @@
 """Measure what training costs, on your machine.
 
-python -m benchmarks step [CONFIG]     a step against its bare network passes
+python -m benchmarks step [CONFIG]     a training step compared with its network passes alone
 python -m benchmarks full [CONFIG]     a full-size step and one test image
-python -m benchmarks data [CONFIG]     samples a second and core, share of decoding
-python -m benchmarks contrast          SePiCo's contrast against a naive formulation
-python -m benchmarks search            CDDA's search of a bank, and the plain formula's result
-python -m benchmarks distributions     SDCA's distributions and contrast, likewise
+python -m benchmarks data [CONFIG]     samples per second on one core, share of decoding
+python -m benchmarks contrast          SePiCo's contrast compared with a naive formulation
+python -m benchmarks search            CDDA's search of a bank compared with the plain formula
+python -m benchmarks distributions     SDCA's distributions and contrast, compared likewise
 """
 
 import argparse
@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest='command', required=True)
-    step = commands.add_parser('step', help='a training step against its bare network passes')
+    step = commands.add_parser('step', help='a training step compared with its passes alone')
     step.add_argument('config', nargs='?', default='configs/toy/daformer_mitb0_toy_game2city.py')
     step.add_argument('--size', type=int, nargs=2, default=(256, 256), metavar=('H', 'W'))
     step.add_argument('--batch-size', type=int, default=2)
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     full.add_argument('--size', type=int, nargs=2, default=(512, 512), metavar=('H', 'W'))
     full.add_argument('--batch-size', type=int, default=2)
     full.add_argument('--steps', type=int, default=1)
-    data = commands.add_parser('data', help='the loader of one core')
+    data = commands.add_parser('data', help='data loading on one core')
     data.add_argument('config', nargs='?', default='configs/daformer/daformer_mitb5_gta2cs.py')
     data.add_argument('--samples', type=int, default=40)
     contrast = commands.add_parser('contrast', help='statistics and loss of pixel contrast')
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         type=int,
         default=24966,
         metavar='N',
-        help='a larger bank visits these rows again and again (default %(default)s, 486 MB)',
+        help='rows kept in memory; a larger bank repeats them (default %(default)s, 486 MB)',
     )
     search.add_argument('--device', default=None, help='default: cuda if there is one')
     semantic = commands.add_parser('distributions', help="SDCA's class distributions and contrast")
@@ -59,8 +59,8 @@ def main(argv: list[str] | None = None) -> int:
             '--naive-cells',
             type=int,
             default=cells,
-            help=f'the naive formulation gets no more cells than this (default {cells}); its '
-            f'memory is {memory} MB for each',
+            help=f'most cells for the naive formulation (default {cells}); it needs {memory} MB '
+            'for each',
         )
         command.add_argument('--device', default=None, help='default: cuda if there is one')
     for command in (step, full):
@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         )
     args = parser.parse_args(argv)
 
-    import mmseg_uda.register  # noqa: F401 - first: it keeps the libraries' remarks off the screen
+    import mmseg_uda.register  # noqa: F401 - first: it silences messages of libraries
 
     what = getattr(args, 'config', args.command)
     print(f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {what}')
@@ -96,9 +96,10 @@ def benchmark_step(args: argparse.Namespace) -> int:
     )
     calls = ', '.join(f'{number} x {name}' for name, number in cost.calls.items())
     print(f'network passes of a step: {calls}')
-    print(f'step        {cost.step:8.3f} s   {cost.step_peak / 2**20:8.0f} MiB')
-    print(f'passes      {cost.passes:8.3f} s   {cost.pass_peak / 2**20:8.0f} MiB (largest)')
-    print(f'ratio       {cost.step / cost.passes:8.3f}     {cost.step_peak / cost.pass_peak:8.3f}')
+    step, passes = cost.step, cost.passes
+    print(f'step        {step.seconds:8.3f} s   {step.peak / 2**20:8.0f} MiB')
+    print(f'passes      {passes.seconds:8.3f} s   {passes.peak / 2**20:8.0f} MiB (largest)')
+    print(f'ratio       {step.seconds / passes.seconds:8.3f}     {step.peak / passes.peak:8.3f}')
     return 0
 
 
@@ -153,7 +154,8 @@ def benchmark_data(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - start
     cv2.imdecode = decode
     print(
-        f'{args.samples / seconds:.1f} samples a second and core, {decoding / seconds:.0%} decoding'
+        f'{args.samples / seconds:.1f} samples per second on one core, '
+        f'{decoding / seconds:.0%} decoding'
     )
     return 0
 
@@ -187,9 +189,10 @@ def benchmark_search(args: argparse.Namespace) -> int:
                 rows, images, args.repeats, args.in_memory, device
             )
             print(
-                f'{rows:8} rows  {images} images  {cost.seconds:8.4f} s an image (process '
-                f'{cost.cpu_seconds:.4f} s)  {cost.peak / 2**20:6.1f} MiB  other best rows: '
-                f'{other}  largest difference: mean {mean:.1e}, class {classes:.1e}',
+                f'{rows:8} rows  {images} images  {cost.seconds / images:8.4f} s per image '
+                f'(process {cost.cpu_seconds / images:.4f} s)  {cost.peak / 2**20:6.1f} MiB  '
+                f'other best rows: {other}  largest difference: mean {mean:.1e}, '
+                f'class {classes:.1e}',
                 flush=True,
             )
     return 0
@@ -208,10 +211,10 @@ def benchmark_distributions(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print_costs(what: str, costs: tuple) -> None:
-    for name, cost in zip(('ours', 'naive'), costs, strict=True):
+def _print_costs(what: str, costs: list) -> None:
+    for name, (cells, cost) in zip(('ours', 'naive'), costs, strict=True):
         print(
-            f'{what}  {name:5}  {cost.cells:6} cells  {cost.seconds:7.4f} s  '
+            f'{what}  {name:5}  {cells:6} cells  {cost.seconds:7.4f} s  '
             f'{cost.peak / 2**20:6.0f} MiB'
         )
 

@@ -1,23 +1,22 @@
-"""How much time and memory pixel contrast costs, beside a naive formulation of it.
+"""Time and memory of pixel contrast, compared with a naive formulation.
 
-The naive one is that of the published code in its costs: it expands the embeddings to cells x
+The naive formulation costs what the published code does: it expands the embeddings to cells x
 classes x channels for the statistics, and loops over pairs of classes for the banks.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from statistics import median
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.step import peak_bytes, seconds
+from benchmarks.cost import Cost, measure
+from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.uda.components.class_statistics import ClassStatistics
 from mmseg_uda.uda.components.contrast_losses import uniformity
 from mmseg_uda.uda.components.pixel_contrast import PixelContrast
-from mmseg_uda.uda.components.reduce_labels import IGNORE
 from mmseg_uda.uda.components.semantic_distributions import SemanticDistributions
 
 NUM_CLASSES = 19
@@ -25,19 +24,10 @@ SDCA_TEMPERATURE = 100.0
 
 
 @dataclass
-class Cost:
-    """Seconds (median), bytes beyond the inputs, and on how many cells of the feature map."""
-
-    seconds: float
-    peak: int
-    cells: int
-
-
-@dataclass
 class Problem:
-    """Embeddings (B, A, h, w), their labels (B, h, w), filled statistics.
+    """Embeddings (B, A, h, w), their labels (B, h, w) and filled statistics.
 
-    SePiCo's embeddings are on the unit sphere, SDCA's features are not.
+    SePiCo's embeddings have unit length, SDCA's features do not.
     """
 
     embeddings: Tensor
@@ -45,11 +35,14 @@ class Problem:
     contrast: PixelContrast | SemanticDistributions
 
     def part(self, cells: int) -> 'Problem':
-        """The first rows of all images, ``cells`` cells at most."""
+        """The first rows of all images, at most ``cells`` cells in total."""
         batch, _, _, width = self.embeddings.shape
         rows = cells // (batch * width)
         embeddings = self.embeddings.detach()[:, :, :rows].contiguous().requires_grad_()
         return Problem(embeddings, self.labels[:, :rows].contiguous(), self.contrast)
+
+
+Solver = Callable[[Problem], Tensor]
 
 
 def make_problem(
@@ -70,7 +63,11 @@ def make_problem(
 def make_semantic_problem(
     size: tuple[int, int], batch: int = 2, channels: int = 2048, device: str = 'cpu'
 ) -> Problem:
-    """Noise as a backbone's features, with labels in squares of 4 x 4 cells."""
+    """Noise in the place of a backbone's features, with labels in squares of 4 x 4 cells.
+
+    Args:
+        size: (height, width) of the feature map.
+    """
     features = torch.randn(batch, channels, *size, device=device).relu().requires_grad_()
     distributions = SemanticDistributions(NUM_CLASSES, channels).to(device)
     _fill(distributions.levels['feat'])
@@ -93,51 +90,46 @@ def _fill(statistics: ClassStatistics) -> None:
 
 def measure_contrast(
     variant: str, size: int, repeats: int, naive_cells: int, **options
-) -> tuple[Cost, Cost]:
-    """Cost of statistics, loss and its gradient: ours, and naively, timed in turn.
+) -> list[tuple[int, Cost]]:
+    """Measure SePiCo's statistics, loss and gradient: our formulation, then the naive one.
 
     Args:
         size: side of the feature map in cells.
-        naive_cells: the naive formulation gets no more cells than this.
+        naive_cells: most cells for the naive formulation.
         options: of :func:`make_problem`.
+
+    Returns:
+        Number of cells and cost of both; the peak is without the inputs.
     """
     problem = make_problem(variant, size, **options)
-    less = problem.part(naive_cells)
-    runs = partial(run_ours, problem), partial(run_naive, less)
-    return _in_turn(runs, (problem, less), repeats)
+    return _compare(problem, naive_cells, run_ours, run_naive, repeats)
 
 
 def measure_semantic(
     size: tuple[int, int], repeats: int, naive_cells: int, **options
-) -> tuple[Cost, Cost]:
-    """The same of SDCA's statistics and loss, for features (B, A, h, w) of ``size`` = (h, w).
+) -> list[tuple[int, Cost]]:
+    """As :func:`measure_contrast`, for SDCA and features (B, A, h, w) of ``size`` (h, w).
 
     Args:
         options: of :func:`make_semantic_problem`.
     """
     problem = make_semantic_problem(size, **options)
-    less = problem.part(naive_cells)
-    runs = partial(run_semantic, problem), partial(run_naive_semantic, less)
-    return _in_turn(runs, (problem, less), repeats)
+    return _compare(problem, naive_cells, run_semantic, run_naive_semantic, repeats)
 
 
-def _in_turn(
-    runs: tuple[Callable[[], Tensor], ...], problems: tuple[Problem, ...], repeats: int
-) -> tuple[Cost, ...]:
-    times: list[list[float]] = [[] for _ in runs]
+def _compare(
+    problem: Problem, naive_cells: int, ours: Solver, naive: Solver, repeats: int
+) -> list[tuple[int, Cost]]:
+    problems = problem, problem.part(naive_cells)
+    runs = [partial(run, each) for run, each in zip((ours, naive), problems, strict=True)]
     for run in runs:
         run()
-    for _ in range(repeats):
-        for run, found in zip(runs, times, strict=True):
-            found.append(seconds(run))
-    return tuple(
-        Cost(median(found), peak_bytes(run), problem.labels.numel())
-        for run, found, problem in zip(runs, times, problems, strict=True)
-    )
+    costs = measure(runs, repeats)
+    return [(each.labels.numel(), cost) for each, cost in zip(problems, costs, strict=True)]
 
 
 def run_ours(problem: Problem) -> Tensor:
-    """Take the embeddings into the statistics, then their loss and its gradient; the loss."""
+    """Update the statistics with the embeddings, compute loss and gradient; return the loss."""
     problem.embeddings.grad = None
     problem.contrast.observe([problem.embeddings.detach()], problem.labels)
     loss = problem.contrast.loss([problem.embeddings], problem.labels)
@@ -146,7 +138,7 @@ def run_ours(problem: Problem) -> Tensor:
 
 
 def run_naive(problem: Problem) -> Tensor:
-    """The same by :func:`naive_update` and :func:`naive_loss`."""
+    """As :func:`run_ours`, by :func:`naive_update` and :func:`naive_loss`."""
     problem.embeddings.grad = None
     rows, labels = _labelled(problem)
     contrast = problem.contrast
@@ -159,7 +151,7 @@ def run_naive(problem: Problem) -> Tensor:
 
 
 def run_semantic(problem: Problem) -> Tensor:
-    """SDCA: take the features into the statistics, then their loss and its gradient; the loss."""
+    """As :func:`run_ours`, for SDCA."""
     problem.embeddings.grad = None
     maps = {'feat': problem.embeddings}
     problem.contrast.update(maps, problem.labels)
@@ -169,7 +161,7 @@ def run_semantic(problem: Problem) -> Tensor:
 
 
 def run_naive_semantic(problem: Problem) -> Tensor:
-    """The same by :func:`naive_update` and by both terms of the bound, row by row."""
+    """As :func:`run_semantic`, by :func:`naive_update` and both terms of the bound, row by row."""
     problem.embeddings.grad = None
     rows, labels = _labelled(problem)
     statistics = problem.contrast.levels['feat']
@@ -194,7 +186,11 @@ def _labelled(problem: Problem) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def naive_update(statistics: ClassStatistics, rows: Tensor, labels: Tensor) -> None:
-    """Statistics with tensors (N, C, A) of the rows (N, A), zero but at each row's class."""
+    """Update the statistics with rows (N, A), expanded to (N, C, A).
+
+    Args:
+        labels: (N,).
+    """
     members = F.one_hot(labels, NUM_CLASSES).unsqueeze(2).to(rows)
     expanded = rows.unsqueeze(1) * members
     count = members.sum(dim=0)
@@ -205,7 +201,12 @@ def naive_update(statistics: ClassStatistics, rows: Tensor, labels: Tensor) -> N
 
 
 def naive_loss(contrast: PixelContrast, rows: Tensor, labels: Tensor) -> Tensor:
-    """The variant's loss of rows (N, A) by its formula; banks class by class."""
+    """The variant's loss by its formula, banks class by class.
+
+    Args:
+        rows: (N, A).
+        labels: (N,).
+    """
     classes, temperature = contrast.statistics[0], contrast.temperature
     if contrast.variant == 'bank':
         return _naive_bank_loss(rows, labels, classes.bank, temperature)

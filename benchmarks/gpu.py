@@ -1,12 +1,13 @@
 """Measure training steps, evaluation and CDDA's search on a GPU, and run the device tests there.
 
-python -m benchmarks.gpu              what is missing in --out, for at most --minutes
-python -m benchmarks.gpu --table      the Markdown table of what is there
-python -m benchmarks.gpu --rehearse   every row in small, on the CPU
+python -m benchmarks.gpu              measure the rows missing in --out, for at most --minutes
+python -m benchmarks.gpu --table      print the measured rows as a Markdown table
+python -m benchmarks.gpu --rehearse   run every row with small sizes on the CPU
 
-It needs the packages of requirements.txt (torch 2.11 or newer), but neither an installation of this
-one nor data sets, pretrained weights or a connection. The file is written after every row; call it
-again until nothing is missing. Rows that failed, but not for want of memory, are run again last.
+The packages of requirements.txt (torch 2.11 or newer) are needed; this package need not be
+installed, and neither data sets nor pretrained weights nor a network connection are needed. The
+file is written after every row: repeat the command until no row is missing. Rows that failed, other
+than for lack of memory, are repeated last.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu_rows import FULL, REHEARSAL, Figures, Row, Setting, all_rows
+from benchmarks.gpu_rows import FULL, REHEARSAL, Metrics, Row, Setting, all_rows
 from mmseg_uda.errors import UserError, run_cli
 from mmseg_uda.files import save_json
 
@@ -36,8 +37,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         '--out', type=Path, default=Path('work_dirs/gpu.json'), help='default %(default)s'
     )
-    parser.add_argument('--table', action='store_true', help='print the table and end')
-    parser.add_argument('--rehearse', action='store_true', help='all in small, on the CPU')
+    parser.add_argument('--table', action='store_true', help='print the table and exit')
+    parser.add_argument('--rehearse', action='store_true', help='small sizes, on the CPU')
     args = parser.parse_args(argv)
     if args.table:
         print(table(read(args.out)))
@@ -47,13 +48,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         import torch
 
-        import mmseg_uda.register  # noqa: F401 - it keeps the remarks of libraries off the screen
+        import mmseg_uda.register  # noqa: F401 - it silences messages of libraries
     except ImportError as error:
         raise UserError(f'{error}: the packages of requirements.txt are needed') from error
 
     setting = REHEARSAL if args.rehearse else FULL
     if setting.device == 'cuda' and not torch.cuda.is_available():
-        raise UserError('torch finds no GPU here; --rehearse runs every row in small on the CPU')
+        raise UserError('torch finds no GPU; --rehearse runs every row with small sizes on the CPU')
     # The published runs did not use TF32; newer GPUs do by torch's default, in convolutions.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
@@ -62,14 +63,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run_rows(rows: list[Row], setting: Setting, out: Path, deadline: float, command: str) -> int:
-    """Run the rows that are missing in ``out`` and fit in the time; 0 if none of all failed.
+    """Run the rows that are missing in ``out`` and fit in the time; return 1 if any row failed.
 
     Args:
-        deadline: of ``time.monotonic``.
-        command: for the record.
+        deadline: value of ``time.monotonic``.
+        command: stored with each row.
 
     Raises:
-        UserError: ``out`` holds rows of another device, or no rows.
+        UserError: ``out`` holds rows of another device, or is not a file of rows.
     """
     import torch
 
@@ -86,39 +87,39 @@ def run_rows(rows: list[Row], setting: Setting, out: Path, deadline: float, comm
     for row in [*missing, *failed]:
         left, expected = deadline - time.monotonic(), _expected(row, done)
         if expected > left:
-            print(f'{row.name}: not begun, {left:.0f} s are left, it may take {expected:.0f} s')
+            print(f'{row.name}: not started: {left:.0f} s are left, it may take {expected:.0f} s')
             continue
         start = time.monotonic()
-        figures, lost = _attempt(row, setting, left)
+        metrics, lost = _attempt(row, setting, left)
         took = round(time.monotonic() - start, 2)
         about_row = dict(kind=row.kind, precision=row.precision, command=command, took=took)
-        done[row.name] = about | about_row | figures
+        done[row.name] = about | about_row | metrics
         save_json(out, dict(schema=SCHEMA, rows=done))
-        print(f'{row.name}: {figures.get("error") or _cells(done[row.name])[0]}', flush=True)
+        print(f'{row.name}: {metrics.get("error") or _cells(done[row.name])[0]}', flush=True)
         if lost:
-            print('the GPU gives nothing but errors in this process now: call this again')
+            print('the GPU is no longer usable in this process: run the command again')
             break
     absent = [row.name for row in rows if row.name not in done]
     print(f'{out}: {len(done)} rows' + (f', missing: {"; ".join(absent)}' if absent else ''))
     return int(any('error' in row for row in done.values()))
 
 
-def _attempt(row: Row, setting: Setting, left: float) -> tuple[Figures, bool]:
-    """The figures of a row, or its error; and whether the process has lost the GPU."""
+def _attempt(row: Row, setting: Setting, left: float) -> tuple[Metrics, bool]:
+    """Metrics of a row or its error, and whether the GPU is unusable in this process."""
     import torch
 
     lost = False
     try:
-        figures = row.measure(setting, left)
+        metrics = row.measure(setting, left)
     except torch.OutOfMemoryError as error:
-        figures = dict(error=f'{NO_MEMORY}: {_one_line(error)}')
-    except Exception as error:  # whatever a row meets is its result; the others follow
-        figures = dict(error=_one_line(error), traceback=traceback.format_exc())
+        metrics = dict(error=f'{NO_MEMORY}: {_one_line(error)}')
+    except Exception as error:  # any error is the result of the row; the others still run
+        metrics = dict(error=_one_line(error), traceback=traceback.format_exc())
         lost = isinstance(error, torch.AcceleratorError)
     gc.collect()
     if setting.device == 'cuda' and not lost:
         torch.cuda.empty_cache()
-    return figures, lost
+    return metrics, lost
 
 
 def _one_line(error: Exception) -> str:
@@ -130,7 +131,7 @@ def _is_to_repeat(row: Mapping[str, Any]) -> bool:
 
 
 def _expected(row: Row, done: Mapping[str, Mapping[str, Any]]) -> float:
-    """Seconds: the most that a row of its kind took, else that any row took."""
+    """Most seconds that a row of the same kind took, or else any row."""
     alike = [other['took'] for other in done.values() if other['kind'] == row.kind]
     return max(alike or [other['took'] for other in done.values()], default=0.0)
 
@@ -142,10 +143,10 @@ def _device_name(device: str) -> str:
 
 
 def read(out: Path) -> dict[str, dict[str, Any]]:
-    """The rows of a file by name; none if it does not exist.
+    """Rows of a file by name; empty if it does not exist.
 
     Raises:
-        UserError: it is something else.
+        UserError: it is another kind of file.
     """
     if not out.exists():
         return {}
@@ -159,7 +160,7 @@ def read(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """Markdown, one line a row; what holds for all of them stands above."""
+    """Markdown table with one line per row, below what all rows have in common."""
     if not rows:
         return 'Nothing measured yet.'
     machines = {f'{row["device"]}, torch {row["torch"]}, no TF32' for row in rows.values()}
@@ -169,7 +170,7 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, str]:
-    """Time and memory in words."""
+    """Time and memory as text."""
     if 'error' in row:
         return row['error'].replace('|', '/'), ''
     if row['kind'] == 'tests':
@@ -177,11 +178,11 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, str]:
     seconds, mebibytes = row['seconds'], row['peak_bytes'] / 2**20
     memory = f'{mebibytes / 1024:.2f} GiB' if mebibytes >= 1024 else f'{mebibytes:.1f} MiB'
     if row['kind'] == 'step':
-        return f'{seconds:.3f} s a step of {row["images"]} + {row["images"]} images', memory
+        return f'{seconds:.3f} s per step of {row["images"]} + {row["images"]} images', memory
     if row['kind'] == 'evaluation':
-        return f'{1 / seconds:.2f} images a second', memory
+        return f'{1 / seconds:.2f} images per second', memory
     difference = f'{row["other_best_rows"]} other rows, {row["largest_difference"]:.1e} off'
-    time_each = f'{1000 * seconds / row["images"]:.2f} ms an image of {row["rows"]} rows'
+    time_each = f'{1000 * seconds / row["images"]:.2f} ms per image of {row["rows"]} rows'
     return f'{time_each} ({difference})', f'{memory} beside the bank'
 
 

@@ -1,4 +1,4 @@
-"""The rows of the GPU benchmark: what each measures, at full size and in small."""
+"""Rows of the GPU benchmark: what each measures, at full size and in a small rehearsal."""
 
 import math
 import os
@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DEVICE_TESTS = 'tests/uda/test_devices.py'
 GTA_IMAGES = 24_966
 
-# The config of each experiment, and what makes its steps with random weights do all that a trained
-# network's do: SePiCo's contrast from the first step, CDDA for every image.
+# The config of each experiment, and options that make steps with random weights compute everything
+# that a trained network's steps compute: contrast from the first step, CDDA for all images.
 CONTRAST = {'model.start_iteration': 0}
 EVERY_IMAGE = {
     'model.addons.cdda.reweight_threshold': -1.0,
@@ -34,7 +34,7 @@ EXPERIMENTS: dict[int, tuple[str, dict[str, Any]]] = {
 }
 EVALUATED = (10, 20, 1)
 
-# A rehearsal changes numbers in the configs, and nothing else: the same add-ons run on less.
+# A rehearsal only changes sizes in the configs: the same add-ons run on smaller data.
 SOURCE, TARGET = (f'train_dataloader.dataset.{name}.pipeline.0' for name in ('source', 'target'))
 ONE = {'train_dataloader.batch_size': 1}
 MIT = ONE | {'model.segmentor.backbone.arch': 'b1'}
@@ -67,14 +67,16 @@ SMALL: dict[int, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Setting:
-    """How large the rows are.
+    """Sizes of the rows.
 
     Attributes:
+        device: ``cuda`` or ``cpu``.
         image: (height, width) of test images.
-        rows: of CDDA's bank.
-        warm_up: runs that are not timed.
-        repeats: runs that are timed, at most; fewer, but 3, if they take more than ``seconds``.
-        overrides: of the configs, by experiment.
+        rows: number of rows of CDDA's bank.
+        warm_up: number of runs before timing starts.
+        repeats: most timed runs.
+        seconds: after 3 runs, no further run is timed once they took this long in total.
+        overrides: experiment -> config options.
     """
 
     device: str
@@ -89,7 +91,7 @@ class Setting:
 FULL = Setting('cuda', (1024, 2048), GTA_IMAGES, warm_up=3, repeats=10)
 REHEARSAL = Setting('cpu', (128, 256), 40, warm_up=0, repeats=1, overrides=SMALL)
 
-Figures = dict[str, Any]
+Metrics = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,14 @@ class Row:
     """A row of the table.
 
     Attributes:
-        measure: takes the setting and the seconds that are left, gives the figures.
+        kind: ``tests``, ``step``, ``search`` or ``evaluation``.
+        measure: (setting, seconds left) -> metrics.
     """
 
     name: str
     kind: str
     precision: str
-    measure: Callable[[Setting, float], Figures]
+    measure: Callable[[Setting, float], Metrics]
 
 
 def all_rows() -> list[Row]:
@@ -121,8 +124,8 @@ def all_rows() -> list[Row]:
     return rows
 
 
-def run_device_tests(setting: Setting, left: float) -> Figures:
-    """The tests marked ``cuda``, in a process of their own; all are skipped without a GPU."""
+def run_device_tests(setting: Setting, left: float) -> Metrics:
+    """Run the tests marked ``cuda`` in a separate process; without a GPU all are skipped."""
     command = [sys.executable, '-m', 'pytest', '-q', '-m', 'cuda', '-p', 'no:cacheprovider']
     try:
         ended = subprocess.run(
@@ -135,7 +138,7 @@ def run_device_tests(setting: Setting, left: float) -> Figures:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise TimeoutError(f'the tests were not through after {left:.0f} s') from error
+        raise TimeoutError(f'the tests did not finish within {left:.0f} s') from error
     output = (ended.stdout + ended.stderr).strip()
     result = output.rpartition('\n')[2]
     if ended.returncode:
@@ -143,8 +146,8 @@ def run_device_tests(setting: Setting, left: float) -> Figures:
     return dict(result=result)
 
 
-def measure_step(experiment: int, precision: str, setting: Setting, left: float) -> Figures:
-    """A whole training step; the batch lies on the device."""
+def measure_step(experiment: int, precision: str, setting: Setting, left: float) -> Metrics:
+    """Measure a whole training step; the batch is on the device."""
     from benchmarks.step import build_method, training_batch
 
     config, options = load(experiment, setting)
@@ -160,11 +163,11 @@ def measure_step(experiment: int, precision: str, setting: Setting, left: float)
         def step() -> None:
             logs.update(method.train_step(data, optim_wrapper))
 
-        figures = _timed(step, setting)
+        metrics = _timed(step, setting)
     losses = {name: float(value) for name, value in logs.items()}
     if not math.isfinite(losses['loss']):
         raise ArithmeticError(f'the loss is {losses["loss"]} after {method.iteration} steps')
-    return options | figures | dict(images=config.train_dataloader.batch_size, losses=losses)
+    return options | metrics | dict(images=config.train_dataloader.batch_size, losses=losses)
 
 
 def _write_bank(folder: Path, config: Any, setting: Setting) -> None:
@@ -174,8 +177,8 @@ def _write_bank(folder: Path, config: Any, setting: Setting) -> None:
     write_bank(folder, setting.rows, tuple(crop.crop_size), tuple(crop.scale))
 
 
-def measure_bank(images: int, setting: Setting, left: float) -> Figures:
-    """The search of CDDA's bank, and how far it is from the plain formula in float64."""
+def measure_bank(images: int, setting: Setting, left: float) -> Metrics:
+    """Measure the search of CDDA's bank, and its deviation from the plain formula in float64."""
     from benchmarks.search import measure_search
 
     cost, (other, mean, classes) = measure_search(
@@ -184,15 +187,15 @@ def measure_bank(images: int, setting: Setting, left: float) -> Figures:
     return dict(
         rows=setting.rows,
         images=images,
-        seconds=cost.seconds * images,
+        seconds=cost.seconds,
         peak_bytes=cost.peak,
         other_best_rows=other,
         largest_difference=max(mean, classes),
     )
 
 
-def measure_evaluation(experiment: int, setting: Setting, left: float) -> Figures:
-    """The student's labels of a test image, from pixels on the device."""
+def measure_evaluation(experiment: int, setting: Setting, left: float) -> Metrics:
+    """Measure the prediction of a test image, from pixels on the device."""
     from mmseg.registry import MODELS
 
     from benchmarks.step import evaluate_image
@@ -203,8 +206,8 @@ def measure_evaluation(experiment: int, setting: Setting, left: float) -> Figure
     return options | _timed(run, setting) | dict(images=1, size=list(setting.image))
 
 
-def load(experiment: int, setting: Setting) -> tuple[Any, Figures]:
-    """An experiment's config with random weights, and the record of what it is."""
+def load(experiment: int, setting: Setting) -> tuple[Any, Metrics]:
+    """Load an experiment's config with random weights; also return its name and options."""
     import torch
     from mmengine.registry import init_default_scope
 
@@ -220,9 +223,9 @@ def load(experiment: int, setting: Setting) -> tuple[Any, Figures]:
     return config, dict(config=path, cfg_options=options)
 
 
-def _timed(run: Callable[[], Any], setting: Setting) -> Figures:
-    """Median seconds of ``run``, and the most memory that it needs with all that is there."""
-    from benchmarks.step import peak_bytes, resident_bytes, seconds
+def _timed(run: Callable[[], Any], setting: Setting) -> Metrics:
+    """Median seconds of ``run``, and its peak memory including what is on the device already."""
+    from benchmarks.cost import peak_bytes, resident_bytes, seconds
 
     for _ in range(setting.warm_up):
         run()

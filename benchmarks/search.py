@@ -1,17 +1,14 @@
-"""How much time and memory CDDA's search costs, and whether it is the plain formula."""
+"""Time and memory of CDDA's search, and its deviation from the plain formula."""
 
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.step import peak_bytes, seconds
+from benchmarks.cost import Cost, measure
 from mmseg_uda.datasets.depth_bank import COUNTS, RECORD, ROWS, write_counts
 from mmseg_uda.files import save_record, sha256
 from mmseg_uda.uda.components.depth_similarity import (
@@ -22,24 +19,11 @@ from mmseg_uda.uda.components.depth_similarity import (
 )
 
 NUM_CLASSES = 19
-PLAIN_ROWS = 500  # for which the plain formula holds tables of all classes at a time
-
-
-@dataclass
-class Cost:
-    """Of a search, per image: seconds, and those of the process on its cores (medians).
-
-    Beside a busy machine's other work the latter says what the search itself takes. ``peak``:
-    bytes beyond bank and target tables, for all images together.
-    """
-
-    seconds: float
-    cpu_seconds: float
-    peak: int
+PLAIN_ROWS = 500  # rows of which the plain formula holds the tables of all classes at once
 
 
 def synthetic_bank(rows: int, generator: torch.Generator) -> Tensor:
-    """Counts (C, N, D): 61 % of the class rows have pixels, those in 41 % of the bins."""
+    """Counts (C, N, D): 61 % of the rows of a class have pixels, in 41 % of their bins."""
     counts = torch.empty(NUM_CLASSES, rows, NUM_BINS)
     for of_class in counts:
         of_class.exponential_(0.03, generator=generator).floor_()
@@ -53,7 +37,7 @@ def write_bank(folder: Path, rows: int, crop_size: tuple[int, int], scale: tuple
 
     Args:
         crop_size: (height, width) of the crops.
-        scale: to which the image, of GTA's size, is resized, see ``LabelFirstCrop``.
+        scale: size that the image, as large as GTA's, is resized to, see ``LabelFirstCrop``.
     """
     generator = torch.Generator().manual_seed(0)
     cells = torch.randint(0, NUM_CLASSES, (33, 60), generator=generator, dtype=torch.uint8)
@@ -81,7 +65,13 @@ def write_bank(folder: Path, rows: int, crop_size: tuple[int, int], scale: tuple
 def target_tables(
     images: int, generator: torch.Generator, classes: int = 12, size: int = 512
 ) -> Tensor:
-    """Tables (B, C, D) of pseudo-labels with so many classes in squares, each around a depth."""
+    """Tables (B, C, D) of pseudo-labels in squares, every class around a depth of its own.
+
+    Args:
+        images: B.
+        classes: number of classes that occur.
+        size: side of the images in pixels.
+    """
     chosen = torch.randperm(NUM_CLASSES, generator=generator)[:classes]
     squares = torch.randint(0, classes, (images, size // 16, size // 16), generator=generator)
     squares.flatten(1)[:, :classes] = torch.arange(classes)
@@ -93,7 +83,11 @@ def target_tables(
 
 @torch.no_grad()
 def search_visits(banks: list[DepthSimilarity], tables: Tensor) -> tuple[Tensor, Tensor]:
-    """Best row and mean similarity (B,) each in banks that follow each other."""
+    """Best row and mean similarity, (B,) each, over banks whose rows are numbered in sequence.
+
+    Args:
+        tables: (B, C, D).
+    """
     found: list[Match] = [bank.search(tables) for bank in banks]
     best = torch.stack([match.similarity for match in found])
     similarity, place = best.max(dim=0)
@@ -104,16 +98,17 @@ def search_visits(banks: list[DepthSimilarity], tables: Tensor) -> tuple[Tensor,
 def measure_search(
     rows: int, images: int, repeats: int, in_memory: int, device: str, seed: int = 0
 ) -> tuple[Cost, tuple[int, float, float]]:
-    """Cost of a search, and how it differs from the plain formula.
+    """Measure the search of a bank and compare its results with the plain formula.
 
     Args:
-        rows: of the bank. Beyond ``in_memory`` rows the same rows are visited again: what is read
-            and computed is that of the large bank, which no memory need hold.
+        rows: of the bank. Beyond ``in_memory`` rows the same rows are searched repeatedly: reading
+            and computing are those of the large bank, memory is not.
         images: target images per search.
 
     Returns:
-        The cost; images whose best row is another one than the plain formula's, and the largest
-        difference of mean similarities and of class similarities.
+        The cost of one search, its peak without bank and target tables; number of images whose
+        best row differs from the plain formula's, and the largest differences of mean similarity
+        and of class similarity.
     """
     generator = torch.Generator().manual_seed(seed)
     held = min(rows, in_memory)
@@ -128,25 +123,23 @@ def measure_search(
         return search_visits(banks, tables)
 
     run()
-    times, cpu_times = [], []
-    for _ in range(repeats):
-        start = time.process_time()
-        times.append(seconds(run) / images)
-        cpu_times.append((time.process_time() - start) / images)
-    match, differences = bank.search(tables), (0, 0.0, 0.0)
+    (cost,) = measure((run,), repeats)
+    match, deviation = bank.search(tables), (0, 0.0, 0.0)
     for image, (best, similarity, classes) in enumerate(plain_search(bank.counts, tables)):
-        differences = (
-            differences[0] + int(match.rows[image] != best),
-            max(differences[1], abs(float(match.similarity[image]) - similarity)),
-            max(differences[2], float((match.class_similarity[image] - classes).abs().max())),
+        deviation = (
+            deviation[0] + int(match.rows[image] != best),
+            max(deviation[1], abs(float(match.similarity[image]) - similarity)),
+            max(deviation[2], float((match.class_similarity[image] - classes).abs().max())),
         )
-    return Cost(median(times), median(cpu_times), peak_bytes(run)), differences
+    return cost, deviation
 
 
 def plain_search(counts: Tensor, tables: Tensor) -> Iterator[tuple[int, float, Tensor]]:
-    """Best row, its mean similarity and class similarities by the formula, in float64.
+    """Yield best row, its mean similarity and class similarities (C,) per image, in float64.
 
-    For each image of ``tables`` (B, C, D); ``counts`` (C, N, D).
+    Args:
+        counts: (C, N, D).
+        tables: (B, C, D).
     """
     for table in tables.double():
         present = table.sum(1) > 0

@@ -1,11 +1,9 @@
-"""How much time and memory a training step costs beyond its network passes."""
+"""Time and memory of a training step, compared with its network passes alone."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from statistics import median
 from typing import Any
 
 import torch
@@ -14,30 +12,27 @@ from mmengine.optim import build_optim_wrapper
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from benchmarks.cost import Cost, peak_bytes, time_in_turn
+from mmseg_uda.datasets.segmentation import dataset_configs
 from mmseg_uda.models.precision import set_precision
 from mmseg_uda.models.segmentors import ForwardPass, Supervision
 from mmseg_uda.uda.method import UDAMethod
 
-Call = Callable[[], None]
 
-
-@dataclass
+@dataclass(frozen=True)
 class StepCost:
-    """Seconds and bytes of one step and of its bare network passes.
+    """Cost of one training step and of its bare network passes.
+
+    Peaks include the resident bytes: weights and optimiser state.
 
     Attributes:
-        step, passes: seconds, the median over the repeats.
-        resident: bytes of the weights and the optimiser's state, there all the time.
-        step_peak, pass_peak: bytes held at once, the resident ones included, in a whole step and in
-            the most expensive pass alone.
-        calls: name and number of the network passes of a step.
+        step: the whole step.
+        passes: all its network passes; the peak is that of the most expensive pass.
+        calls: number of the network passes of a step, by name.
     """
 
-    step: float
-    passes: float
-    resident: int
-    step_peak: int
-    pass_peak: int
+    step: Cost
+    passes: Cost
     calls: dict[str, int]
 
 
@@ -57,13 +52,14 @@ def random_batch(
     cell: int = 32,
     target_size: tuple[int, int] | None = None,
 ) -> dict:
-    """A collated training batch (see ``collate_domains``) of noise, labels in square cells.
+    """A collated training batch of noise with labels in square cells, see ``collate_domains``.
 
-    The target has all that any method asks for.
+    The target has every field that a method can use.
 
     Args:
         size: (height, width) of the source images.
-        images: of each domain.
+        images: number of images of each domain.
+        cell: side of the label cells in pixels.
         target_size: (height, width) of the target images; default ``size``.
     """
     target_size = target_size or size
@@ -81,11 +77,11 @@ def random_batch(
 
 
 def training_batch(config: Config, device: str) -> dict:
-    """A :func:`random_batch` on a device, of the sizes and as many images as the config's."""
+    """A :func:`random_batch` on a device, with the batch size and image sizes of the config."""
     loader = config.train_dataloader
     sizes = {}
     for domain in ('source', 'target'):
-        step = loader.dataset[domain].pipeline[0]
+        step = dataset_configs(loader.dataset[domain])[0].pipeline[0]
         size = step.get('crop_size') or (step.get('size') or step.scale)[::-1]
         sizes[domain] = tuple(size)
     batch = random_batch(sizes['source'], loader.batch_size, target_size=sizes['target'])
@@ -96,17 +92,20 @@ def training_batch(config: Config, device: str) -> dict:
 
 
 def measure_step(method: UDAMethod, optim_wrapper, data: dict, repeats: int = 10) -> StepCost:
-    """Time whole steps against their network passes alone, in turn, in this process.
+    """Measure whole steps and their network passes alone, in turn.
 
-    The passes are those that a step really made: every pass of the student (forward with the heads
-    that it had, cross entropy, backward), every teacher inference and every pass of a frozen
-    encoder is recorded once and replayed on the same inputs.
+    One step is recorded: every student pass (forward with the heads that it used, cross entropy,
+    backward), every teacher inference and every pass of a frozen encoder. Each is then replayed on
+    the same inputs.
+
+    Args:
+        data: a collated batch.
     """
 
     def step() -> None:
         method.train_step(data, optim_wrapper)
 
-    step()  # the first step is not like the others: the teacher's copy, lazily made states
+    step()  # unlike later steps it copies the teacher and creates states
     with _recorded(method) as recorded:
         step()
     replays = [partial(call.replay, method, optim_wrapper) for call in recorded]
@@ -117,10 +116,7 @@ def measure_step(method: UDAMethod, optim_wrapper, data: dict, repeats: int = 10
         optim_wrapper.zero_grad()
 
     passes()
-    times: dict[Call, list[float]] = {step: [], passes: []}
-    for _ in range(repeats):
-        for run, found in times.items():
-            found.append(seconds(run))
+    step_times, pass_times = time_in_turn((step, passes), repeats)
     pass_peaks = []
     for replay in replays:
         pass_peaks.append(peak_bytes(replay))
@@ -128,11 +124,8 @@ def measure_step(method: UDAMethod, optim_wrapper, data: dict, repeats: int = 10
     names = [call.name for call in recorded]
     resident = _bytes([method.state_dict(), optim_wrapper.state_dict()])
     return StepCost(
-        median(times[step]),
-        median(times[passes]),
-        resident,
-        resident + peak_bytes(step),
-        resident + max(pass_peaks),
+        Cost(*step_times, resident + peak_bytes(step)),
+        Cost(*pass_times, resident + max(pass_peaks)),
         {name: names.count(name) for name in dict.fromkeys(names)},
     )
 
@@ -211,41 +204,6 @@ def _recorded(method: UDAMethod) -> Iterator[list[_Pass]]:
             delattr(network, attribute)
 
 
-def seconds(run: Call) -> float:
-    """How long ``run`` takes, the device's work included."""
-    _synchronise()
-    start = time.perf_counter()
-    run()
-    _synchronise()
-    return time.perf_counter() - start
-
-
-def _synchronise() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
-def peak_bytes(run: Call) -> int:
-    """Most bytes of tensors that ``run`` holds at once, beyond those that exist already."""
-    if torch.cuda.is_available():
-        _synchronise()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        run()
-        return torch.cuda.max_memory_allocated() - before
-    activities = [torch.profiler.ProfilerActivity.CPU]
-    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
-        run()
-    events = [e for e in profile.profiler.kineto_results.events() if e.name() == '[memory]']
-    changes = torch.tensor([e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())])
-    return int(changes.cumsum(0).max())
-
-
-def resident_bytes() -> int:
-    """Bytes of all tensors on the GPU now; 0 without a GPU, where nothing counts them."""
-    return torch.cuda.memory_allocated() if torch.cuda.is_available() else 0
-
-
 def _bytes(value: Any) -> int:
     """Bytes of all tensors in nested dictionaries and lists."""
     if isinstance(value, Tensor):
@@ -256,7 +214,7 @@ def _bytes(value: Any) -> int:
 
 
 def evaluate_image(segmentor: nn.Module, size: tuple[int, int], device: str) -> Tensor:
-    """Segment one noise image (H, W) as a test would; returns its labels (1, H, W)."""
+    """Segment one noise image of ``size`` (H, W) as a test does; return its labels (1, H, W)."""
     segmentor.eval()
     image = torch.randn(1, 3, *size, device=device)
     with torch.no_grad():

@@ -107,4 +107,4 @@ def test_training_warns_once_of_a_class_that_never_occurs(project):
     train.main([CONFIG, '--work-dir', 'run', '--cfg-options', *kept, options])
     log = next(Path('run').glob('*/*.log')).read_text()
     (line,) = [line for line in log.splitlines() if 'no pixel of these classes' in line]
-    assert 'WARNING' in line and line.endswith('looked at (of 3): 1 (car)')
+    assert 'WARNING' in line and line.endswith('the 3 source labels: 1 (car)')

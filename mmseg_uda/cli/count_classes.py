@@ -36,18 +36,18 @@ def main(argv: list[str] | None = None) -> None:
     from tqdm import tqdm
 
     from mmseg_uda.datasets.image_files import read_label_values
-    from mmseg_uda.datasets.labels import IGNORE
-    from mmseg_uda.datasets.statistics import VALUES, label_warnings, write_statistics
+    from mmseg_uda.datasets.labels import IGNORE, LABEL_VALUES
+    from mmseg_uda.datasets.statistics import label_warnings, write_statistics
 
     folder = Path(args.root) / args.label_dir
     paths = sorted(map(str, folder.rglob(f'*{args.suffix}')))
     if not paths:
         raise UserError(f'{folder} holds no file that ends in {args.suffix}')
     number = IGNORE if args.classes is None else len(args.classes)
-    pixels, files = np.zeros((2, VALUES), np.int64)
+    pixels, files = np.zeros((2, LABEL_VALUES), np.int64)
     samples, empty = [], []
     for path in tqdm(paths, desc='count', unit='label'):
-        counts = np.bincount(read_label_values(path).ravel(), minlength=VALUES)
+        counts = np.bincount(read_label_values(path).ravel(), minlength=LABEL_VALUES)
         if (strays := np.flatnonzero(counts[number:IGNORE]) + number).size:
             raise UserError(
                 f'{path}: label value {strays[0]} is neither one of the {number} classes nor '

@@ -1,5 +1,5 @@
-"""What a sample is: label spaces, conversion, dataset classes, transforms, source/target pairing.
+"""Samples and batches: label spaces, data sets, transforms, source/target pairs.
 
-Importing this package is light. The parts that mmseg's registries must know are in
-``segmentation``, ``transforms`` and ``source_target``.
+Importing this package is light. Classes that mmseg's registries must know are in ``segmentation``,
+``dark_zurich``, ``transforms``, ``fixed_size`` and ``source_target``.
 """

@@ -1,4 +1,4 @@
-"""Batches that a method trains on: the images of each domain with their labels and maps."""
+"""Training batches: images of each domain with labels and further maps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
@@ -57,7 +57,7 @@ class DomainBatch:
 
 @dataclass
 class UDABatch:
-    """What a method gets for one step: labelled source images and, if it adapts, target images."""
+    """Input of a training step: labelled source images and, for adaptation, target images."""
 
     source: DomainBatch
     target: DomainBatch | None = None

@@ -1,7 +1,8 @@
-"""Class-balanced sampling: draw a class that was seldom seen of late, then an image that has it.
+"""Class-balanced sampling: draw a class that was rarely seen recently, then an image that has it.
 
-Within each run of 3000 images every class c gets the weight 1 / ln(1.01 + p_c), p_c being the share
-of class c among the classes of the images drawn so far (SDCA, after FADA).
+The stream of images is cut into sub-epochs of 3000. Within each, class c has the weight
+1 / ln(1.01 + p_c), where p_c is the share of c among the classes of the images drawn so far (SDCA,
+after FADA).
 """
 
 import json
@@ -9,6 +10,7 @@ import os
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from mmseg_uda.errors import UserError
 from mmseg_uda.random import generator
 
 SUB_EPOCH = 3000
-_STREAM = 2  # of a sub-epoch; samples have the streams of SourceTargetDataset
+_STREAM = 2  # random stream of a sub-epoch; those of samples are in datasets/domain.py
 
 
 def balanced_order(
@@ -27,16 +29,20 @@ def balanced_order(
     rng: np.random.Generator | np.random.RandomState,
     sub_epoch: int = SUB_EPOCH,
 ) -> np.ndarray:
-    """Indices of ``length`` images in the order of the published list.
+    """Indices of ``length`` images, ordered as in the published list.
 
-    The images of a class are walked through in the order given; at their end they are shuffled, and
-    the walk begins anew at the second one, as published.
+    The images of a class are taken in the order given. After the last one they are shuffled and
+    taken from the second one on, as published.
 
     Args:
-        files: images that have each class; a class without images is never drawn.
+        files: indices of the images that have each class; a class without images is never drawn.
         presence: (N, C) bool, whether image n has class c.
-        rng: of NumPy, new or legacy.
-        sub_epoch: after so many images the shares are counted anew.
+        length: number of draws.
+        rng: random generator of NumPy, new or legacy.
+        sub_epoch: number of images after which the shares are reset.
+
+    Returns:
+        int64 (length,).
     """
     queues = [np.array(indices) for indices in files]
     drawable = np.array([len(queue) > 0 for queue in queues])
@@ -59,20 +65,19 @@ def balanced_order(
 
 
 class ClassBalancedSampling:
-    """Draws images from the statistics of a labelled data set.
+    """Draws images by the statistics of a labelled data set.
 
-    The stream of positions is cut into sub-epochs. The images of each are those of a
-    :func:`balanced_order` of its own, with the images of every class shuffled first, in random
-    order: like the published list, which is shuffled as a whole, but any position's image is found
-    without those before it.
+    Each sub-epoch of positions has a :func:`balanced_order` of its own, in which the images of
+    every class are shuffled first and the result is shuffled again. The published list is shuffled
+    as a whole; here the image of a position is known without the positions before its sub-epoch.
 
     Args:
-        data_root: folder of the statistics that conversion wrote.
-        label_info: instead of these, a published ``*_label_info.p``.
+        data_root: folder of the statistics files, which conversion writes.
+        label_info: a published ``*_label_info.p`` to use instead of them.
         sub_epoch: see :func:`balanced_order`.
 
     Raises:
-        UserError: a file is missing, damaged or not what it should be.
+        UserError: a file is missing, damaged or of another kind.
     """
 
     def __init__(
@@ -89,15 +94,17 @@ class ClassBalancedSampling:
         num_classes: int,
         label_map: dict[int, int] | None = None,
     ) -> None:
-        """Tell the sampling the data set's samples (``img_path``, ``seg_map_path``), in order.
+        """Look up the files of the statistics in the data set.
 
         Args:
-            label_map: train id in the statistics -> the data set's own; others than 0..C-1 are left
-                out. A published file has the data set's own ids.
+            samples: ``img_path`` and ``seg_map_path`` of all samples, in the data set's order.
+            num_classes: C.
+            label_map: train id in the statistics -> class of the data set; classes outside 0..C-1
+                are left out. A published ``label_info`` holds the data set's classes already.
 
         Raises:
             UserError: the statistics name a file that is not among the samples, or two samples have
-            the same file name.
+                the same file name.
         """
         key = 'img_path' if self._published else 'seg_map_path'
         index = {os.path.basename(sample[key]): n for n, sample in enumerate(samples)}
@@ -124,25 +131,25 @@ class ClassBalancedSampling:
         self._files = [np.flatnonzero(column) for column in self.presence.T]
         self._order: tuple[tuple[int, int], np.ndarray] | None = None
 
-    def draw(self, seed: int, position: int) -> int:
-        """Index of the image at a position of the sample stream."""
+    def draw(self, seed: int, position: int) -> tuple[int, dict[str, Any]]:
+        """Index of the image at a position, and no further entries for the pipeline."""
         number, place = divmod(position, self.sub_epoch)
         if self._order is None or self._order[0] != (seed, number):
             rng = generator(seed, number, _STREAM)
             files = [rng.permutation(indices) for indices in self._files]
             order = balanced_order(files, self.presence, self.sub_epoch, rng, self.sub_epoch)
             self._order = (seed, number), rng.permutation(order)
-        return int(self._order[1][place])
+        return int(self._order[1][place]), {}
 
 
 def read_label_info(path: str | Path) -> dict[int, list[str]]:
-    """Image files by class from a published ``*_label_info.p``; never runs code of the file.
+    """Read class -> image files from a published ``*_label_info.p``, without running its code.
 
-    Such a file is the pickled pair of a list of file names per class and a mapping of file name to
+    Such a file is a pickled pair: a list of file names per class, and a mapping of file name to
     classes.
 
     Raises:
-        UserError: the file is missing or damaged, or holds anything but lists, mappings and plain
+        UserError: the file is missing or damaged, or holds more than lists, mappings and plain
             values.
     """
     try:
@@ -157,7 +164,7 @@ def read_label_info(path: str | Path) -> dict[int, list[str]]:
 
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> type:
-        raise pickle.UnpicklingError(f'it asks for {module}.{name}')
+        raise pickle.UnpicklingError(f'it refers to {module}.{name}')
 
 
 def _read_json(path: Path) -> dict[int, list[str]]:

@@ -1,4 +1,4 @@
-"""Dark Zurich's night images with images of the same places by day."""
+"""Dark Zurich: night images paired with images of the same places by day."""
 
 import csv
 from pathlib import Path
@@ -15,13 +15,13 @@ SUFFIX = '_rgb_anon.png'
 
 
 def day_partners(folder: str | Path) -> dict[str, str]:
-    """Night id -> day id, e.g. ``train/night/x/y -> train/day/u/v``, of all ``*.csv`` in a folder.
+    """Read night id -> day id, e.g. ``train/night/x/y -> train/day/u/v``, from ``*.csv`` files.
 
     Args:
-        folder: searched with its sub-folders; each row of a file is ``night id,day id``.
+        folder: of the files, also in sub-folders; each row is ``night id,day id``.
 
     Raises:
-        UserError: there is no such file, a row is no pair, or two rows contradict each other.
+        UserError: there is no file, a row is not a pair, or two rows contradict each other.
     """
     partners: dict[str, str] = {}
     files = sorted(Path(folder).rglob('*.csv'))
@@ -42,7 +42,10 @@ def day_partners(folder: str | Path) -> dict[str, str]:
 
 
 def day_file(night_file: str, partners: dict[str, str]) -> str:
-    """The day image's file of a night image's file ``<root>/night/<x>_rgb_anon.png``.
+    """File of the day image for a night image ``<root>/night/<x>_rgb_anon.png``.
+
+    Args:
+        partners: see :func:`day_partners`.
 
     Raises:
         UserError: the night image has no partner.
@@ -56,14 +59,14 @@ def day_file(night_file: str, partners: dict[str, str]) -> str:
 
 @DATASETS.register_module()
 class DarkZurichDayNightDataset(DarkZurichDataset):
-    """Night images of the training set, each with ``day_path``, an image of the place by day.
+    """Night images of the training set, each with ``day_path``: an image of the place by day.
 
     Args:
-        corresp: folder of the correspondence files, below ``data_root``.
-        kwargs: of mmseg's ``DarkZurichDataset``.
+        corresp: folder of the correspondence files below ``data_root``.
+        kwargs: arguments of mmseg's ``DarkZurichDataset``.
 
     Raises:
-        UserError: see :func:`day_partners` and :func:`day_file`; a day image does not exist.
+        UserError: see :func:`day_partners` and :func:`day_file`; or a day image does not exist.
     """
 
     def __init__(self, corresp: str = 'corresp/train/night', **kwargs) -> None:
@@ -83,12 +86,16 @@ class DarkZurichDayNightDataset(DarkZurichDataset):
 
 @TRANSFORMS.register_module()
 class LoadDayPartner(BaseTransform):
-    """Load the day image of an uncropped night sample, resized as that is: ``day`` (h, w, 3) BGR.
+    """Load the day image of an uncropped night sample at the sample's size.
 
-    Transforms after it flip both alike. ``PackDomain`` packs it.
+    Adds ``day`` (h, w, 3) uint8 BGR. Later transforms flip both images together; ``PackDomain``
+    packs it.
 
     Args:
         scale: see ``LabelFirstCrop``.
+
+    Raises:
+        UserError: the two images differ in size.
     """
 
     def __init__(self, scale: tuple[int, int]) -> None:
@@ -98,8 +105,8 @@ class LoadDayPartner(BaseTransform):
         results['day'] = resize_image(read_image(results['day_path']), self.scale)
         if results['day'].shape != results['img'].shape:
             raise UserError(
-                f'{results["day_path"]} has another shape than {results["img_path"]}: pairs must '
-                'be of equal size'
+                f'{results["day_path"]} has another shape than {results["img_path"]}: both '
+                'images of a pair must have the same size'
             )
         results['seg_fields'].append('day')
         return results

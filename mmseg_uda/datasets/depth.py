@@ -1,4 +1,4 @@
-"""Depth maps as CDDA uses them: 8-bit images of inverse depth (bright = near) beside the photos."""
+"""Depth maps for CDDA: 8-bit images of inverse depth (bright = near), stored beside the images."""
 
 import os
 
@@ -8,28 +8,31 @@ import numpy as np
 from mmseg_uda.datasets.image_files import decode
 from mmseg_uda.errors import UserError
 
-#: Values of a depth map are in 0..255, in training fractional where it was resized.
+#: Number of depth bins. Depths are in 0..255; after resizing they are fractional.
 BINS = 256
-#: What a depth map is padded with: far away.
+#: Padding value of depth maps: far away.
 PAD_DEPTH = 255
 
-#: Depth of each value v of an image file: 255 exp(-6 v / 256), cut to an integer. 0 = near.
+#: Depth of each value v of an image file: floor(255 exp(-6 v / 256)), 0 = near.
 DEPTHS = np.floor(255 * np.exp(np.arange(256, dtype=np.float32) * np.float32(-6 / 256)))
 
 
 def depth_name(image_name: str) -> str:
-    """Name of an image's depth map in a folder of its own, sub-folders included.
+    """Path of an image's depth map below the folder of depth maps.
 
-    It is the image's, with the suffix ``.png``; of Cityscapes, ``<city>/<stem>_depth.png``.
+    It is the image's path with the suffix ``.png``; for Cityscapes ``<city>/<stem>_depth.png``.
+
+    Args:
+        image_name: path of the image below the folder of images.
     """
     return os.path.splitext(image_name)[0].replace('leftImg8bit', 'depth') + '.png'
 
 
 def read_depth(path: str) -> np.ndarray:
-    """Depth of each pixel, 0 (near) to 255 (far), integers; float32 (H, W).
+    """Read a depth map: float32 (H, W) of integers from 0 (near) to 255 (far).
 
     Raises:
-        UserError: the file is missing or damaged, or not one channel of 8 bits.
+        UserError: the file is missing, damaged, or not an image of one 8-bit channel.
     """
     image = decode(path, cv2.IMREAD_UNCHANGED)
     if image.ndim != 2 or image.dtype != np.uint8:
@@ -42,11 +45,11 @@ def read_depth(path: str) -> np.ndarray:
 
 
 def depth_counts(label: np.ndarray, depth: np.ndarray, num_classes: int) -> np.ndarray:
-    """Pixels of each class at each depth, int64 (C, 256).
+    """Count the pixels of each class in each depth bin: int64 (C, 256).
 
     Args:
-        label: (H, W) train ids; what is no class is not counted.
-        depth: (H, W) in 0..255, cut to integers.
+        label: (H, W) train ids; other values are not counted.
+        depth: (H, W) in 0..255; the bin is its integer part.
     """
     valid = label < num_classes
     bins = label[valid].astype(np.int64) * BINS + depth[valid].astype(np.int64)

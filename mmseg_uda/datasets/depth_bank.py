@@ -1,13 +1,13 @@
-"""The bank of CDDA: source crops, and how many pixels of each class they have at each depth.
+"""CDDA's bank: source crops, and their numbers of pixels of each class at each depth.
 
-A bank that :mod:`mmseg_uda.preparation.depth_bank` made is a folder of three files:
+A bank made by :mod:`mmseg_uda.preparation.depth_bank` is a folder of three files:
 
-- ``bank.json``: what it was made with, its fingerprint, and the SHA-256 of ``counts.npy``;
-- ``rows.npz``: image file, label file, box and flip of each row, from which its crop is cut again,
-  pixel by pixel the same, so that no tens of gigabytes of crops are stored;
-- ``counts.npy``: float32 (classes, rows, 256), dense and class by class. The search reads all rows
-  of one class after the other; a memory map gives each as one block, without a copy in memory, and
-  the operating system shares it among the processes of a run.
+- ``bank.json``: the settings it was made with (its fingerprint), and the SHA-256 of ``counts.npy``;
+- ``rows.npz``: image file, label file, box and flip of each row. The crop of a row is cut again
+  from them, identical in every pixel, instead of storing tens of gigabytes of crops;
+- ``counts.npy``: float32 (classes, rows, 256). The search reads all rows of a class after those of
+  another; in a memory map each class is one block, which is not copied and which the processes of a
+  run share.
 """
 
 import os
@@ -35,6 +35,7 @@ from mmseg_uda.files import (
     sha256,
     signature,
 )
+from mmseg_uda.settings import differences
 from mmseg_uda.tensor_files import read_tensors
 
 RECORD, ROWS, COUNTS = 'bank.json', 'rows.npz', 'counts.npy'
@@ -47,12 +48,12 @@ class DepthBank:
     """Counts and crops of N source crops.
 
     Attributes:
-        counts: float32 (C, N, 256), pixels of each class and depth; a read-only memory map.
+        counts: float32 (C, N, 256), pixels of each class at each depth; a read-only memory map.
         crop_size: (height, width) of the crops.
         num_classes: C.
-        fingerprint: what the bank was made with, by dotted names.
-        crop: ``bank.crop(i)`` gives the crop of row i: image (uint8 (3, H, W), RGB) and label
-            (uint8 (H, W), 255 = ignore).
+        fingerprint: settings the bank was made with, by dotted names.
+        crop: ``bank.crop(i)`` returns the crop of row i: image uint8 (3, H, W) RGB and label uint8
+            (H, W), 255 = ignore.
     """
 
     def __init__(
@@ -78,8 +79,8 @@ class DepthBank:
         """Open the bank in a folder.
 
         Raises:
-            UserError: there is none, it is unfinished or damaged, or a file of its first row is
-                gone.
+            UserError: there is no bank, it is unfinished or damaged, or a file of its first row is
+                missing.
         """
         path = Path(path)
         record = read_record(path)
@@ -90,10 +91,10 @@ class DepthBank:
             )
         if not is_finished(path, record):
             raise UserError(
-                f'{path}: the bank is unfinished; mmseg-uda depth-distributions, called as before, '
-                'goes on with it'
+                f'{path}: the bank is unfinished; repeat the mmseg-uda depth-distributions command '
+                'to resume'
             )
-        checksum = record.get('counts_sha256')  # banks of before have none
+        checksum = record.get('counts_sha256')  # banks of earlier versions have none
         if checksum and sha256(path / COUNTS) != checksum:
             raise UserError(
                 f'{path / COUNTS}: damaged (checksum); remove it and make the bank again with '
@@ -119,16 +120,16 @@ class DepthBank:
     ) -> 'DepthBank':
         """Open a bank in the published form.
 
-        The first call writes the counts class by class beside the matrix, as
-        ``<matrix>.counts.npy`` with ``<matrix>.counts.json``, and so does a later one if the matrix
-        has changed or these counts are damaged.
+        The first call writes the counts ordered by class beside the matrix, as
+        ``<matrix>.counts.npy`` with ``<matrix>.counts.json``. A later call writes them again if the
+        matrix has changed or they are damaged.
 
         Args:
             matrix_path: ``<dataset>_<N>_distribution.pth``, a float32 tensor (N, C, 256).
-            images_dir, labels_dir: ``<i>.png``, the crop of row i and its train ids.
+            images_dir, labels_dir: folders of ``<i>.png``: crop of row i, and its train ids.
 
         Raises:
-            UserError: a file is missing or damaged, or the matrix is not of these crops.
+            UserError: a file is missing or damaged, or the matrix does not belong to these crops.
         """
         matrix, images, labels = Path(matrix_path), Path(images_dir), Path(labels_dir)
         if not matrix.is_file():
@@ -153,15 +154,17 @@ class DepthBank:
         num_classes: int,
         fingerprint: Mapping[str, Any] | None = None,
     ) -> None:
-        """Check that the bank belongs to a training.
+        """Check that the bank fits a training.
 
         Args:
             crop_size: (height, width) of the training's crops.
-            fingerprint: of the training's config; only what both state is compared, and neither
-                seed nor number of rows, which are the bank's own.
+            num_classes: of the training.
+            fingerprint: of the training's source, see
+                :func:`mmseg_uda.datasets.bank_source.bank_fingerprint`. Only keys that both have
+                are compared, except seed and number of rows.
 
         Raises:
-            UserError: it does not; says what differs.
+            UserError: the bank does not fit; lists the differences.
         """
         given = {'crop_size': list(crop_size), 'num_classes': num_classes}
         mine = {'crop_size': list(self.crop_size), 'num_classes': self.num_classes}
@@ -170,17 +173,17 @@ class DepthBank:
                 given[key], mine[key] = value, self.fingerprint[key]
         if found := differences(mine, given):
             raise UserError(
-                f'{self.path}: the bank does not fit the training: {found} (bank -> training); '
-                'make another with mmseg-uda depth-distributions'
+                f'{self.path}: the bank does not fit the training: {", ".join(found)} (bank -> '
+                'training); make another bank with mmseg-uda depth-distributions'
             )
 
 
 class _Cutter:
-    """Cuts the crop of a row out of its files again."""
+    """Cuts the crop of a row from its files."""
 
     def __init__(self, rows: dict[str, np.ndarray], record: dict, path: Path) -> None:
         self.rows, self.path, self.root = rows, path, record['data_root']
-        # what mmseg's LoadAnnotations asks for; JSON has made strings of the label map's keys
+        # Entries for mmseg's LoadAnnotations. JSON stores the label map's keys as strings.
         label_map = record['label_map'] and {int(k): v for k, v in record['label_map'].items()}
         self.label = {'label_map': label_map, 'reduce_zero_label': record['reduce_zero_label']}
         made_with = record['fingerprint']
@@ -199,14 +202,14 @@ class _Cutter:
     def check_file(self, name: str) -> None:
         file = self._file(name, 0)
         if not Path(file).is_file():
-            raise UserError(f'{self.path}: its crops are cut from {file}, which is not there')
+            raise UserError(f'{self.path}: its crops are cut from {file}, which is missing')
 
     def _file(self, name: str, row: int) -> str:
         return str(Path(self.root, str(self.rows[name][row])))
 
 
 class _Stored:
-    """Reads the crop of a row from the published form's folders."""
+    """Reads the crop of a row from the folders of the published form."""
 
     def __init__(self, images: Path, labels: Path) -> None:
         self.images, self.labels = images, labels
@@ -215,7 +218,7 @@ class _Stored:
         image = read_image(str(self.images / f'{row}.png'))
         path = self.labels / f'{row}.png'
         label = decode(str(path), cv2.IMREAD_UNCHANGED)
-        label = label[..., 2] if label.ndim == 3 else label  # of RGB, red is what counts
+        label = label[..., 2] if label.ndim == 3 else label  # the red channel of RGB
         if label.shape != image.shape[:2]:
             raise UserError(f'{path} has another size than its image')
         packed = {'img': image, 'gt_seg_map': label, 'crop_size': label.shape, 'img_path': ''}
@@ -224,11 +227,12 @@ class _Stored:
 
 
 def cut_again(cut: LabelFirstCrop, info: dict, box: Sequence[int], flip: bool) -> dict:
-    """The sample of a known box and flip, packed as ``PackDomain`` does.
+    """Make the sample of a known box and flip, packed as by ``PackDomain``.
 
     Args:
-        cut: loads and resizes.
-        info: the sample's files, see :class:`LabelFirstCrop`.
+        cut: transform that loads, resizes and crops.
+        info: files of the sample, see :class:`LabelFirstCrop`.
+        box: (y1, y2, x1, x2) in the resized image.
     """
     results = cut({**info, 'seg_fields': [], 'crop_box': tuple(map(int, box))})
     if flip:
@@ -238,32 +242,26 @@ def cut_again(cut: LabelFirstCrop, info: dict, box: Sequence[int], flip: bool) -
 
 
 def read_record(path: Path) -> dict | None:
-    """What ``bank.json`` in a folder says; None: there is none.
+    """Read ``bank.json`` in a folder; None if it does not exist.
 
     Raises:
-        UserError: it is damaged or of a newer version.
+        UserError: the file is damaged or of a newer version.
     """
     return load_record(path / RECORD, 'the record of a bank', 'make the bank again', _KEYS)
 
 
 def is_finished(path: Path, record: Mapping[str, Any]) -> bool:
     """Whether the bank in a folder, with this ``bank.json``, has its counts."""
-    # Records without a schema are of before the checksum.
+    # Records without a schema are older than the checksum.
     return (path / COUNTS).is_file() and ('counts_sha256' in record or 'schema' not in record)
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """``key old -> new`` of the entries that differ, in one line; empty if none does."""
-    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return ', '.join(f'{key} {old.get(key)} -> {new.get(key)}' for key in keys)
-
-
 def write_counts(path: Path, shape: Sequence[int], parts: Iterable[np.ndarray]) -> None:
-    """Write counts class by class, atomically.
+    """Write counts ordered by class, atomically.
 
     Args:
         shape: (N, C, 256).
-        parts: the counts of consecutive rows, N in all, each (n, C, 256).
+        parts: counts of consecutive rows, (n, C, 256) each, N rows in total.
     """
     rows, classes, bins = shape
     shape = (classes, rows, bins)
@@ -271,7 +269,7 @@ def write_counts(path: Path, shape: Sequence[int], parts: Iterable[np.ndarray]) 
         header = {'descr': '<f4', 'fortran_order': False, 'shape': shape}
         np.lib.format.write_array_header_1_0(file, header)
         start = file.tell()
-        # A disk that is full says so here; to write to a memory map on it would kill the process.
+        # Raises if the disk is full; writing to a memory map would kill the process.
         os.posix_fallocate(file.fileno(), start, 4 * int(np.prod(shape)))
         counts = np.memmap(file, np.float32, 'r+', start, shape)
         first = 0
@@ -292,7 +290,7 @@ def _open_counts(path: Path) -> np.memmap:
 
 
 def _convert(matrix: Path) -> np.memmap:
-    """The counts of a published matrix class by class, from the files beside it where they fit."""
+    """Counts of a published matrix ordered by class, from the files beside it if valid."""
     converted = matrix.with_suffix('.counts.npy')
     written = converted.with_suffix('.json')
     record = load_record(

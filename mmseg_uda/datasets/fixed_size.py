@@ -1,8 +1,8 @@
 """Training images of a given size, resized and coloured with Pillow's 8-bit arithmetic.
 
-SDCA and its relatives were tuned with Pillow's bicubic filter, which takes in more pixels the more
-an image shrinks, as OpenCV's does not. The loaders here stand where ``LabelFirstCrop`` stands
-elsewhere: at the beginning of a pipeline that ends in ``PackDomain``.
+SDCA and related methods were tuned with Pillow's bicubic filter. Unlike OpenCV's, its support grows
+as an image shrinks. The loaders here replace ``LabelFirstCrop`` at the start of a pipeline that
+ends in ``PackDomain``.
 """
 
 import random
@@ -22,7 +22,7 @@ from mmseg_uda.datasets.transforms import LoadAnnotations, check_same_size
 
 
 class _LoadPair(BaseTransform):
-    """Loads the image, and its label if the sample has one; what follows says their size."""
+    """Loads the image and, if the sample has one, its label; sub-classes choose their size."""
 
     def __init__(self) -> None:
         self.load_label = LoadAnnotations()
@@ -44,18 +44,18 @@ class _LoadPair(BaseTransform):
     def _fit(
         self, image: np.ndarray, label: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Image and label at the size that the transform gives them."""
+        """Image (H, W, 3) and label (H, W) -> both at the size of the sample."""
 
 
 @TRANSFORMS.register_module()
 class FixedResize(_LoadPair):
-    """Load a sample and resize it to ``size``, whatever its shape: bicubic, the label nearest.
+    """Load a sample and resize it to ``size``: the image bicubic, the label nearest.
+
+    The ratio of the sides is not kept. Adds ``img`` (uint8 (h, w, 3) BGR), ``gt_seg_map`` (uint8
+    (h, w)) where there is a label, ``seg_fields``, ``img_shape`` and ``crop_size``.
 
     Args:
         size: (width, height).
-
-    Adds ``img`` (BGR uint8 (h, w, 3)), ``gt_seg_map`` (uint8 (h, w)) where there is a label,
-    ``seg_fields``, ``img_shape`` and ``crop_size``.
 
     Raises:
         UserError: a file is damaged, or image and label differ in size.
@@ -75,15 +75,13 @@ class FixedResize(_LoadPair):
 class ScaleCrop(_LoadPair):
     """Load a sample, resize it by a random factor and cut out a random crop.
 
-    What is smaller than the crop is padded on both sides by the whole amount that is missing, the
-    image with black, the label with 255. Draws from Python's generator: the factor, the row, the
-    column.
+    An image that is too small is padded on both sides, on each by all the missing pixels: the image
+    with black, the label with 255. Factor, row and column are drawn from Python's generator, in
+    this order. Adds and raises the same as :class:`FixedResize`.
 
     Args:
-        scales: least and greatest factor of both sides.
+        scales: smallest and largest factor of both sides.
         crop_size: (height, width).
-
-    Adds and raises the same as :class:`FixedResize`.
     """
 
     def __init__(self, scales: Sequence[float], crop_size: Sequence[int]) -> None:
@@ -114,10 +112,10 @@ class ScaleCrop(_LoadPair):
 
 @TRANSFORMS.register_module()
 class PILColorJitter(BaseTransform):
-    """Brightness, contrast, saturation and hue, in random order, always applied.
+    """Change brightness, contrast, saturation and hue of every image, in random order.
 
-    Factors are drawn from U(1 - x, 1 + x) of Python's generator, the shift of the hue from
-    U(-hue, hue), 1 being the whole circle.
+    Factors are drawn from U(1 - x, 1 + x), the shift of the hue from U(-hue, hue), by Python's
+    generator. A shift of 1 is the whole circle of hues.
     """
 
     def __init__(self, brightness: float, contrast: float, saturation: float, hue: float) -> None:
@@ -136,10 +134,10 @@ class PILColorJitter(BaseTransform):
 
 @TRANSFORMS.register_module()
 class BlurThree(BaseTransform):
-    """Gaussian blur by a kernel of 3 x 3 pixels, always applied.
+    """Blur every image with a Gaussian kernel of 3 x 3 pixels.
 
     Args:
-        sigma: range, in pixels, from which Python's generator draws.
+        sigma: range of the standard deviation in pixels, drawn by Python's generator.
     """
 
     def __init__(self, sigma: Sequence[float] = (0.1, 2.0)) -> None:
@@ -151,11 +149,11 @@ class BlurThree(BaseTransform):
 
 
 def adjust_colour(image: Image.Image, name: str, amount: float) -> Image.Image:
-    """An RGB image with its brightness, contrast or saturation multiplied, or its hue shifted.
+    """Multiply brightness, contrast or saturation of an RGB image, or shift its hue.
 
     Args:
         name: ``brightness``, ``contrast``, ``saturation`` or ``hue``.
-        amount: factor, or shift as a share of the circle of hues (Pillow has 256 of them).
+        amount: factor, or shift as a share of the circle of hues (256 steps in Pillow).
     """
     if name == 'hue':
         hue, *rest = image.convert('HSV').split()
@@ -171,7 +169,7 @@ def adjust_colour(image: Image.Image, name: str, amount: float) -> Image.Image:
 
 
 def blur_three(image: np.ndarray, sigma: float) -> np.ndarray:
-    """``image`` (H, W, 3) uint8 blurred over 3 x 3 pixels, mirrored at the rim."""
+    """Blur ``image`` (H, W, 3) uint8 over 3 x 3 pixels, mirrored at the border."""
     return cv2.GaussianBlur(image, (3, 3), sigma, borderType=cv2.BORDER_REFLECT_101)
 
 

@@ -1,4 +1,4 @@
-"""Reading image files so that a damaged one is an error that names it, never a grey patch."""
+"""Reading of image files. A damaged file raises an error that names it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +15,9 @@ _ONE_CHANNEL = {'1', 'L', 'P', 'I', 'I;16', 'I;16B'}  # modes of Pillow
 
 @contextmanager
 def forkable_opencv() -> Iterator[None]:
-    """OpenCV works in one thread, here and in processes that are forked meanwhile.
+    """Make OpenCV use one thread, also in processes that are forked inside.
 
-    A fork copies the pool of threads without the threads; who then waits for them waits for ever.
+    A fork copies OpenCV's thread pool without its threads; waiting on them deadlocks.
     """
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
@@ -27,7 +27,7 @@ def forkable_opencv() -> Iterator[None]:
         cv2.setNumThreads(threads)
 
 
-#: What Pillow raises for a file that is cut off, garbled, no image, or larger than it reads.
+#: Errors of Pillow for a file that is truncated, corrupt, too large, or not an image.
 PILLOW_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
@@ -35,16 +35,16 @@ def read_image(path: str) -> np.ndarray:
     """Decode a colour image to BGR, uint8 (H, W, 3).
 
     Raises:
-        UserError: the file is missing, cut off or no image.
+        UserError: the file is missing, truncated or not an image.
     """
     return decode(path, cv2.IMREAD_COLOR)
 
 
 def read_values(path: str | Path) -> np.ndarray:
-    """Pixels of an image file as they are stored; of a palette PNG (H, W), its indices.
+    """Read the pixels of an image file as stored; (H, W) indices for a palette PNG.
 
     Raises:
-        UserError: the file is missing, cut off or no image.
+        UserError: the file is missing, truncated or not an image.
     """
     try:
         with Image.open(path) as image:
@@ -54,7 +54,11 @@ def read_values(path: str | Path) -> np.ndarray:
 
 
 def image_size(path: str) -> tuple[int, int]:
-    """(width, height) in an image file's header; UserError where there is none."""
+    """Read (width, height) from an image file's header.
+
+    Raises:
+        UserError: the file is not a readable image.
+    """
     try:
         with Image.open(path) as file:
             return file.size
@@ -66,7 +70,7 @@ def decode(path: str, flags: int) -> np.ndarray:
     """Decode an image file with OpenCV (``flags`` as in ``cv2.imdecode``).
 
     Raises:
-        UserError: the file is missing, cut off or no image.
+        UserError: the file is missing, truncated or not an image.
     """
     try:
         data = Path(path).read_bytes()
@@ -76,7 +80,7 @@ def decode(path: str, flags: int) -> np.ndarray:
         raise UserError(f'{path}: the file is cut off ({len(data)} bytes), fetch it again')
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error as error:  # of an image with more pixels than OpenCV reads
+    except cv2.error as error:  # the image has more pixels than OpenCV reads
         raise UserError(f'{path}: not a readable image ({error.err}), fetch it again') from error
     if image is None:
         raise UserError(f'{path}: not a readable image, fetch it again')
@@ -84,9 +88,9 @@ def decode(path: str, flags: int) -> np.ndarray:
 
 
 def read_label_values(path: str | Path) -> np.ndarray:
-    """The values of a label file as they are stored, uint8 (H, W).
+    """Read the values of a label file as stored: uint8 (H, W).
 
-    Grey of 1 to 16 bits, or indices of a palette. A 1-bit file holds 0 and 1.
+    The file holds grey values of 1 to 16 bits (1 bit: 0 and 1) or palette indices.
 
     Raises:
         UserError: the file is missing, damaged, has several channels or a value above 255.
@@ -112,8 +116,8 @@ def read_label_values(path: str | Path) -> np.ndarray:
 def _is_cut_off(data: bytes) -> bool:
     """Whether the end marker of a PNG or JPEG file is missing.
 
-    Decoders fill what is missing in a JPEG file with grey and say nothing. Some cameras append
-    bytes after the marker, so it need not be the very last thing.
+    Decoders silently fill the missing part of a JPEG file with grey. The marker need not be at the
+    very end, because some cameras append bytes.
     """
     tail = data[-1024:]
     if data.startswith(b'\x89PNG'):

@@ -1,7 +1,7 @@
-"""Label spaces: the 19 Cityscapes classes and the tables that lead from other ids to them.
+"""Label spaces: the 19 Cityscapes classes, and tables that map other ids to them.
 
 *Train ids* are 0..18 in the order of :data:`CLASSES`; 255 means "ignore". Each ``*_TO_TRAIN`` table
-has an entry for every id that may stand in a raw label file; any other id is an error there.
+has an entry for every id that is allowed in a raw label file.
 """
 
 CLASSES = (
@@ -49,6 +49,7 @@ PALETTE = [
     [119, 11, 32],
 ]
 
+#: Label value of pixels without a class.
 IGNORE = 255
 
 #: Number of values of an 8-bit label: the size of look-up tables by label.
@@ -57,8 +58,8 @@ LABEL_VALUES = 256
 #: Classes of countable objects, for the ImageNet feature distance (DAFormer).
 THING_CLASSES = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
 
-#: The classes that results on SYNTHIA count: 16 (no terrain, truck, train) and 13 (nor wall, fence,
-#: pole).
+#: Classes of which results from SYNTHIA are reported: 16 (all but terrain, truck, train), and 13
+#: (also without wall, fence, pole).
 SYNTHIA_16 = [train_id for train_id in range(19) if train_id not in (9, 14, 16)]
 SYNTHIA_13 = [train_id for train_id in SYNTHIA_16 if train_id not in (3, 4, 5)]
 
@@ -106,20 +107,20 @@ _NAMES_BY_ID = (
 CITYSCAPES_NAMES = {name: label_id for label_id, name in enumerate(_NAMES_BY_ID)}
 CITYSCAPES_NAMES['license plate'] = -1
 
-#: Cityscapes label id -> train id. A licence plate (-1) is never drawn.
+#: Cityscapes label id -> train id. Licence plates (-1) are not painted into label images.
 CITYSCAPES_TO_TRAIN = {
     label_id: CLASSES.index(name) if name in CLASSES else IGNORE
     for name, label_id in CITYSCAPES_NAMES.items()
 }
 CITYSCAPES_TO_TRAIN[-1] = -1
 
-#: Train id -> Cityscapes label id, as test servers want it.
+#: Train id -> Cityscapes label id, as test servers require it.
 TRAIN_TO_CITYSCAPES = {train_id: CITYSCAPES_NAMES[name] for train_id, name in enumerate(CLASSES)}
 
-#: GTA label id -> train id: the Cityscapes ids. 34 is GTA's licence plate, 35..39 are reserve.
+#: GTA label id -> train id: the Cityscapes ids. 34 is GTA's licence plate, 35..39 are unused.
 GTA_TO_TRAIN = {label_id: CITYSCAPES_TO_TRAIN.get(label_id, IGNORE) for label_id in range(40)}
 
-#: SYNTHIA (RAND-CITYSCAPES) id -> train id. The data set uses 0..22, the rest is reserve.
+#: SYNTHIA (RAND-CITYSCAPES) id -> train id. The data set uses 0..22, the rest is unused.
 SYNTHIA_TO_TRAIN = dict.fromkeys(range(30), IGNORE) | {
     3: 0,
     4: 1,

@@ -1,13 +1,14 @@
-"""Rare-class sampling: draw the source image by a class, rare classes more often.
+"""Rare-class sampling: draw a class, rare ones more often, then a source image that has it.
 
-Hoyer et al., DAFormer (CVPR 2022): with f_c the share of class c among all labelled
-pixels, P(c) = softmax_c((1 - f_c) / T); then a file with enough pixels of c, uniformly.
+Hoyer et al., DAFormer (CVPR 2022): P(c) = softmax_c((1 - f_c) / T), where f_c is the share of class
+c among all labelled pixels; then a file with enough pixels of c, uniformly.
 """
 
 import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def class_probabilities(
         temperature: T; infinite gives equal probabilities.
 
     Returns:
-        The classes from the rarest to the most frequent, and their probabilities, float64.
+        The classes from the rarest to the most frequent, and their probabilities, (C,) float64.
     """
     pixels: dict[int, int] = {}
     for sample in stats:
@@ -42,7 +43,7 @@ def class_probabilities(
 def files_by_class(
     samples_with_class: Mapping[str, Sequence], min_pixels: int
 ) -> dict[int, list[str]]:
-    """Base names of the label files with more than ``min_pixels`` pixels of each class.
+    """Class -> base names of the label files with more than ``min_pixels`` pixels of it.
 
     Args:
         samples_with_class: ``{"<class>": [[path, pixels], ...]}``.
@@ -54,18 +55,18 @@ def files_by_class(
 
 
 class RareClassSampling:
-    """Draws a class and a file for it from the statistics of a labelled data set.
+    """Draws a class and an image that has it, from the statistics of a labelled data set.
 
     Args:
-        data_root: folder of the statistics files that conversion wrote.
+        data_root: folder of the statistics files, which conversion writes.
         class_temp: temperature T of the softmax.
-        min_pixels: a file counts for a class above this number of pixels, at the file's size.
-        min_crop_ratio: a crop is good above ``min_pixels * min_crop_ratio`` pixels of the class, at
-            the crop's size.
+        min_pixels: an image is drawn for a class if its label file has more pixels of the class.
+        min_crop_ratio: a crop is accepted with more than ``min_pixels * min_crop_ratio`` pixels of
+            the class, counted after resizing.
 
     Raises:
-        UserError: a statistics file is missing or damaged, or a class has no file above
-            ``min_pixels``.
+        UserError: a statistics file is missing or damaged, or a class has no file with more than
+            ``min_pixels`` pixels.
     """
 
     def __init__(
@@ -92,7 +93,10 @@ class RareClassSampling:
                 )
 
     def find_files(self, label_paths: Sequence[str]) -> None:
-        """Tell the sampling the dataset's label files, in the dataset's order.
+        """Look up the files of the statistics in the data set.
+
+        Args:
+            label_paths: label files of the data set, in its order.
 
         Raises:
             UserError: a file of the statistics is not among them, or two have the same name.
@@ -106,7 +110,7 @@ class RareClassSampling:
             )
             raise UserError(
                 f'{twice}: another label file has the same name; rare-class sampling needs '
-                'different ones'
+                'different names'
             )
         self._indices = {}
         for train_id, names in self.files.items():
@@ -118,11 +122,17 @@ class RareClassSampling:
                 )
             self._indices[train_id] = np.array([index[name] for name in names])
 
-    def draw(self) -> tuple[int, int]:
-        """Draw (class, index of the file in the dataset) from NumPy's global generator."""
+    def draw(self, seed: int, position: int) -> tuple[int, dict[str, Any]]:
+        """Draw a class, then a file that has it, from NumPy's global generator.
+
+        Returns:
+            Index of the image, and ``rare_class`` = (class, pixels of it that a crop needs), see
+            ``LabelFirstCrop``.
+        """
         train_id = int(np.random.choice(self.classes, p=self.probabilities))
         indices = self._indices[train_id]
-        return train_id, int(indices[np.random.randint(len(indices))])
+        index = int(indices[np.random.randint(len(indices))])
+        return index, {'rare_class': (train_id, self.min_crop_pixels)}
 
 
 def _read_json(path: Path):

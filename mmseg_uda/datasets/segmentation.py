@@ -1,10 +1,13 @@
-"""Dataset classes that mmseg lacks, and the check that a dataset's files are there.
+"""Data sets that mmseg lacks, and the check that a data set's files exist.
 
-mmseg has Cityscapes, Dark Zurich and Nighttime Driving. All of them label with the 19 Cityscapes
-classes, find their files below the folders of ``data_prefix`` by suffix, and sort them.
+mmseg has Cityscapes, Dark Zurich and Nighttime Driving. All data sets have labels of the 19
+Cityscapes classes; their files are those with the right suffix below the folders of
+``data_prefix``, sorted.
 """
 
 import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mmseg.datasets import BaseSegDataset, BDD100KDataset, CityscapesDataset
 from mmseg.registry import DATASETS
@@ -14,6 +17,9 @@ from mmseg_uda.datasets.depth import depth_name
 from mmseg_uda.datasets.labels import CLASSES, PALETTE
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import looked_in
+
+#: Options of a data set's config that mmseg's data sets do not know.
+OWN_OPTIONS = 'depth_dir', 'weight'
 
 _CONVERTERS = {
     'GTADataset': 'gta',
@@ -53,7 +59,7 @@ class ACDCDataset(CityscapesDataset):
 class BDD100KNightDataset(BDD100KDataset):
     """The night images of BDD100K's segmentation set: ``*.jpg`` with ``*_train_id.png``.
 
-    Which images are night is said by the folders of ``data_prefix`` or by a list in ``ann_file``.
+    The folders of ``data_prefix`` or a list in ``ann_file`` select the night images.
     """
 
     def __init__(self, img_suffix='.jpg', seg_map_suffix='_train_id.png', **kwargs) -> None:
@@ -64,7 +70,7 @@ class BDD100KNightDataset(BDD100KDataset):
 class CrossCityDataset(CityscapesDataset):
     """Cross-City (Chen et al., ICCV 2017), one city: ``*.jpg`` with ``*_eval_labelTrainIds.png``.
 
-    Its labels know 13 of the 19 classes, ``mmseg_uda.datasets.labels.CROSS_CITY_13``.
+    Its labels have 13 of the 19 classes, ``mmseg_uda.datasets.labels.CROSS_CITY_13``.
     """
 
     def __init__(
@@ -75,10 +81,10 @@ class CrossCityDataset(CityscapesDataset):
 
 @DATASETS.register_module()
 class PseudoLabelDataset(BaseSegDataset):
-    """Images with labels that a network made (see ``mmseg_uda.preparation.pseudo_labels``).
+    """Images with pseudo-labels, see ``mmseg_uda.preparation.pseudo_labels``.
 
-    The label of ``<name>.<suffix>`` is ``<name>.png``; its values count the classes of
-    ``metainfo``, some or all of the 19, and are not mapped any more.
+    The label of ``<name>.<suffix>`` is ``<name>.png``. Its values are indices into the classes of
+    ``metainfo`` (some or all of the 19) and are not mapped.
     """
 
     def __init__(
@@ -95,42 +101,58 @@ class PseudoLabelDataset(BaseSegDataset):
         )
 
 
-def build_dataset(cfg: dict) -> BaseSegDataset:
-    """Build an mmseg dataset from its config and check its files.
+def dataset_configs(
+    configs: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+) -> list[Mapping[str, Any]]:
+    """The data set configs of a domain (``source`` or ``target``) as a list; it may be one."""
+    return [configs] if isinstance(configs, Mapping) else list(configs)
+
+
+def pipeline_without(pipeline: Sequence[dict[str, Any]], *types: str) -> list[dict[str, Any]]:
+    """The steps of a pipeline config whose transform is none of ``types``."""
+    return [step for step in pipeline if step['type'].split('.')[-1] not in types]
+
+
+def build_dataset(cfg: Mapping[str, Any], depth: bool = True) -> BaseSegDataset:
+    """Build an mmseg data set from its config and check its files.
 
     Args:
-        cfg: may have ``depth_dir``, a folder of depth maps below ``data_root``: they are named as
-            :func:`mmseg_uda.datasets.depth.depth_name` says. See :func:`sample_info`.
+        cfg: may have ``depth_dir``, the folder of its depth maps below ``data_root``; see
+            :func:`mmseg_uda.datasets.depth.depth_name` for their names. A ``weight`` is ignored.
+        depth: use ``depth_dir``.
 
     Raises:
-        UserError: as :func:`check_dataset`.
+        UserError: see :func:`check_dataset`.
     """
-    cfg = {**cfg, 'lazy_init': True}
-    depth_dir = cfg.pop('depth_dir', None)
-    dataset = DATASETS.build(cfg)
-    if depth_dir is not None:
-        dataset.data_prefix['depth_path'] = os.path.join(dataset.data_root or '', depth_dir)
+    dataset = _build_lazily(cfg)
+    if depth and cfg.get('depth_dir') is not None:
+        dataset.data_prefix['depth_path'] = os.path.join(dataset.data_root or '', cfg['depth_dir'])
     check_dataset(dataset)
     dataset.full_init()
     return dataset
 
 
-def dataset_metainfo(cfg: dict) -> dict:
-    """``classes`` and ``palette`` of a dataset from its config; its files need not be there.
+def dataset_metainfo(cfg: Mapping[str, Any]) -> dict:
+    """``classes`` and ``palette`` of a data set, from its config; its files need not exist.
 
     mmseg gives classes without a palette colours of its own, the same every time.
 
     Raises:
-        UserError: the dataset has no list of classes.
+        UserError: the data set has no list of classes.
     """
-    options = {key: value for key, value in cfg.items() if key not in ('depth_dir', 'pipeline')}
-    dataset = DATASETS.build({**options, 'lazy_init': True})
+    dataset = _build_lazily({key: value for key, value in cfg.items() if key != 'pipeline'})
     _check_classes(dataset)
     return dataset.metainfo
 
 
+def _build_lazily(cfg: Mapping[str, Any]) -> BaseSegDataset:
+    """Build a data set without looking for its files."""
+    options = {key: value for key, value in cfg.items() if key not in OWN_OPTIONS}
+    return DATASETS.build({**options, 'lazy_init': True})
+
+
 def sample_info(dataset: BaseSegDataset, index: int) -> dict:
-    """What the pipeline gets of a sample: ``get_data_info``, and ``depth_path`` if it has one."""
+    """Input of the pipeline for an image: ``get_data_info`` and, if it has one, ``depth_path``."""
     info = dataset.get_data_info(index)
     if dataset.data_prefix.get('depth_path'):
         info['depth_path'] = _depth_path(dataset, info['img_path'])
@@ -138,11 +160,11 @@ def sample_info(dataset: BaseSegDataset, index: int) -> dict:
 
 
 def check_dataset(dataset: BaseSegDataset) -> None:
-    """Check that a dataset, built with or without ``lazy_init``, has images and their labels.
+    """Check that a data set, built with or without ``lazy_init``, has images and labels.
 
     Raises:
-        UserError: a folder or list does not exist, there are no images, files are missing (names
-            the first), or the dataset has no list of classes.
+        UserError: a folder or list does not exist, there are no images, files are missing (the
+            first is named), or the data set has no list of classes.
     """
     name = type(dataset).__name__
     folder, label_folder, depth_folder = (
@@ -197,7 +219,7 @@ def _check_files(name: str, meaning: str, paths: list[str]) -> None:
 
 
 class NamedErrors(Dataset):
-    """A data set whose errors name the files of the sample that cannot be loaded."""
+    """Wraps a data set so that its errors name the files of the sample that failed to load."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset

@@ -1,6 +1,6 @@
-"""Class statistics of a labelled data set: how many pixels of each class each label file has.
+"""Class statistics of a labelled data set: pixels of each class in each label file.
 
-Three JSON files beside the data, in the format that DAFormer, HRDA, MIC and SePiCo use.
+They are three JSON files beside the data, in the format of DAFormer, HRDA, MIC and SePiCo.
 """
 
 import json
@@ -10,32 +10,31 @@ from pathlib import Path
 
 import numpy as np
 
-from mmseg_uda.datasets.labels import CLASSES, IGNORE
+from mmseg_uda.datasets.labels import CLASSES, IGNORE, LABEL_VALUES
 from mmseg_uda.files import save_json
 
 CLASS_STATS = 'sample_class_stats.json'
 CLASS_STATS_BY_FILE = 'sample_class_stats_dict.json'
 SAMPLES_WITH_CLASS = 'samples_with_class.json'
 
-VALUES = 256  # a label is 8 bits
 MOST_IGNORED = 0.9  # share of ignored pixels above which labels look wrong
 
 
 def count_classes(label: np.ndarray) -> list[int]:
-    """Pixels of each of the 19 classes in a map of train ids (uint8, any shape)."""
-    return np.bincount(label.ravel(), minlength=VALUES)[: len(CLASSES)].tolist()
+    """Count the pixels of each of the 19 classes in train ids (uint8, any shape)."""
+    return np.bincount(label.ravel(), minlength=LABEL_VALUES)[: len(CLASSES)].tolist()
 
 
 def label_warnings(
     pixels: Sequence[int], classes: Sequence[str], labels: str, empty: Sequence[str]
 ) -> Iterator[str]:
-    """What looks wrong with labels, one sentence each.
+    """Yield a sentence for everything that looks wrong in labels.
 
     Args:
-        pixels: of each label value, 256 numbers.
+        pixels: number of pixels of each label value, 256 numbers.
         classes: names of the classes.
-        labels: which labels were counted, for the sentences, e.g. 'the 8 labels in data/sim'.
-        empty: the label files among them without a labelled pixel.
+        labels: name of the counted labels in the sentences, e.g. 'the 8 labels in data/sim'.
+        empty: label files without a labelled pixel.
     """
     missing = [index for index in range(len(classes)) if not pixels[index]]
     if missing == list(range(1, len(classes))) and missing:
@@ -54,10 +53,10 @@ def label_warnings(
 
 
 def read_class_stats(folder: str | Path) -> dict[str, dict[int, int]] | None:
-    """Pixels of each class by base name of the label file; None without a readable statistics file.
+    """Read base name of the label file -> pixels of each class; None without a readable file.
 
     Args:
-        folder: where :func:`write_statistics` wrote.
+        folder: of the files of :func:`write_statistics`.
     """
     try:
         samples = json.loads((Path(folder) / CLASS_STATS).read_text())
@@ -72,13 +71,13 @@ def read_class_stats(folder: str | Path) -> dict[str, dict[int, int]] | None:
 def write_statistics(folder: str | Path, samples: Iterable[tuple[str, Sequence[int]]]) -> None:
     """Write the three statistics files into ``folder``.
 
-    Args:
-        samples: (path of the label file, pixels of each class), in the order of the files.
-
     ``sample_class_stats.json`` is a list of ``{"<class>": pixels, ..., "file": path}``,
     ``sample_class_stats_dict.json`` maps path to ``{"<class>": pixels}`` and
-    ``samples_with_class.json`` maps class to ``[[path, pixels], ...]``; classes without pixels are
+    ``samples_with_class.json`` maps class to ``[[path, pixels], ...]``. Classes without pixels are
     left out.
+
+    Args:
+        samples: (path of the label file, pixels of each class), in the order of the files.
     """
     by_file: dict[str, dict[str, int]] = {}
     by_class: dict[str, list[tuple[str, int]]] = {}

@@ -1,7 +1,7 @@
-"""Training transforms: the crop is chosen on the label alone, so an image is decoded once.
+"""Training transforms. The crop is chosen on the label, so the image is decoded only once.
 
-Between :class:`LabelFirstCrop` and :class:`PackDomain` mmseg's own transforms fit (``RandomFlip``,
-``PhotoMetricDistortion``). All draw from NumPy's global generator.
+mmseg's own transforms (``RandomFlip``, ``PhotoMetricDistortion``) can be used between
+:class:`LabelFirstCrop` and :class:`PackDomain`. All draw from NumPy's global generator.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from mmseg.registry import TRANSFORMS
 
 from mmseg_uda.datasets.depth import PAD_DEPTH, read_depth
 from mmseg_uda.datasets.image_files import read_image, read_label_values
-from mmseg_uda.datasets.labels import IGNORE
+from mmseg_uda.datasets.labels import IGNORE, LABEL_VALUES
 from mmseg_uda.errors import UserError
 
-#: What an image is padded with: the ImageNet mean, which normalisation takes to zero.
+#: Padding colour of images: the ImageNet mean, which normalisation maps to zero.
 PAD_RGB = (124, 116, 104)
 
 _MAX_REDRAWS = 10
@@ -28,10 +28,10 @@ Box = tuple[int, int, int, int]
 
 
 def rescale_size(size: tuple[int, int], scale: tuple[int, int]) -> tuple[int, int]:
-    """(width, height) of an image of ``size`` (width, height) fitted into ``scale``.
+    """Size (width, height) of an image of ``size`` (width, height) fitted into ``scale``.
 
-    The long side fits the larger number of ``scale``, the short side the smaller, whichever asks
-    for less; the ratio is kept, sides are rounded half up.
+    The ratio is kept: the image becomes as large as possible with its long side at most the larger
+    number of ``scale`` and its short side at most the smaller. Sides are rounded half up.
     """
     factor = min(max(scale) / max(size), min(scale) / min(size))
     return int(size[0] * factor + 0.5), int(size[1] * factor + 0.5)
@@ -41,10 +41,11 @@ def random_crop_box(label: np.ndarray, crop_size: Sequence[int], cat_max_ratio: 
     """Draw a box (y1, y2, x1, x2) of at most ``crop_size`` (height, width) inside ``label``.
 
     Args:
-        label: (H, W) train ids; with ``cat_max_ratio`` 1 only its shape counts.
-        cat_max_ratio: below 1, a box is drawn anew, up to ten times, while it has fewer than two
-            classes or one of them has at least this share of the labelled pixels. The tenth redraw
-            is taken as it comes.
+        label: (H, W) train ids; with ``cat_max_ratio`` 1 only the shape matters.
+        crop_size: (height, width).
+        cat_max_ratio: below 1, the box is drawn again, up to ten times, while it has fewer than two
+            classes or one class has at least this share of the labelled pixels. The tenth redraw is
+            accepted in any case.
     """
     box = _draw_box(label.shape, crop_size)
     if cat_max_ratio < 1:
@@ -57,11 +58,11 @@ def random_crop_box(label: np.ndarray, crop_size: Sequence[int], cat_max_ratio: 
 
 
 def validity_mask(native_hw: tuple[int, int], margins: Sequence[int]) -> np.ndarray:
-    """Mask of where pseudo-labels are trusted: 1 inside, 0 in the margins; uint8 ``native_hw``.
+    """Mask where pseudo-labels are trusted: uint8 ``native_hw``, 1 inside, 0 in the margins.
 
     Args:
-        native_hw: (height, width) of the image as it was recorded.
-        margins: pixels at the (top, bottom, left, right) to distrust: the ego car, the image's rim.
+        native_hw: (height, width) of the image file.
+        margins: pixels at the (top, bottom, left, right) that are not trusted, such as the ego car.
     """
     top, bottom, left, right = margins
     height, width = native_hw
@@ -72,7 +73,7 @@ def validity_mask(native_hw: tuple[int, int], margins: Sequence[int]) -> np.ndar
 
 @TRANSFORMS.register_module(force=True)
 class LoadAnnotations(mmseg_transforms.LoadAnnotations):
-    """mmseg's loader of labels, in its place: values above 255 are an error and not cut to 8 bits.
+    """Replaces mmseg's loader of labels: values above 255 are an error, not cut to 8 bits.
 
     Raises:
         UserError: see :func:`mmseg_uda.datasets.image_files.read_label_values`.
@@ -84,7 +85,7 @@ class LoadAnnotations(mmseg_transforms.LoadAnnotations):
         if results['reduce_zero_label'] if reduce is None else reduce:
             label = np.array([IGNORE, *range(IGNORE - 1), IGNORE], np.uint8)[label]
         if results.get('label_map') is not None:
-            table = np.arange(IGNORE + 1, dtype=np.uint8)
+            table = np.arange(LABEL_VALUES, dtype=np.uint8)
             table[list(results['label_map'])] = list(results['label_map'].values())
             label = table[label]
         results['gt_seg_map'] = label
@@ -95,23 +96,24 @@ class LoadAnnotations(mmseg_transforms.LoadAnnotations):
 class LabelFirstCrop(BaseTransform):
     """Load a sample, fit it into ``scale`` and cut out a random crop.
 
-    The box is chosen on the resized label; then the image is decoded, once. Where the sample asks
-    for a class, as ``rare_class = (class, pixels)``, boxes are drawn anew, up to ten times, until
-    one has more than that many pixels of the class (DAFormer). A sample without
-    ``seg_map_path`` is an unlabelled image. A sample with ``depth_path`` has a depth map, of any
-    size; it is brought to that of the resized image and not rounded. A sample that has a
-    ``crop_box`` already is cut there; nothing is drawn.
+    The box is chosen on the resized label, then the image is decoded. Entries of the sample:
+
+    - ``seg_map_path``: the label file; without it the image is unlabelled.
+    - ``rare_class`` = (class, pixels): boxes are drawn again, up to ten times, until one has more
+      than this number of pixels of the class (DAFormer).
+    - ``depth_path``: a depth map of any size; it is resized to the resized image and not rounded.
+    - ``crop_box``: use this box and draw nothing.
+
+    Adds ``img`` (uint8 (h, w, 3) BGR), ``gt_seg_map`` (uint8 (h, w)), ``valid`` (uint8 (h, w)),
+    ``depth`` (float32 (h, w), 0..255), ``seg_fields``, ``img_shape``, ``crop_size`` and
+    ``crop_box``, the :data:`Box` in the resized image. Label, mask and depth are optional.
 
     Args:
         scale: (long, short) side to fit the image into, see :func:`rescale_size`.
         crop_size: (height, width) of the crop; a smaller image gives a smaller crop, which
             :class:`PackDomain` pads. None: the whole image.
         cat_max_ratio: see :func:`random_crop_box`.
-        margins: see :func:`validity_mask`; gives the sample a mask ``valid``.
-
-    Adds ``img`` (BGR uint8 (h, w, 3)), ``gt_seg_map`` (uint8 (h, w)), ``valid`` (uint8 (h, w)) and
-    ``depth`` (float32 (h, w), 0..255) where there, ``seg_fields``, ``img_shape``, ``crop_size`` and
-    ``crop_box``, the :data:`Box` in the resized image.
+        margins: see :func:`validity_mask`; adds the mask ``valid``.
 
     Raises:
         UserError: a file is damaged, or image and label differ in size.
@@ -183,9 +185,10 @@ class LabelFirstCrop(BaseTransform):
 class PackDomain(BaseTransform):
     """Pack a sample as tensors, padded at the bottom and right to the crop size.
 
-    Returns a dict with ``image`` (uint8 (3, H, W), RGB, padded with :data:`PAD_RGB`), ``path``, and
-    where there ``day`` (as ``image``), ``label`` (uint8 (H, W) train ids, padded with 255),
-    ``valid`` (uint8 (H, W), padded with 0) and ``depth`` (float32 (H, W), padded with 255, far).
+    Returns a dict with ``image`` (uint8 (3, H, W), RGB, padded with :data:`PAD_RGB`), ``path`` and,
+    where the sample has them, ``day`` (like ``image``), ``label`` (uint8 (H, W) train ids, padded
+    with 255), ``valid`` (uint8 (H, W), padded with 0) and ``depth`` (float32 (H, W), padded with
+    255, far).
     """
 
     def transform(self, results: dict) -> dict:
@@ -232,11 +235,11 @@ def _draw_box(shape: tuple[int, ...], crop_size: Sequence[int]) -> Box:
 
 
 def _class_counts(label: np.ndarray, box: Box) -> np.ndarray:
-    """Pixels of each value but 255 in a box of a label map."""
+    """Count the pixels of each value except 255 in a box of a label map."""
     y1, y2, x1, x2 = box
     crop = np.ascontiguousarray(label[y1:y2, x1:x2], np.uint8)
-    # four times as fast as bincount; its float32 counts are exact up to a crop of 4096 x 4096
-    return cv2.calcHist([crop], [0], None, [256], [0, 256]).ravel()[:IGNORE]
+    # four times as fast as bincount; float32 counts are exact up to 4096 x 4096 pixels
+    return cv2.calcHist([crop], [0], None, [LABEL_VALUES], [0, LABEL_VALUES]).ravel()[:IGNORE]
 
 
 def check_same_size(results: dict, image: np.ndarray, label: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""What is wrong with a config, said before the first training step: all of it at once."""
+"""Checks of a config and its data before training; all problems are reported at once."""
 
 import inspect
 import types
@@ -25,10 +25,10 @@ WORDS = {
 
 
 def config_problems(config: Config) -> Iterator[str]:
-    """What is wrong with a config by itself, one sentence each.
+    """Yield a sentence for every problem of the config itself.
 
-    The number of iterations, a warm-up that outlasts it, and every option of a class of this
-    package whose value is of another type than the class says.
+    Checked are the number of iterations, the length of the warm-up, and the types of all options of
+    this package's classes.
     """
     config = config.to_dict()
     max_iters = (config.get('train_cfg') or {}).get('max_iters')
@@ -47,18 +47,18 @@ def config_problems(config: Config) -> Iterator[str]:
 
 
 def data_problems(runner: Runner) -> Iterator[str]:
-    """What of the data does not fit together or does not fit the method, one sentence each.
+    """Yield a sentence for everything in the data that does not fit together or fit the method.
 
-    One training sample is loaded.
+    One training sample of each data set is loaded.
 
     Raises:
-        UserError: that cannot be loaded.
+        UserError: a sample cannot be loaded.
     """
     dataset = runner.train_dataloader.dataset
     classes = dataset.metainfo['classes']
-    others = {}
-    if dataset.target is not None:
-        others['train_dataloader.dataset.target'] = dataset.target
+    others: dict[str, Any] = {
+        f'train_dataloader.dataset.{domain.name}': domain for domain in dataset.domains[1:]
+    }
     if runner.val_loop is not None:
         others['val_dataloader.dataset'] = runner.val_dataloader.dataset
     for name, other in others.items():
@@ -68,20 +68,41 @@ def data_problems(runner: Runner) -> Iterator[str]:
                 f'{name} has {number} classes, the source data set {len(classes)} ({names}): give '
                 'both the same metainfo'
             )
-    sample = dataset[0]
-    source, target = (
-        tuple(sample[name]['image'].shape[1:]) if name in sample else None
-        for name in ('source', 'target')
-    )
-    config = runner.cfg.train_dataloader.dataset
-    data = TrainingData(config, len(classes), source, target, sample)
+    sample = {}
+    for domain in dataset.domains:
+        sample[domain.name], *others = domain.load_from_each(dataset.seed, position=0)
+        yield from _shape_problems(domain.name, [sample[domain.name], *others])
+    sizes = {name: tuple(of_domain['image'].shape[1:]) for name, of_domain in sample.items()}
+    data = TrainingData(dataset, len(classes), sizes['source'], sizes.get('target'), sample)
     yield from runner.model.problems(data)
 
 
-def fits(value: Any, kind: Any) -> bool:
-    """Whether a value of a config is of the type that an annotation names.
+def _shape_problems(domain: str, samples: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A sentence for each data set of a list whose samples cannot be in one batch with the first's.
 
-    Lists and tuples stand for each other, a whole number is a number, and True is none.
+    Args:
+        domain: ``source`` or ``target``.
+        samples: one of each data set, in order.
+    """
+    path, first = f'train_dataloader.dataset.{domain}', _shapes(samples[0])
+    for number, sample in enumerate(samples[1:], 1):
+        if (shapes := _shapes(sample)) != first:
+            yield (
+                f'{path}.{number} gives samples with {shapes}, {path}.0 with {first}: all data '
+                'sets of a list must give the same fields and sizes'
+            )
+
+
+def _shapes(sample: Mapping[str, Any]) -> str:
+    tensors = {name: value for name, value in sorted(sample.items()) if name != 'path'}
+    return ', '.join(f'{name} {"x".join(map(str, v.shape))}' for name, v in tensors.items())
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a value of a config has the type of an annotation.
+
+    A list is accepted for a tuple and vice versa, an integer for a float, but not True for a
+    number.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if kind in (Any, inspect.Parameter.empty) or isinstance(kind, str):
@@ -106,14 +127,14 @@ def fits(value: Any, kind: Any) -> bool:
 
 
 def _option_problems(path: str, options: Mapping[str, Any]) -> Iterator[str]:
-    """Options of a component, as a config gives them, that are of another type than it says."""
+    """Yield a sentence for every option of a component whose value has the wrong type."""
     for name, kind in _annotations(_classes().get(options['type'])).items():
         if name in options and not fits(options[name], kind):
             yield f'{path}.{name} is {options[name]!r}, it must be {_in_words(kind)}'
 
 
 def _typed(node: Any, path: str = '') -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """All dicts with a ``type`` in a config, with their dotted paths."""
+    """Yield (dotted path, dict) of every dict with a ``type`` in a config."""
     if isinstance(node, Mapping):
         if isinstance(node.get('type'), str):
             yield path, node
@@ -125,14 +146,14 @@ def _typed(node: Any, path: str = '') -> Iterator[tuple[str, Mapping[str, Any]]]
 
 
 def _classes() -> dict[str, type]:
-    """The registered classes of this package by name."""
+    """Registered classes of this package by name."""
     registries = (value for value in vars(mmseg.registry).values() if isinstance(value, Registry))
     found = chain.from_iterable(registry.module_dict.items() for registry in registries)
     return {name: kind for name, kind in found if kind.__module__.startswith(f'{PACKAGE}.')}
 
 
 def _annotations(kind: type | None) -> dict[str, Any]:
-    """The types of the arguments of a class of this package, those for its bases included."""
+    """Annotations of a class's arguments, including those of its base classes in this package."""
     known: dict[str, Any] = {}
     for base in inspect.getmro(kind) if inspect.isclass(kind) else ():
         if base.__module__.startswith(f'{PACKAGE}.') and '__init__' in vars(base):

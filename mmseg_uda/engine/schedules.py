@@ -1,4 +1,4 @@
-"""The learning-rate schedule that the methods share, in closed form."""
+"""Learning-rate schedule of the methods, in closed form."""
 
 from mmengine.optim.scheduler.param_scheduler import INF, _ParamScheduler
 from mmseg.registry import PARAM_SCHEDULERS
@@ -13,19 +13,18 @@ class WarmupPolyLR(_ParamScheduler):
         decayed(i) = (lr - min_lr) * (1 - i / end) ** power + min_lr
         rate(i)    = decayed(i) * (1 - (1 - i / warmup_iters) * (1 - warmup_ratio))
 
-    where the second factor holds for i < warmup_iters.
-
-    The decay counts from 0, under the warm-up. Chained library schedules cannot say this when
-    ``min_lr`` > 0: their decay acts on the warmed-up rate.
+    The second factor is applied for i < warmup_iters. The decay starts at iteration 0, during the
+    warm-up. Chained library schedules cannot express this for ``min_lr`` > 0, because their decay
+    acts on the warmed-up rate.
 
     Args:
-        optimizer: the optimiser (wrapper); given by the runner.
-        end: iterations of the whole run; the runner gives its own by default.
-        power: of the decay.
-        min_lr: rate at the end, for all groups alike.
-        warmup_iters: iterations of the warm-up, 0 for none.
+        optimizer: the optimiser (wrapper); passed by the runner.
+        end: number of iterations of the run; passed by the runner unless given.
+        power: exponent of the decay.
+        min_lr: rate at the end, the same for all groups.
+        warmup_iters: number of warm-up iterations, 0 for none.
         warmup_ratio: factor at iteration 0.
-        by_epoch: must be False, also in the config, where mmengine looks for it.
+        by_epoch: must be False, also in the config, where mmengine reads it.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class WarmupPolyLR(_ParamScheduler):
         super().__init__(optimizer, param_name='lr', end=INF, by_epoch=False)
 
     def _get_value(self) -> list[float]:
-        """The rates of all groups before iteration ``last_step``."""
+        """Rates of all groups before iteration ``last_step``."""
         i = self.last_step
         decay = (1 - min(i / self.iterations, 1)) ** self.power
         warmup = 1.0

@@ -24,13 +24,13 @@ from mmseg_uda.evaluation import SegmentationMetric, export, modes
 from mmseg_uda.evaluation.comparison import read_scores
 from mmseg_uda.evaluation.folder import BEST, RESULTS, checkpoints_below, save_results
 from mmseg_uda.evaluation.inference import (
-    Views,
     attention_maps,
     build_segmentor,
     build_test_loader,
     predict,
     train_ids,
 )
+from mmseg_uda.evaluation.views import FILE_VIEWS, Views
 from mmseg_uda.files import sha256
 from mmseg_uda.settings import differences
 
@@ -152,11 +152,9 @@ def _test_file(
 ) -> list[SegmentationMetric]:
     segmentor = build_segmentor(config, settings.checkpoint, settings.network, get_device())
     loader_config = copy.deepcopy(config)
-    if settings.aug_test:
-        data = loader_config.test_dataloader.dataset
-        data.pipeline = modes.augmented_pipeline(
-            data.pipeline, labels=outputs.scores, size_divisor=segmentor.size_divisor
-        )
+    views = FILE_VIEWS if settings.aug_test else Views(tuple(settings.scales), settings.flip)
+    data = loader_config.test_dataloader.dataset
+    data.pipeline = views.pipeline(data.pipeline, outputs.scores, segmentor.size_divisor)
     loader = build_test_loader(loader_config, labels=outputs.scores)
     classes = loader.dataset.metainfo['classes']
     if segmentor.num_classes != len(classes):
@@ -167,12 +165,10 @@ def _test_file(
     if settings.hrda_out == 'ATT':
         _show_attention(segmentor, loader, Path(outputs.pictures))
         return []
-    if settings.aug_test:
-        segmentor = modes.AugmentedSegmentor(segmentor)
     evaluator, work_dir = None, _work_dir(settings, outputs)
     if outputs.scores:
         evaluator = _build_evaluator(config, settings, work_dir, loader.dataset.metainfo)
-    _pass_over(segmentor, loader, Views(tuple(settings.scales), settings.flip), outputs, evaluator)
+    _pass_over(segmentor, loader, views, outputs, evaluator)
     if is_main_process():
         written = {
             'scores:  ': outputs.scores and f'{work_dir / "scores.json"} (and .csv)',

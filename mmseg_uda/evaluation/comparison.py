@@ -1,4 +1,4 @@
-"""Several runs side by side: a table of their scores and a picture of their predictions."""
+"""Comparison of several runs: a table of scores and a picture of predictions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from mmseg_uda.datasets.labels import LABEL_VALUES
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import load_record
 
 MEANS = ('mIoU', 'mIoU16', 'mIoU13')
-GAP, TITLE = 4, 16  # pixels between the tiles of a picture, and of its line of titles
+GAP, TITLE = 4, 16  # pixels between tiles; height of the titles in pixels
 
 
 def read_scores(path: str | Path) -> dict[str, Any]:
-    """The content of a ``scores.json``.
+    """Read a ``scores.json``.
 
     Raises:
         UserError: the file is missing, holds no scores, or is of a newer version.
@@ -27,15 +28,15 @@ def read_scores(path: str | Path) -> dict[str, Any]:
 
 
 def comparison_rows(runs: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-    """A table as text: IoU in percent of each class and each mean, a column for each run.
+    """Rows of a table: IoU in percent of each class and mean, one column per run.
 
-    With more than one run, a last column has the difference of the last and the first.
+    With several runs, the last column is the difference between the last and the first run.
     """
     first, *_, last = list(runs.values()) * 2
     rows = [['class', *runs, *(['gain'] if len(runs) > 1 else [])]]
     for name in first['classes']:
-        figures = [run['classes'].get(name, {}).get('IoU') for run in runs.values()]
-        rows.append([name, *map(_text, figures)])
+        values = [run['classes'].get(name, {}).get('IoU') for run in runs.values()]
+        rows.append([name, *map(_text, values)])
     for name in MEANS:
         if name in first:
             rows.append([name, *(_text(run.get(name)) for run in runs.values())])
@@ -47,7 +48,7 @@ def comparison_rows(runs: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of text as a Markdown table that reads well as it is, too."""
+    """Format rows as a Markdown table with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         '| '
@@ -65,12 +66,12 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 def comparison_picture(
     titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]], tile_width: int = 320
 ) -> Image.Image:
-    """Tiles in a grid below a line of titles.
+    """Arrange images in a grid below a line of titles.
 
     Args:
-        titles: one for each column.
-        rows: of RGB images (H, W, 3) uint8, one for each title; a row's images are of one size.
-        tile_width: pixels; heights follow.
+        titles: one per column.
+        rows: of RGB images (H, W, 3) uint8, one per title; images of a row have the same size.
+        tile_width: width of a column in pixels; ratios are kept.
     """
     tiles = [[_scaled(image, tile_width) for image in row] for row in rows]
     height = TITLE + sum(row[0].height + GAP for row in tiles)
@@ -88,8 +89,8 @@ def comparison_picture(
 
 
 def coloured(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """Train ids (H, W) as RGB colours (H, W, 3) uint8; ids without a class are black."""
-    colours = np.zeros((256, 3), np.uint8)
+    """Colour train ids (H, W): RGB (H, W, 3) uint8; ids that are no class are black."""
+    colours = np.zeros((LABEL_VALUES, 3), np.uint8)
     colours[: len(palette)] = palette
     return colours[label]
 

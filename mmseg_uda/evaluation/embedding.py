@@ -1,4 +1,4 @@
-"""Pixels of an image in the plane, by t-SNE of their features or logits."""
+"""Two-dimensional pictures (t-SNE) of the features or logits of an image's pixels."""
 
 from pathlib import Path
 from typing import Literal
@@ -26,13 +26,14 @@ def draw_embeddings(
 ) -> list[Path]:
     """Draw a t-SNE picture ``<image name>.png`` of each of the first test images.
 
-    A point is a cell of the network's last feature map, or of its logits before they are up-scaled,
-    in the colour of its true class (the nearest label); ignored cells are left out.
+    A point is a cell of the network's last feature map, or of its logits before upsampling, in the
+    colour of its true class (the nearest label). Ignored cells are left out.
 
     Args:
-        loader: labelled test images, one a batch.
-        pixels: the most points of a picture, drawn at random.
-        seed: of these draws; t-SNE itself always starts from the principal components.
+        loader: labelled test images in batches of one.
+        images: number of images.
+        pixels: most points of a picture; they are drawn at random.
+        seed: of these random draws; t-SNE itself always starts from the principal components.
 
     Returns:
         The files.
@@ -75,7 +76,7 @@ def draw_embeddings(
 
 @torch.no_grad()
 def _cells(segmentor: BaseSegmentor, batch: dict, level: str) -> tuple[np.ndarray, np.ndarray, str]:
-    """Vectors (N, D) and train ids (N,) of the labelled cells of an image, and its file."""
+    """Vectors (N, D) and train ids (N,) of the labelled cells of an image, and the image file."""
     data = segmentor.data_preprocessor(batch, False)
     sample = data['data_samples'][0]
     features = segmentor.features(data['inputs'])

@@ -1,4 +1,4 @@
-"""Predictions as files: label maps for test servers, pictures for people."""
+"""Writing predictions: label maps for test servers, pictures for people."""
 
 import os
 from collections import deque
@@ -18,13 +18,13 @@ from mmseg_uda.files import atomic_write
 
 
 def output_names(paths: Sequence[str | os.PathLike]) -> list[str]:
-    """A name without suffix for each image's output.
+    """Name the output of each image, without suffix.
 
-    The image's base name; with as many of its folders (city, sequence) in front as it takes to keep
-    all images apart, the same number for every image.
+    The name is the image's base name, preceded by as many of its folders (city, sequence) as are
+    needed to make all names different.
 
     Raises:
-        UserError: two images differ in their suffix alone.
+        UserError: two images differ only in their suffix.
     """
     parts = [Path(os.path.abspath(path)).with_suffix('').parts[1:] for path in paths]
     for depth in range(1, max(map(len, parts), default=1) + 1):
@@ -41,9 +41,11 @@ def output_names(paths: Sequence[str | os.PathLike]) -> list[str]:
 def write_label(
     path: str | os.PathLike, label: np.ndarray, palette: Sequence[Sequence[int]] | None = None
 ) -> None:
-    """Write ids (H, W) uint8 as a PNG: grey, or with ``palette`` (RGB per id) in colour.
+    """Write a PNG whose pixel values are ids.
 
-    The pixel values are the ids in both cases.
+    Args:
+        label: (H, W) uint8.
+        palette: RGB colour per id; None: grey.
     """
     image = Image.fromarray(label)
     if palette is not None:
@@ -63,7 +65,7 @@ def write_overlay(
 
     Args:
         palette: RGB colour per id.
-        opacity: weight of the colours, 0 (image alone) .. 1.
+        opacity: weight of the colours, from 0 (only the image) to 1.
     """
     colours = np.asarray(palette, np.uint8)[label][..., ::-1]
     blended = cv2.addWeighted(image, 1 - opacity, colours, opacity, 0)
@@ -78,7 +80,13 @@ def write_picture(
     palette: Sequence[Sequence[int]],
     opacity: float,
 ) -> None:
-    """Write a prediction over its image, or with ``opacity`` 1 as a palette PNG of its ids."""
+    """Write a prediction blended with its image, or for ``opacity`` 1 as a palette PNG of ids.
+
+    Args:
+        label: train ids (H, W) uint8.
+        palette: RGB colour per id.
+        opacity: weight of the colours, 0 to 1.
+    """
     if opacity == 1:
         write_label(path, label, palette)
     else:
@@ -92,10 +100,14 @@ def to_label_ids(label: np.ndarray) -> np.ndarray:
 
 
 class BackgroundWriter:
-    """Runs jobs (compressing, writing) on threads while the network goes on.
+    """Runs jobs (compressing, writing) in threads, parallel to the network.
 
-    A context manager; leaving it waits for all jobs. An error in a job comes up in a later
-    ``submit`` or on leaving. Few jobs wait at a time, so that slow disks do not fill the memory.
+    It is a context manager; leaving it waits for all jobs. An error in a job is raised by a later
+    ``submit`` or on leaving. The number of waiting jobs is limited, so that a slow disk does not
+    fill the memory.
+
+    Args:
+        threads: number of threads; twice as many jobs may wait.
     """
 
     def __init__(self, threads: int = 4) -> None:
@@ -104,7 +116,7 @@ class BackgroundWriter:
         self._waiting: deque[Future] = deque()
 
     def submit(self, job: Callable[..., None], *args: Any) -> None:
-        """Run ``job(*args)`` soon; blocks while too many wait."""
+        """Schedule ``job(*args)``; blocks while too many jobs wait."""
         while len(self._waiting) >= self._most:
             self._waiting.popleft().result()
         self._waiting.append(self._pool.submit(job, *args))

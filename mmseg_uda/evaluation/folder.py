@@ -18,10 +18,10 @@ RESULTS, BEST = 'test_results.csv', 'model_best.pth'
 
 
 def checkpoints_below(folder: Path) -> dict[int, Path]:
-    """Iteration -> checkpoint, ``iter_<n>.pth`` or SDCA's ``model_iter<n>.pth``, in order.
+    """Map iteration to checkpoint, ``iter_<n>.pth`` or SDCA's ``model_iter<n>.pth``, in order.
 
     Raises:
-        UserError: there is none.
+        UserError: the folder has no checkpoint.
     """
     found = {
         int(match[1]): path
@@ -36,11 +36,16 @@ def checkpoints_below(folder: Path) -> dict[int, Path]:
 def save_results(
     folder: Path, checkpoints: dict[int, Path], scores: Sequence[Scores], classes: Sequence[str]
 ) -> None:
-    """Write what the evaluation of each of ``checkpoints`` gave.
+    """Write the evaluation results of several checkpoints.
 
-    ``test_results.csv`` has a row of fractions for each, and a sentence on the best;
-    ``model_best.pth`` is a copy of that. ``scores.json`` and ``scores.csv`` are those of the last,
-    with the best one's mIoU as ``best``; both are expected in ``folder/<checkpoint's stem>``.
+    ``test_results.csv`` has a row of fractions per checkpoint and a sentence about the best one, of
+    which ``model_best.pth`` is a copy. ``scores.json`` and ``scores.csv`` are copied from
+    ``folder/<stem of the last checkpoint>``; the best mIoU is added as ``best``.
+
+    Args:
+        checkpoints: iteration -> file.
+        scores: of each checkpoint.
+        classes: names of the classes.
     """
     iterations, paths = list(checkpoints), list(checkpoints.values())
     best = int(np.argmax([score.miou for score in scores]))

@@ -1,11 +1,9 @@
-"""From a config and a checkpoint to predictions, without what only training needs."""
+"""Prediction from a config and a checkpoint, without the parts that only training needs."""
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from os import PathLike
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,18 +14,22 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmengine.structures import PixelData
 from mmseg.models import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from mmseg_uda.compat.checkpoints import load_segmentor_weights
 from mmseg_uda.datasets.image_files import read_image
-from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset, dataset_metainfo
+from mmseg_uda.datasets.segmentation import (
+    NamedErrors,
+    build_dataset,
+    dataset_metainfo,
+    pipeline_without,
+)
 from mmseg_uda.errors import BUILD_ERRORS, UserError, dead_loader_workers
+from mmseg_uda.evaluation.views import ONE_VIEW, Views, predict_views
 from mmseg_uda.models.losses import upscale
 from mmseg_uda.models.precision import set_precision
 
@@ -35,14 +37,14 @@ from mmseg_uda.models.precision import set_precision
 def build_segmentor(
     config: Config, checkpoint: str, network: str = 'student', device: str = 'cpu'
 ) -> BaseSegmentor:
-    """The segmentor of a method's config with the weights of a checkpoint, in evaluation mode.
+    """Build the segmentor of a method's config with a checkpoint's weights, in evaluation mode.
 
     Args:
         network: ``student`` or ``teacher``.
 
     Raises:
-        UserError: no segmentor in the config, a checkpoint that is unreadable or does not fit, or
-            an unknown device.
+        UserError: the config has no segmentor, the checkpoint is unreadable or does not fit, or the
+            device cannot be used.
     """
     if 'segmentor' not in config.get('model', {}):
         raise UserError(f'config {config.filename} has no model.segmentor')
@@ -51,7 +53,7 @@ def build_segmentor(
         print_log(f'precision of float32: {precision}', logger='current')
     init_default_scope(config.get('default_scope', 'mmseg'))
     options = copy.deepcopy(config.model.segmentor)
-    # where the config is silent, the default of methods (see UDAMethod)
+    # the default of UDAMethod
     preprocessor = config.model.get('data_preprocessor') or dict(type='UDADataPreProcessor')
     options.data_preprocessor = preprocessor
     options.pretrained = None  # the checkpoint holds all weights
@@ -67,10 +69,10 @@ def build_segmentor(
 
 
 def test_metainfo(config: Config) -> dict:
-    """``classes`` and ``palette`` of a config's test data, whose files need not be there.
+    """``classes`` and ``palette`` of a config's test data; its files need not exist.
 
     Raises:
-        UserError: a data set that cannot be built, or has no list of classes.
+        UserError: the data set cannot be built or has no list of classes.
     """
     init_default_scope(config.get('default_scope', 'mmseg'))
     try:
@@ -80,20 +82,20 @@ def test_metainfo(config: Config) -> dict:
 
 
 def build_test_loader(config: Config, labels: bool) -> DataLoader:
-    """The test data of a config.
+    """Build the loader of a config's test data.
 
     Args:
-        labels: load the labels too; they must be there.
+        labels: load labels; all must exist.
 
     Raises:
-        UserError: wrong folders, no images, or an image without its label.
+        UserError: a folder is wrong, there are no images, or a label is missing.
     """
     init_default_scope(config.get('default_scope', 'mmseg'))
     options = copy.deepcopy(config.test_dataloader)
     options.persistent_workers = False  # one pass
     if not labels:
         options.dataset.data_prefix.pop('seg_map_path', None)
-        options.dataset.pipeline = without(options.dataset.pipeline, 'LoadAnnotations')
+        options.dataset.pipeline = pipeline_without(options.dataset.pipeline, 'LoadAnnotations')
     elif 'seg_map_path' not in options.dataset.data_prefix:
         raise UserError(
             f'config {config.filename}: test_dataloader.dataset.data_prefix has no seg_map_path, '
@@ -106,35 +108,21 @@ def build_test_loader(config: Config, labels: bool) -> DataLoader:
         raise UserError(f'config {config.filename}: test_dataloader: {error}') from error
 
 
-@dataclass(frozen=True)
-class Views:
-    """In which views an image is tested; the class probabilities are averaged over all.
-
-    Attributes:
-        scales: factors of the size of the network's input.
-        flip: each scale also mirrored.
-    """
-
-    scales: tuple[float, ...] = (1.0,)
-    flip: bool = False
-
-
 def predict(
-    segmentor: BaseSegmentor, loader: DataLoader, views: Views = Views()
+    segmentor: BaseSegmentor, loader: DataLoader, views: Views = ONE_VIEW
 ) -> Iterator[list[SegDataSample]]:
-    """Predictions batch by batch, with a progress bar (images a second, time left)."""
-    plain = views == Views()
-    return _over(
-        loader, segmentor.test_step if plain else partial(_predict_views, segmentor, views)
-    )
+    """Predict batch by batch, with a progress bar (images per second, remaining time)."""
+    if views == ONE_VIEW:
+        return _over(loader, segmentor.test_step)
+    return _over(loader, partial(predict_views, segmentor, views=views))
 
 
 def attention_maps(
     segmentor: BaseSegmentor, loader: DataLoader
 ) -> Iterator[list[tuple[str, np.ndarray]]]:
-    """Image path and map of an HRDA network with ``output='ATT'``, batch by batch.
+    """Yield (image path, attention map) of an HRDA network with ``output='ATT'``, by batch.
 
-    Maps are (H, W) uint8 of the image's own size: 255 where the detail decides alone.
+    A map is (H, W) uint8 at the image's size: 255 where only the detail crop counts.
     """
 
     def maps(batch: dict) -> list[tuple[str, np.ndarray]]:
@@ -153,7 +141,7 @@ def attention_maps(
 
 @torch.no_grad()
 def _over(loader: DataLoader, compute: Callable[[dict], list]) -> Iterator[list]:
-    """What ``compute`` makes of each batch, one entry an image, with a progress bar."""
+    """Yield ``compute(batch)``, a list with an entry per image, with a progress bar."""
     total = -(-len(loader.dataset) // get_world_size())
     bar = tqdm(total=total, unit='img', disable=not is_main_process())
     with bar, dead_loader_workers('run the command again'):
@@ -162,51 +150,22 @@ def _over(loader: DataLoader, compute: Callable[[dict], list]) -> Iterator[list]
                 results = compute(batch)
                 yield results
                 bar.update(len(results))
-        except UserError as error:  # from a worker process it comes with the worker's traceback
+        except UserError as error:  # from a worker process, its message includes a traceback
             message = str(error).strip().split('\n')[-1]
             raise UserError(message.split('UserError: ')[-1]) from error
-
-
-def _predict_views(segmentor: BaseSegmentor, views: Views, batch: dict) -> list[SegDataSample]:
-    data = segmentor.data_preprocessor(batch, False)
-    for image, sample in zip(data['inputs'], data['data_samples'], strict=True):
-        mean = mean_probabilities(segmentor, image[None], sample.ori_shape, views)
-        sample.pred_sem_seg = PixelData(data=mean.argmax(1))
-    return data['data_samples']
-
-
-def mean_probabilities(
-    segmentor: BaseSegmentor, images: Tensor, size: tuple[int, int], views: Views
-) -> Tensor:
-    """Class probabilities (B, C, *size), averaged over views of images (B, 3, H, W).
-
-    Views are resized bilinearly, as the logits are; those of a mirrored view are mirrored back.
-    """
-    total, metas = 0, [dict(ori_shape=size)] * len(images)
-    for scale in views.scales:
-        shape = [round(side * scale) for side in images.shape[2:]]
-        resized = upscale(images, shape, segmentor.align_corners)
-        for mirrored in (False, True)[: 1 + views.flip]:
-            view = resized.flip(3) if mirrored else resized
-            scores = upscale(segmentor.inference(view, metas), size, segmentor.align_corners)
-            weighted = segmentor.test_class_weight is not None  # then they are probabilities
-            probabilities = scores if weighted else scores.softmax(1)
-            total = total + (probabilities.flip(3) if mirrored else probabilities)
-    return total / (len(views.scales) * (1 + views.flip))
 
 
 def image_predictor(
     segmentor: BaseSegmentor, config: Config
 ) -> Callable[[str | PathLike | np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """A function from an image to the image (H, W, 3) BGR and its train ids (H, W), uint8.
+    """Make a function that predicts one image with the config's test pipeline.
 
-    An image is a file or an array (H, W, 3) uint8 RGB, of any size; it goes through the config's
-    test pipeline. The function raises a UserError for a file that is damaged, an array of another
-    shape or type, or an image too large or too small for the network.
+    The function takes a file or an array (H, W, 3) uint8 RGB of any size. It returns the image
+    (H, W, 3) uint8 BGR and its train ids (H, W) uint8. It raises a UserError for a damaged file, an
+    array of another shape or type, and an image that is too large or too small for the network.
     """
-    pipeline = Compose(
-        without(config.test_dataloader.dataset.pipeline, 'LoadImageFromFile', 'LoadAnnotations')
-    )
+    steps = config.test_dataloader.dataset.pipeline
+    pipeline = Compose(pipeline_without(steps, 'LoadImageFromFile', 'LoadAnnotations'))
 
     @torch.no_grad()
     def predict_image(source: str | PathLike | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -226,7 +185,7 @@ def image_predictor(
 
 
 def _bgr(source: str | PathLike | np.ndarray) -> tuple[np.ndarray, str]:
-    """The image (H, W, 3) uint8 BGR of a file or an RGB array, and what messages call it."""
+    """Image (H, W, 3) uint8 BGR of a file or an RGB array, and its name in messages."""
     if not isinstance(source, np.ndarray):
         return read_image(str(source)), str(source)
     if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8:
@@ -237,10 +196,5 @@ def _bgr(source: str | PathLike | np.ndarray) -> tuple[np.ndarray, str]:
 
 
 def train_ids(sample: SegDataSample) -> np.ndarray:
-    """The predicted train ids of a sample, (H, W) uint8 on the host."""
+    """Predicted train ids (H, W) uint8 of a sample, on the host."""
     return sample.pred_sem_seg.data[0].byte().cpu().numpy()
-
-
-def without(pipeline: list[dict[str, Any]], *types: str) -> list[dict[str, Any]]:
-    """The transforms of a pipeline config that are of none of ``types``."""
-    return [step for step in pipeline if step['type'].split('.')[-1] not in types]

@@ -1,4 +1,4 @@
-"""Scores for people (a table) and for programs (JSON, CSV)."""
+"""Reports of scores: a table on screen, JSON and CSV files."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from mmseg_uda.files import atomic_write, save_record
 
 
 def score_table(scores: Scores, classes: Sequence[str], images: int) -> str:
-    """The table on screen: percentages with two decimals, '-' where there is no score."""
+    """Table for the screen: percentages with two decimals, '-' where there is no score."""
     width = max(map(len, ('class', *classes)))
     lines = [f'{"class":{width}}  {"IoU":>6}  {"Acc":>6}  {"pixels":>7}']
     shares = scores.pixels / scores.pixels.sum()
@@ -28,13 +28,14 @@ def score_table(scores: Scores, classes: Sequence[str], images: int) -> str:
 
 
 def save_report(folder: str | Path, scores: Scores, classes: Sequence[str], meta: dict) -> None:
-    """Write ``scores.json`` and ``scores.csv``: unrounded percentages, null or empty for NaN.
+    """Write ``scores.json`` and ``scores.csv``: unrounded percentages; NaN is null or empty.
 
-    The JSON file has the confusion matrix too: pixels, a row for each true class.
+    The JSON file also has the confusion matrix: pixels, one row per true class.
 
     Args:
-        folder: made if it does not exist; the files of an earlier evaluation are replaced.
-        meta: what was evaluated (checkpoint, config, images, ...); goes into the JSON file.
+        folder: created if needed; files of an earlier evaluation are replaced.
+        classes: names of the classes.
+        meta: what was evaluated (checkpoint, config, images, ...); stored in the JSON file.
 
     Raises:
         UserError: the files cannot be written.

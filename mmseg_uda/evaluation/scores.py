@@ -9,7 +9,13 @@ from numpy.typing import ArrayLike
 
 
 class Mean(NamedTuple):
-    """Means over a set of classes: of the IoU, of the accuracy, and how many had an IoU."""
+    """Means over a set of classes.
+
+    Attributes:
+        iou, acc: means of the classes that have an IoU, an accuracy.
+        known: number of classes that have an IoU.
+        classes: number of classes in the set.
+    """
 
     iou: float
     acc: float
@@ -21,15 +27,15 @@ class Mean(NamedTuple):
 class Scores:
     """Scores as fractions in [0, 1], float64.
 
-    A class without ground truth and without prediction has no IoU, one without ground truth has no
-    accuracy: they are NaN and left out of the means (the protocol of Cityscapes and mmseg).
+    A class without ground truth and predictions has no IoU, a class without ground truth has no
+    accuracy. These are NaN and left out of the means (protocol of Cityscapes and mmseg).
 
     Attributes:
         iou: (C,) intersection / union of each class.
         acc: (C,) correct pixels / ground-truth pixels of each class.
         confusion: (C, C) int64 pixels by (true class, predicted class).
         aacc: correct pixels / all labelled pixels.
-        subsets: name -> train ids of the classes of a further mean.
+        subsets: name -> train ids of a set of classes with a mean of its own.
     """
 
     iou: np.ndarray
@@ -54,7 +60,7 @@ class Scores:
         return _known_mean(self.acc)
 
     def means(self) -> dict[str, Mean]:
-        """The means over all classes ('mIoU') and over each named subset."""
+        """Means over all classes ('mIoU') and over each named subset."""
         sets = {'mIoU': range(len(self.iou)), **self.subsets}
         return {name: self._mean(list(ids)) for name, ids in sets.items()}
 
@@ -64,7 +70,12 @@ class Scores:
 
 
 def scores(confusion: ArrayLike, subsets: Mapping[str, Sequence[int]] | None = None) -> Scores:
-    """Scores of a (C, C) confusion matrix on the host (row = true class, column = predicted)."""
+    """Compute scores from a confusion matrix.
+
+    Args:
+        confusion: (C, C) pixels on the host; row = true class, column = predicted class.
+        subsets: see :class:`Scores`.
+    """
     confusion = np.asarray(confusion)
     hits, truth, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
     with np.errstate(invalid='ignore'):  # 0 / 0 is the NaN of an absent class

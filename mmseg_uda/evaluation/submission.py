@@ -1,6 +1,6 @@
-"""Archives of predictions as test servers take them, checked before they are written.
+"""Checked archives of predictions for test servers.
 
-Imports nothing heavy.
+This module imports no heavy library.
 """
 
 import zipfile
@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mmseg_uda.datasets.image_files import PILLOW_ERRORS, image_size
+from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import atomic_write
 
@@ -17,26 +18,25 @@ LABELS, OTHERS = 'labelTrainIds', ('labelTrainIds_invalid', 'confidence')
 SUFFIX = '_rgb_anon.png'
 COUNT, SIZE = 151, (1920, 1080)  # Dark Zurich's test images; (width, height)
 CLASSES = 19
-IGNORE = 255
-SHOWN = 5  # names in a message about many files
+SHOWN = 5  # file names in a message
 
 
 def dark_zurich(folder: Path, images: Path | None) -> dict[str, dict[str, Path]]:
-    """The files of a submission to Dark Zurich's server, checked.
+    """Collect and check the files of a submission to Dark Zurich's server.
 
-    The server scores ``labelTrainIds``; it wants ``labelTrainIds_invalid`` and ``confidence`` too,
-    for another benchmark. Where these do not exist the labels stand for them.
+    The server scores ``labelTrainIds``. It also requires ``labelTrainIds_invalid`` and
+    ``confidence``, for another benchmark; where these are missing, the labels are used for them.
 
     Args:
-        folder: the label PNGs, or a folder with ``labelTrainIds`` and perhaps the other two.
-        images: the test images (``*_rgb_anon.png``, in sub-folders or not), which say what names
-            and sizes the labels must have. None: the real set's number and size, any names.
+        folder: the label PNGs, or a folder with ``labelTrainIds`` and optionally the other two.
+        images: folder of the test images (``*_rgb_anon.png``, also in sub-folders); the labels must
+            have their names and sizes. None: only number and size of the real test set are checked.
 
     Returns:
         Folder in the archive -> file name -> file.
 
     Raises:
-        UserError: names every problem.
+        UserError: lists every problem.
     """
     labels = folder / LABELS if (folder / LABELS).is_dir() else folder
     expected = _image_sizes(images) if images is not None else None
@@ -53,15 +53,15 @@ def dark_zurich(folder: Path, images: Path | None) -> dict[str, dict[str, Path]]
 
 
 def write_archive(folders: dict[str, dict[str, Path]], path: Path) -> None:
-    """Write the files into a zip; equal files give an equal zip.
+    """Write the files into a zip archive; equal files give equal archives.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the archive cannot be written.
     """
     with atomic_write(path) as file, zipfile.ZipFile(file, 'w') as archive:
         for folder, files in folders.items():
             for name, source in sorted(files.items()):
-                # Without the time of today; PNGs are compressed already.
+                # ZipInfo without a date; PNGs are compressed already.
                 archive.writestr(zipfile.ZipInfo(f'{folder}/{name}'), source.read_bytes())
 
 

@@ -11,11 +11,11 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmseg.models import BaseSegmentor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from tqdm import tqdm
 
 from mmseg_uda.datasets.image_files import forkable_opencv
-from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset
+from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset, dataset_configs
 from mmseg_uda.datasets.source_target import collate_domains
 from mmseg_uda.engine.config import load_config
 from mmseg_uda.errors import UserError
@@ -85,13 +85,18 @@ def initialise_statistics(
 
 
 class Source(Dataset):
-    """The labelled images of a training config, in order; what is random depends on the index."""
+    """The labelled images of a training config in order, each once; weights are not used.
+
+    Random draws depend on the index alone.
+    """
 
     def __init__(self, config: Config) -> None:
         dataset = config.get('train_dataloader', {}).get('dataset', {})
         if not dataset.get('source'):
             raise UserError(f'config {config.filename} has no train_dataloader.dataset.source')
-        self.samples = NamedErrors(build_dataset(dataset.source))
+        self.samples = ConcatDataset(
+            NamedErrors(build_dataset(source)) for source in dataset_configs(dataset.source)
+        )
         self.seed = config.randomness.seed
 
     def __len__(self) -> int:

@@ -25,14 +25,13 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
-from mmseg_uda.datasets.bank_source import bank_source, fingerprint
+from mmseg_uda.datasets.bank_source import bank_source
 from mmseg_uda.datasets.depth import BINS, depth_counts
 from mmseg_uda.datasets.depth_bank import (
     COUNTS,
     RECORD,
     ROWS,
     DepthBank,
-    differences,
     is_finished,
     read_record,
     write_counts,
@@ -42,6 +41,7 @@ from mmseg_uda.datasets.source_target import SourceTargetDataset
 from mmseg_uda.engine.config import load_config
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import atomic_write, exclusive, save_record, sha256
+from mmseg_uda.settings import differences
 
 PARTS = 'parts'
 #: Folders of the published form below the bank's: ``<i>.png`` in each.
@@ -95,7 +95,7 @@ def count_stored_crops(
     Arguments and errors as of :func:`make_bank_of_config`.
     """
     with _training_data(config, seed, cfg_options) as dataset, exclusive(Path(folder)):
-        made_with = fingerprint(dataset, rows)
+        made_with = bank_source(dataset, rows)[1]
         rows, classes = made_with['rows'], made_with['num_classes']
         count_crops(
             Path(folder), rows, classes, Path(folder, f'{published}_{rows}_distribution.pth')
@@ -136,9 +136,10 @@ def make_bank(
     """
     out = Path(out)
     dataset, made_with = bank_source(cfg, rows)
-    label_info = dataset.source.get_data_info(0)
+    source = dataset.source.datasets[0]
+    label_info = source.get_data_info(0)
     record = {
-        'data_root': dataset.source.data_root or '',
+        'data_root': source.data_root or '',
         'label_map': label_info['label_map'],
         'reduce_zero_label': label_info['reduce_zero_label'],
         'crops': crops,
@@ -147,8 +148,8 @@ def make_bank(
     if old := read_record(out):
         if found := differences(old['fingerprint'], made_with):
             raise UserError(
-                f'{out} holds a bank made with other settings: {found} (that bank -> now); choose '
-                'another folder or remove it'
+                f'{out} holds a bank made with other settings: {", ".join(found)} (that bank -> '
+                'now); choose another folder or remove it'
             )
         if is_finished(out, old) and (old['crops'] or not crops):
             return DepthBank.open(out)
@@ -241,7 +242,7 @@ class _Parts(Dataset):
             for folder, picture in pictures.items():
                 with atomic_write(self.out / folder / f'{row}.png') as file:
                     Image.fromarray(picture).save(file, 'PNG', compress_level=4)
-        root = self.dataset.source.data_root or '.'
+        root = self.dataset.source.datasets[0].data_root or '.'
         counts = depth_counts(label, depth, self.dataset.num_classes)
         return {
             'image': np.array(os.path.relpath(sample['path'], root)),

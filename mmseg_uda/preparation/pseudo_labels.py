@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from mmseg_uda.datasets.image_files import forkable_opencv
 from mmseg_uda.datasets.labels import IGNORE
+from mmseg_uda.datasets.segmentation import dataset_configs
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import atomic_write, load_record, save_record, sha256
 from mmseg_uda.tensor_files import read_tensors
@@ -170,8 +171,14 @@ def _target_loader(config: Config) -> tuple[Any, list[str]]:
     target = config.get('train_dataloader', {}).get('dataset', {}).get('target')
     if not target:
         raise UserError(f'config {config.filename} has no train_dataloader.dataset.target to label')
+    dataset, *others = dataset_configs(target)
+    if others:
+        raise UserError(
+            f'config {config.filename}: train_dataloader.dataset.target is a list of '
+            f'{1 + len(others)}: pseudo-labels are made for one target data set at a time'
+        )
     config.test_dataloader.dataset = {
-        **target,
+        **dataset,
         'pipeline': config.test_dataloader.dataset.pipeline,
         'test_mode': True,
     }

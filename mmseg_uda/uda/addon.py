@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmseg_uda.datasets.source_target import SourceTargetDataset
 from mmseg_uda.models.segmentors import ForwardPass, Supervision
 from mmseg_uda.uda.components.pseudo_labels import PseudoLabels
 from mmseg_uda.uda.step import Losses, Step
@@ -16,14 +17,14 @@ class TrainingData:
     """What is known of the training data before the first step.
 
     Attributes:
-        config: of the ``SourceTargetDataset``.
+        dataset: the built ``SourceTargetDataset``.
         num_classes: number of classes of the source data set.
         source_size, target_size: (height, width) of a batch's images in pixels; the target's is
             None where there is no target.
-        sample: one sample, as ``SourceTargetDataset`` gives it.
+        sample: one sample of each domain, as ``SourceTargetDataset`` returns them.
     """
 
-    config: Mapping[str, Any]
+    dataset: SourceTargetDataset
     num_classes: int
     source_size: tuple[int, int]
     target_size: tuple[int, int] | None

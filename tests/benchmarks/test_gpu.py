@@ -22,16 +22,16 @@ def in_an_hour() -> float:
     return time.monotonic() + 3600
 
 
-def row(name='a', kind='step', error=None, begun=None) -> Row:
-    """Fake row that returns some values or raises an error; appends its name to ``begun``."""
+def row(name='a', kind='step', error=None, started=None) -> Row:
+    """A row with some figures or a given error; it enters its name into ``started``."""
 
     def measure(setting, left):
-        if begun is not None:
-            begun.append(name)
+        if started is not None:
+            started.append(name)
         if error is not None:
             raise error
-        figures = dict(seconds=0.5, images=2, peak_bytes=3 * 2**30)
-        return figures | dict(rows=4, other_best_rows=0, largest_difference=0.0)
+        metrics = dict(seconds=0.5, images=2, peak_bytes=3 * 2**30)
+        return metrics | dict(rows=4, other_best_rows=0, largest_difference=0.0)
 
     return Row(name, kind, 'fp32', measure)
 
@@ -89,12 +89,12 @@ def test_rehearsal(out, capsys, monkeypatch):
 
 
 def test_a_next_call_goes_on_with_what_is_missing(out):
-    begun = []
-    rows = [row(name, begun=begun) for name in 'abc']
+    started = []
+    rows = [row(name, started=started) for name in 'abc']
     run_rows(rows[:1], REHEARSAL, out, in_an_hour(), '')
     assert list(rows_of(out)) == ['a']
     assert run_rows(rows, REHEARSAL, out, in_an_hour(), '') == 0
-    assert begun == list(rows_of(out)) == ['a', 'b', 'c']
+    assert started == list(rows_of(out)) == ['a', 'b', 'c']
 
 
 def test_the_file_is_written_after_every_row(out):
@@ -104,33 +104,35 @@ def test_the_file_is_written_after_every_row(out):
     assert list(rows_of(out)) == ['a']
 
 
-def test_a_row_that_does_not_fit_is_not_begun(out, capsys):
+def test_a_row_that_does_not_fit_is_not_started(out, capsys):
     run_rows([row('a', kind='step'), row('b', kind='search')], REHEARSAL, out, in_an_hour(), '')
     content = json.loads(out.read_text())
     content['rows']['a']['took'] = 100.0
     out.write_text(json.dumps(content))
-    begun = []
-    rows = [row('c', 'step', begun=begun), row('d', 'search', begun=begun)]
-    rows.append(row('e', 'evaluation', begun=begun))  # first of its kind: assume the longest
+    started = []
+    rows = [row('c', 'step', started=started), row('d', 'search', started=started)]
+    rows.append(row('e', 'evaluation', started=started))  # the first of its kind: as long as any
     run_rows(rows, REHEARSAL, out, time.monotonic() + 50, '')
-    assert begun == ['d']
+    assert started == ['d']
     printed = capsys.readouterr().out
-    assert 'c: not begun' in printed and 'e: not begun' in printed and 'missing: c; e' in printed
+    assert (
+        'c: not started' in printed and 'e: not started' in printed and 'missing: c; e' in printed
+    )
 
 
-def test_no_row_is_begun_after_the_time(out):
-    begun = []
-    run_rows([row(begun=begun)], REHEARSAL, out, time.monotonic() - 1, '')
-    assert begun == [] and not out.exists()
+def test_no_row_is_started_after_the_time(out):
+    started = []
+    run_rows([row(started=started)], REHEARSAL, out, time.monotonic() - 1, '')
+    assert started == [] and not out.exists()
 
 
 def test_errors_are_results(out, capsys):
-    begun = []
+    started = []
     no_memory = torch.OutOfMemoryError('CUDA out of memory.\nTried to allocate 2.00 GiB')
     rows = [
-        row('a', error=no_memory, begun=begun),
-        row('b', error=ValueError('what?'), begun=begun),
-        row('c', begun=begun),
+        row('a', error=no_memory, started=started),
+        row('b', error=ValueError('what?'), started=started),
+        row('c', started=started),
     ]
     assert run_rows(rows, REHEARSAL, out, in_an_hour(), '') == 1
     found = rows_of(out)
@@ -141,19 +143,19 @@ def test_errors_are_results(out, capsys):
     main(['--table', '--out', str(out)])
     assert '| b | ValueError: what? |  |' in capsys.readouterr().out
 
-    # Failed rows run again after the missing ones; rows that ran out of memory do not.
-    rows[1] = row('b', begun=begun)
-    rows.append(row('d', begun=begun))
+    # What failed is run again after what is missing, a row that needs more memory is not.
+    rows[1] = row('b', started=started)
+    rows.append(row('d', started=started))
     run_rows(rows, REHEARSAL, out, in_an_hour(), '')
-    assert begun[3:] == ['d', 'b'] and 'error' not in rows_of(out)['b']
+    assert started[3:] == ['d', 'b'] and 'error' not in rows_of(out)['b']
 
 
 def test_a_process_that_lost_its_gpu_ends(out, capsys):
-    begun = []
-    rows = [row('a', error=torch.AcceleratorError('illegal access')), row('b', begun=begun)]
+    started = []
+    rows = [row('a', error=torch.AcceleratorError('illegal access')), row('b', started=started)]
     assert run_rows(rows, REHEARSAL, out, in_an_hour(), '') == 1
-    assert begun == [] and list(rows_of(out)) == ['a']
-    assert 'call this again' in capsys.readouterr().out
+    assert started == [] and list(rows_of(out)) == ['a']
+    assert 'run the command again' in capsys.readouterr().out
 
 
 def test_rows_of_two_devices_do_not_mix(out):
@@ -192,7 +194,7 @@ def test_device_tests_that_cannot_run(code, left, error, tmp_path, monkeypatch):
     (tmp_path / 'pytest.py').write_text(code)
     monkeypatch.setattr(gpu_rows, 'ROOT', tmp_path)
     if error is None:
-        with pytest.raises(TimeoutError, match='not through after 0 s'):
+        with pytest.raises(TimeoutError, match='did not finish within 0 s'):
             gpu_rows.run_device_tests(REHEARSAL, left)
     else:
         assert gpu_rows.run_device_tests(REHEARSAL, left)['error'] == error

@@ -33,11 +33,11 @@ def test_a_bank(config, tmp_path, capsys):
     bank = DepthBank.open(out)
     assert len(bank) == 6 and bank.crop_size == (64, 128) and bank.fingerprint['seed'] == 0
     assert not (out / 'images').exists()
-    depth_distributions.main([config, '--out', str(out), *OPTIONS])  # as a repeated stage does
-    with pytest.raises(UserError, match=r'seed 0 -> 4'):
+    depth_distributions.main([config, '--out', str(out), *OPTIONS])  # as a stage does it again
+    with pytest.raises(UserError, match=r'seed: 0 -> 4'):
         depth_distributions.main([config, '--out', str(out), *OPTIONS, '--seed', '4'])
     crop = 'train_dataloader.dataset.source.pipeline.0.crop_size=(32,32)'
-    with pytest.raises(UserError, match=r'crop_size \[64, 128\] -> \[32, 32\]'):
+    with pytest.raises(UserError, match=r'crop_size: \[64, 128\] -> \[32, 32\]'):
         depth_distributions.main([config, '--out', str(out), *OPTIONS, '--cfg-options', crop])
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 
 from mmseg_uda.cli.test import main
@@ -13,7 +14,7 @@ from mmseg_uda.datasets.labels import TRAIN_TO_CITYSCAPES
 from mmseg_uda.engine.config import load_config
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.inference import build_segmentor
-from mmseg_uda.evaluation.modes import set_inference_mode
+from mmseg_uda.evaluation.modes import set_inference_mode, training_crop
 from mmseg_uda.models.losses import upscale
 from tests.evaluation.tiny import (
     IMAGES,
@@ -228,8 +229,11 @@ def test_modes_of_inference(tiny, tmp_path):
     config = load_config(path)
     set_inference_mode(config, 'same')
     assert config.model.segmentor.test_cfg == dict(mode='whole')
-    with pytest.raises(UserError, match='takes the crop size of training'):
+    with pytest.raises(UserError, match='uses the crop size of training'):
         set_inference_mode(config, 'slide')
+    source = dict(pipeline=[dict(type='LabelFirstCrop', crop_size=(24, 40))])
+    dataset = dict(source=[source, source])
+    assert training_crop(Config(dict(train_dataloader=dict(dataset=dataset)))) == (24, 40)
     config.training_crop = (32, 48)
     config.model.segmentor.test_cfg.class_weight = [1.0] * 19
     set_inference_mode(config, 'slide')
@@ -327,17 +331,20 @@ def test_number_of_classes_must_agree(own_tiny):
     [
         ([], 'nothing to do'),
         (['--eval', 'mDice'], 'invalid choice'),
-        (['--eval', 'mIoU', '--out', 'x.pkl'], '--out x.pkl: there is no such file of results'),
+        (['--eval', 'mIoU', '--out', 'x.pkl'], '--out x.pkl: such result files are not written'),
         (['--eval', 'mIoU', '--work', 'x'], 'unrecognized arguments: --work x'),
         (['--eval', 'mIoU', '--format-only'], 'choose one'),
         (['--format-only'], 'imgfile_prefix=DIR'),
         (['--format-only', '--eval-options', 'prefix=x'], '--eval-options prefix=x'),
         (['--format-only', '--eval-options', 'imgfile_prefix=x', 'to_label_id=2'], 'True or False'),
-        (['--eval', 'mIoU', '--eval-options', 'imgfile_prefix=x'], 'belong to --format-only'),
+        (['--eval', 'mIoU', '--eval-options', 'imgfile_prefix=x'], 'are for --format-only'),
         (['--show-dir', 'x', '--opacity', '1.5'], 'opacity is 1.5'),
-        (['--eval', 'mIoU', '--hrda-out', 'ATT'], 'goes with --show-dir alone'),
-        (['--show-dir', 'x', '--hrda-out', 'ATT', '--aug-test'], 'leave out the other views'),
-        (['--eval', 'mIoU', '--aug-test', '--flip'], 'leave out --scales and --flip'),
+        (['--eval', 'mIoU', '--hrda-out', 'ATT'], 'use it with --show-dir only'),
+        (
+            ['--show-dir', 'x', '--hrda-out', 'ATT', '--aug-test'],
+            'remove --aug-test, --scales',
+        ),
+        (['--eval', 'mIoU', '--aug-test', '--flip'], 'remove --scales and --flip'),
     ],
 )
 def test_wrong_arguments(arguments, message, capsys):

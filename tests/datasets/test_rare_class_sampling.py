@@ -43,7 +43,9 @@ def test_draws_follow_the_probabilities(tmp_path):
     sampling = RareClassSampling(str(tmp_path), class_temp=1.0, min_pixels=30)
     sampling.find_files([f'elsewhere/{number}.png' for number in (2, 1, 0)])
     np.random.seed(0)
-    draws = np.array([sampling.draw() for _ in range(2000)])
+    drawn = [sampling.draw(0, 0) for _ in range(2000)]
+    assert {entries['rare_class'][1] for _, entries in drawn} == {15}
+    draws = np.array([(entries['rare_class'][0], index) for index, entries in drawn])
     assert set(draws[draws[:, 0] == 5, 1]) == {0, 2}  # indices in the dataset
     assert set(draws[draws[:, 0] == 0, 1]) == {0, 1, 2}
     share = sampling.probabilities[sampling.classes.index(5)]

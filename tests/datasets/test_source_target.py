@@ -8,7 +8,7 @@ import torch
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from mmseg_uda.datasets import source_target, transforms
+from mmseg_uda.datasets import source_labels, source_target, transforms
 from mmseg_uda.datasets.source_target import (
     PositionSampler,
     SourceTargetDataset,
@@ -181,13 +181,13 @@ def test_source_labels_that_look_wrong(config, tmp_path):
     (tmp_path / 'gta/sample_class_stats.json').unlink()
     write_train_ids(tmp_path / 'gta/labels/00002_labelTrainIds.png', np.full((48, 96), 255))
     missing, empty = SourceTargetDataset(**config).source_warnings()
-    assert 'the 6 source labels that were looked at (of 6): 1 (sidewalk)' in missing
+    assert 'is in the 6 source labels: 1 (sidewalk)' in missing
     assert '1 of the 6' in empty and 'all 255' in empty and '00002_labelTrainIds.png' in empty
 
 
 def test_few_labels_are_read_for_the_warnings(config, monkeypatch, tmp_path):
     (tmp_path / 'gta/sample_class_stats.json').write_text('[{"damaged": 1}]')
-    monkeypatch.setattr(source_target, 'MOST_READ', 2)
+    monkeypatch.setattr(source_labels, 'MOST_READ', 2)
     config['rare_class_sampling'] = None
     dataset, read = SourceTargetDataset(**config), []
     monkeypatch.setattr(
@@ -199,14 +199,14 @@ def test_few_labels_are_read_for_the_warnings(config, monkeypatch, tmp_path):
     )
     (warning,) = dataset.source_warnings()  # rider is in the labels 4 and 5 alone
     assert [os.path.basename(path)[:5] for path in read] == ['00000', '00003']
-    assert '12 (rider)' in warning and 'the 2 source labels that were looked at (of 6)' in warning
+    assert '12 (rider)' in warning and 'the 2 source labels that were read (of 6)' in warning
 
 
 def test_source_labels_without_fault_give_no_warning(config):
     config['rare_class_sampling'] = None
     config['source']['metainfo'] = dict(classes=('road', 'car', 'rider'))
     dataset = SourceTargetDataset(**config)
-    assert dataset.source.label_map is not None and dataset.source_warnings() == []
+    assert dataset.source.datasets[0].label_map is not None and dataset.source_warnings() == []
 
 
 def test_source_without_labels_and_missing_statistics(config, tmp_path):

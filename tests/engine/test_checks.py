@@ -174,6 +174,40 @@ def test_valid_regions_must_come_from_the_data(world, tmp_path, problems):
     assert line.startswith('ValidRegion needs the valid region of target images')
 
 
+LISTS = """
+game = dict(
+    type='GTADataset', data_root=WORLD + '/gta', pipeline=source_pipeline,
+    data_prefix=dict(img_path='images', seg_map_path='labels'),
+)
+city = dict(
+    type='CityscapesDataset', data_root=WORLD + '/cityscapes', pipeline=target_pipeline,
+    data_prefix=dict(img_path='leftImg8bit/train'),
+)
+train_dataloader['dataset'] |= dict(
+    source=[game, dict(game, weight=2)], target=[city, city], rare_class_sampling=None
+)
+"""
+
+
+def test_lists_of_data_sets_are_trained_on(world, tmp_path):
+    config = write_config(tmp_path / 'lists.py', world, LISTS)
+    command = [config, '--work-dir', str(tmp_path / 'run')]
+    train.main([*command, '--cfg-options', 'train_cfg.max_iters=2'])
+    assert (tmp_path / 'run/iter_2.pth').is_file()
+
+
+def test_data_sets_of_a_list_must_give_the_same_samples(world, tmp_path, problems):
+    more = """
+crop = dict(type='LabelFirstCrop', scale=(160, 80), crop_size=(64, 128), margins=(1, 1, 1, 1))
+train_dataloader['dataset']['target'][1] = dict(city, pipeline=[crop, dict(type='PackDomain')])
+"""
+    (line,) = problems(write_config(tmp_path / 'lists.py', world, LISTS + more), 'model.blur=True')
+    assert line.startswith(
+        'train_dataloader.dataset.target.1 gives samples with image 3x64x128, valid 64x128, '
+        'train_dataloader.dataset.target.0 with image 3x64x128: all data sets'
+    )
+
+
 @pytest.fixture(scope='module')
 def picture(tmp_path_factory):
     """Write an image and a label of a given size; return their paths."""
@@ -228,5 +262,5 @@ def test_every_config_passes_the_checks(path, picture):
         with torch.device('meta'):
             method = MODELS.build(model)
     sizes = {name: tuple(one['image'].shape[1:]) for name, one in samples.items()}
-    data = TrainingData(options, len(classes), sizes['source'], sizes.get('target'), samples)
+    data = TrainingData(None, len(classes), sizes['source'], sizes.get('target'), samples)
     assert not list(method.problems(data))

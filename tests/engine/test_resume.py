@@ -229,7 +229,7 @@ def test_killed_hrda_with_mic_and_cdda_goes_on(world, tmp_path, capfd):
     more = '--work-dir', tmp_path / 'other', '--cfg-options'
     flip = 'train_dataloader.dataset.source.pipeline.1.prob=0.3'
     said = failure(capfd, train.main, config, *more, flip)
-    assert f'{bank}: the bank does not fit the training: flip 0.5 -> 0.3' in said
+    assert f'{bank}: the bank does not fit the training: flip: 0.5 -> 0.3' in said
 
 
 @pytest.mark.parametrize('how', ['truncated', 'byte flipped'])

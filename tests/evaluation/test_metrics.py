@@ -126,7 +126,7 @@ def test_label_of_another_size_is_an_error():
 def test_labels_that_are_no_train_ids_are_an_error():
     wrong = metric()
     wrong.process(None, [sample(torch.zeros(1, 1, 3).long(), torch.tensor([[[0, 26, 255]]]))])
-    with pytest.raises(UserError, match=r'hold \[26\]'):
+    with pytest.raises(UserError, match=r'contain \[26\]'):
         wrong.evaluate(1)
 
 

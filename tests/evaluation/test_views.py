@@ -5,16 +5,19 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from mmseg_uda.cli.test import main
+from mmseg_uda.engine.config import load_config
 from mmseg_uda.errors import UserError
-from mmseg_uda.evaluation.inference import Views, mean_probabilities
+from mmseg_uda.evaluation.inference import build_segmentor, build_test_loader, predict, train_ids
+from mmseg_uda.evaluation.views import Views, input_scores, mean_probabilities
 from mmseg_uda.models.losses import upscale
-from tests.evaluation.tiny import make_tiny, network_weights
+from tests.evaluation.tiny import IMAGES, make_tiny, network_weights
 from tests.precision import assert_same
 from tests.tiny_training import failure
 
@@ -34,6 +37,11 @@ def by_hand(network, images: torch.Tensor, size: tuple[int, int]) -> torch.Tenso
     return upscale(network.encode_decode(images), size).softmax(1)
 
 
+def averaged(network, images: torch.Tensor, size: tuple[int, int], views: Views) -> torch.Tensor:
+    scores = input_scores(network, images, [size] * len(images), views)
+    return torch.stack(mean_probabilities(network, scores))
+
+
 @torch.no_grad()
 def test_views_are_averaged(float64, network):
     images = torch.randn(2, 3, 64, 128)
@@ -44,9 +52,9 @@ def test_views_are_averaged(float64, network):
         by_hand(network, small, (40, 80)),
         by_hand(network, small.flip(3), (40, 80)).flip(3),
     ]
-    found = mean_probabilities(network, images, (40, 80), Views((1.0, 0.5), flip=True))
+    found = averaged(network, images, (40, 80), Views((1.0, 0.5), flip=True))
     assert_same(found, torch.stack(views).mean(0))
-    found = mean_probabilities(network, images, (40, 80), Views((0.5,)))
+    found = averaged(network, images, (40, 80), Views((0.5,)))
     assert_same(found, views[2])
 
 
@@ -54,8 +62,7 @@ def test_views_are_averaged(float64, network):
 def test_mirrored_images_have_mirrored_predictions(float64, network):
     images = torch.randn(1, 3, 32, 64)
     one, other = (
-        mean_probabilities(network, view, (32, 64), Views(flip=True))
-        for view in (images, images.flip(3))
+        averaged(network, view, (32, 64), Views(flip=True)) for view in (images, images.flip(3))
     )
     assert_same(one, other.flip(3))
 
@@ -72,6 +79,23 @@ def folder(tmp_path) -> tuple[Path, str]:
         torch.save({'state_dict': weights, 'meta': {}}, run / f'iter_{iteration}.pth')
     shutil.copy(checkpoint, run / 'other.pth')
     return run, str(config)
+
+
+def test_views_of_the_file_and_of_the_input_are_averaged_alike(float64, folder):
+    """At scale 1 both mirror the same pixels; batches of two images."""
+    run, path = folder
+    found = {}
+    for resized in ('input', 'file'):
+        config = load_config(path, {'test_dataloader.batch_size': 2})
+        segmentor = build_segmentor(config, str(run / 'iter_2.pth'))
+        views, data = Views((1.0,), True, resized), config.test_dataloader.dataset
+        data.pipeline = views.pipeline(data.pipeline, labels=False)
+        batches = predict(segmentor, build_test_loader(config, labels=False), views)
+        samples = [sample for batch in batches for sample in batch]
+        found[resized] = {sample.img_path: train_ids(sample) for sample in samples}
+    assert len(found['file']) == len(IMAGES)
+    for image, ids in found['file'].items():
+        np.testing.assert_array_equal(ids, found['input'][image])
 
 
 def test_a_folder_of_checkpoints(folder, tmp_path, capsys):

@@ -86,6 +86,17 @@ def test_the_files_hold_the_statistics_of_all_source_images(float64, given, tmp_
                 torch.testing.assert_close(content[entry][k].double(), expected, **rounding)
 
 
+def test_every_image_of_a_list_of_sources_is_read_once(given):
+    config = init_statistics.load_config(given[0])
+    one = init_statistics.Source(config)
+    config.train_dataloader.dataset.source = [
+        config.train_dataloader.dataset.source | dict(weight=weight) for weight in (1, 3)
+    ]
+    both = init_statistics.Source(config)
+    assert len(both) == 16
+    assert [both[i]['path'] for i in range(16)] == [one[i % 8]['path'] for i in range(16)]
+
+
 def break_off(given, folder, monkeypatch, after):
     seen = []
 

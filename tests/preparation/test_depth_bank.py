@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_uda.datasets.bank_source import fingerprint
+from mmseg_uda.datasets.bank_source import bank_fingerprint
 from mmseg_uda.datasets.depth import depth_counts
 from mmseg_uda.datasets.depth_bank import DepthBank, write_counts
 from mmseg_uda.datasets.source_target import SourceTargetDataset
@@ -179,9 +179,9 @@ def test_a_full_disk_in_a_worker_is_one_line(config, tmp_path, monkeypatch, capf
     [
         (lambda c: c['source']['pipeline'][0].update(crop_size=(64, 64)), 'crop_size'),
         (lambda c: c['source']['pipeline'][0].update(scale=(128, 64)), 'scale'),
-        (lambda c: c['source']['pipeline'][1].update(prob=0.1), r'flip 0\.5 -> 0\.1'),
+        (lambda c: c['source']['pipeline'][1].update(prob=0.1), r'flip: 0\.5 -> 0\.1'),
         (lambda c: c['rare_class_sampling'].update(class_temp=1.0), 'class_temp'),
-        (lambda c: c.update(seed=6), 'seed 5 -> 6'),
+        (lambda c: c.update(seed=6), 'seed: 5 -> 6'),
     ],
 )
 def test_other_settings_are_refused(config, bank, change, said):
@@ -193,20 +193,51 @@ def test_other_settings_are_refused(config, bank, change, said):
 
 
 def test_more_rows_are_refused(config, bank):
-    with pytest.raises(UserError, match='rows 40 -> 41'):
+    with pytest.raises(UserError, match='rows: 40 -> 41'):
         make_bank(config, bank.path, ROWS + 1, nproc=1)
 
 
 def test_check(config, bank):
     bank.check((64, 96), 19)
-    bank.check((64, 96), 19, fingerprint({**config, 'seed': 9}, rows=3))
-    with pytest.raises(UserError, match=r'crop_size \[64, 96\] -> \[512, 512\]'):
+    training = SourceTargetDataset(**config | dict(seed=9))
+    bank.check((64, 96), 19, bank_fingerprint(training, rows=3))
+    with pytest.raises(UserError, match=r'crop_size: \[64, 96\] -> \[512, 512\]'):
         bank.check((512, 512), 19)
-    with pytest.raises(UserError, match='num_classes 19 -> 16'):
+    with pytest.raises(UserError, match='num_classes: 19 -> 16'):
         bank.check((64, 96), 16)
     config['source']['pipeline'][0]['cat_max_ratio'] = 0.5
-    with pytest.raises(UserError, match=r'cat_max_ratio 0\.75 -> 0\.5'):
-        bank.check((64, 96), 19, fingerprint(config))
+    with pytest.raises(UserError, match=r'cat_max_ratio: 0\.75 -> 0\.5'):
+        bank.check((64, 96), 19, bank_fingerprint(SourceTargetDataset(**config)))
+
+
+def test_the_fingerprint_is_that_of_existing_banks(config, bank, world):
+    """It is compared with ``bank.json`` of banks that earlier versions made."""
+    expected = {
+        'source.type': 'GTADataset',
+        'source.data_prefix': {'img_path': 'images', 'seg_map_path': 'labels'},
+        'source.depth_dir': 'depth_any',
+        'source.files': '8, 3d08b4df6c82ea63d6a272d817ee32f4dd4c9983a6d42f3066294a6631d5da8b',
+        'rare_class_sampling': {'class_temp': 0.1, 'min_pixels': 0},
+        'scale': [160, 80],
+        'crop_size': [64, 96],
+        'cat_max_ratio': 0.75,
+        'flip': 0.5,
+        'num_classes': 19,
+        'seed': 5,
+        'rows': ROWS,
+    }
+    assert json.loads((bank.path / 'bank.json').read_text())['fingerprint'] == expected
+    config['rare_class_sampling']['data_root'] = str(world / 'gta')
+    for source in (config['source'], [config['source'] | dict(weight=2)]):
+        training = SourceTargetDataset(**config | dict(source=source))
+        assert bank_fingerprint(training, ROWS) == expected
+
+
+def test_a_bank_is_of_one_data_set(config, tmp_path):
+    config['source'] = [config['source']] * 2
+    with pytest.raises(UserError, match='CDDA needs one source data set, source is a list of 2'):
+        make_bank(config, tmp_path / 'bank')
+    assert not (tmp_path / 'bank').exists()
 
 
 def test_sources_that_make_no_bank(config, tmp_path):
@@ -234,7 +265,7 @@ def test_damaged_banks(config, bank, tmp_path):
         DepthBank.open(tmp_path)
     record = json.loads((bank.path / 'bank.json').read_text())
     (bank.path / 'bank.json').write_text(json.dumps({**record, 'data_root': '/moved'}))
-    with pytest.raises(UserError, match=r'cut from /moved/images/.*not there'):
+    with pytest.raises(UserError, match=r'cut from /moved/images/.*is missing'):
         DepthBank.open(bank.path)
     (bank.path / 'bank.json').write_text(json.dumps({**record, 'schema': 9}))
     with pytest.raises(UserError, match=r'bank\.json has schema 9'):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmseg_uda.engine.config import load_config
 from mmseg_uda.errors import UserError
 from mmseg_uda.preparation import pseudo_labels as pseudo_labelling
 from mmseg_uda.preparation.pseudo_labels import (
@@ -127,6 +128,10 @@ def test_wrong_number_of_classes_and_missing_target(tiny, tmp_path):
         generate_pseudo_labels(*tiny, str(tmp_path / 'made'), options)
     options = {'train_dataloader.dataset.target': None}
     with pytest.raises(UserError, match='no train_dataloader.dataset.target to label'):
+        generate_pseudo_labels(*tiny, str(tmp_path / 'made'), options)
+    target = load_config(tiny[0]).train_dataloader.dataset.target
+    options = {'train_dataloader.dataset.target': [target, target]}
+    with pytest.raises(UserError, match='target is a list of 2: pseudo-labels are made for one'):
         generate_pseudo_labels(*tiny, str(tmp_path / 'made'), options)
 
 

@@ -73,7 +73,7 @@ class ExactCheckpointHook(Hook):
 
     def _read_best_score(self, runner: Runner) -> None:
         metrics = runner.val_loop.evaluator.metrics if runner.val_loop else []
-        known = [m.figures for m in metrics if isinstance(m, SegmentationMetric)]
+        known = [m.mean_names for m in metrics if isinstance(m, SegmentationMetric)]
         if self.save_best not in chain(*known):
             raise UserError(
                 f'save_best={self.save_best!r} is no figure of the SegmentationMetric of '

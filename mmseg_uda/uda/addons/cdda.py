@@ -9,7 +9,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_uda.datasets.bank_source import fingerprint
+from mmseg_uda.datasets.bank_source import bank_fingerprint
 from mmseg_uda.datasets.batch import DomainBatch
 from mmseg_uda.datasets.depth_bank import DepthBank
 from mmseg_uda.errors import UserError
@@ -111,7 +111,7 @@ class CDDA(AddOn):
     def problems(self, data: TrainingData) -> Iterator[str]:
         yield from class_problems('CDDA.skip_classes', self.skip_classes, data.num_classes)
         if 'scale' in self.bank.fingerprint:  # published banks do not record how they were made
-            expected = fingerprint(data.config, len(self.bank))
+            expected = bank_fingerprint(data.dataset, len(self.bank))
             try:
                 self.bank.check(expected['crop_size'], self.num_classes, expected)
             except UserError as error:

@@ -42,8 +42,9 @@ def files_of_classes(params: Params, inputs: Params) -> Results:
     order = params['dataset_order']
     sampling.find_files(order)
     np.random.seed(0)
-    for train_id, index in (sampling.draw() for _ in range(1000)):
-        assert order[index] in sampling.files[train_id]
+    for _ in range(1000):
+        index, entries = sampling.draw(0, 0)
+        assert order[index] in sampling.files[entries['rare_class'][0]]
     return {
         'classes': sampling.classes,
         'probabilities': sampling.probabilities,
@@ -81,13 +82,14 @@ def rare_class_draws(params: Params, inputs: Params) -> Results:
     np.random.seed(params['numpy_seed'])
     draws = []
     for _ in range(params['draws']):
-        train_id, index = sampling.draw()
+        index, entries = sampling.draw(0, 0)
+        train_id, _ = entries['rare_class']
         target = np.random.randint(params['target_length'])
         label = np.full((1, modulus), train_id, np.uint8)
         with patch.object(
             transforms, 'random_crop_box', side_effect=lambda *_: (0, 1, 0, next(sizes))
         ) as box:
-            cropping._choose_box(label, (train_id, sampling.min_crop_pixels))
+            cropping._choose_box(label, entries['rare_class'])
         draws.append([train_id, Path(paths[index]).name, target, box.call_count])
     return {'draws': draws}
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mmseg_uda.cli import test
 from mmseg_uda.datasets import labels as tables
-from mmseg_uda.evaluation.inference import Views, mean_probabilities
+from mmseg_uda.evaluation.views import Views, input_scores, mean_probabilities
 from mmseg_uda.preparation.pseudo_labels import (
     ConfidenceHistogram,
     confidence,
@@ -48,10 +48,11 @@ def view_inference(params: Params, inputs: Params) -> Results:
     network = MODELS.build(network_config(params)).eval()
     load(network, inputs['weights'], sdca_name)
     images, size = tensor(inputs['image']), tuple(params['label_size'])
-    return {
-        'plain': mean_probabilities(network, images, size, Views()),
-        'flip': mean_probabilities(network, images, size, Views(flip=True)),
-    }
+    results = {}
+    for name, views in {'plain': Views(), 'flip': Views(flip=True)}.items():
+        scores = input_scores(network, images, [size] * len(images), views)
+        results[name] = torch.stack(mean_probabilities(network, scores))
+    return results
 
 
 @golden('make_pseudo_labels')

@@ -197,7 +197,7 @@ def naive_update(statistics: ClassStatistics, rows: Tensor, labels: Tensor) -> N
     mean = expanded.sum(dim=0) / count.clamp(min=1)
     centred = expanded - mean * members
     variance = centred.square().sum(dim=0) / count.clamp(min=1)
-    statistics._merge(count.squeeze(1), mean, variance)
+    statistics.merge(count.squeeze(1), mean, variance)
 
 
 def naive_loss(contrast: PixelContrast, rows: Tensor, labels: Tensor) -> Tensor:

@@ -50,7 +50,8 @@ def test_every_network_pass_of_a_contrast_step_is_replayed(start):
     options = {'model.start_iteration': start, 'model.crop_size': (64, 64)}
     config = load_config('configs/toy/sepico_dist_mitb0_toy_game2city.py', options)
     init_default_scope('mmseg')
-    cost = measure_step(*build_method(config, 'cpu'), random_batch((64, 64), 2), repeats=1)
+    batch = random_batch((64, 64), 2, target_size=(64, 128))
+    cost = measure_step(*build_method(config, 'cpu'), batch, repeats=1)
     assert cost.calls == {'teacher': 3, 'student': 3 if start == 0 else 2}
 
 

@@ -65,13 +65,13 @@ class ClassStatistics(nn.Module):
             own_mean = mean.T.expand(len(embeddings), -1, -1)
             centred = torch.baddbmm(embeddings, own_mean, members, alpha=-1)
             variance = self._total(class_sums(centred.square_(), members)) / some
-            self._merge(count, mean, variance)
-            self._append(count, mean)
+            self.merge(count, mean, variance)
 
     def _total(self, values: Tensor) -> Tensor:
         return (all_images(values) if self.reduce else values).sum(dim=0)
 
-    def _merge(self, count: Tensor, mean: Tensor, variance: Tensor) -> None:
+    @torch.no_grad()
+    def merge(self, count: Tensor, mean: Tensor, variance: Tensor) -> None:
         """Merge the moments of a batch, (C,), (C, A) and (C, A), into those of all batches."""
         number = count.long()
         share = (number / (number + self.count).clamp(min=1)).to(mean).unsqueeze(1)
@@ -79,6 +79,7 @@ class ClassStatistics(nn.Module):
         self.variance.mul_(1 - share).add_(share * variance).add_(between)
         self.mean.mul_(1 - share).add_(share * mean)
         self.count += number
+        self._append(count, mean)
 
     def _append(self, count: Tensor, mean: Tensor) -> None:
         """Append the batch means (C, A) of the classes that occur to their banks."""

@@ -1,4 +1,4 @@
-"""Networks: backbones, heads, the segmentor, its loss. Nothing here knows domains or methods."""
+"""Networks (backbones, heads, segmentors) and their losses, independent of adaptation methods."""
 
 from mmseg_uda.models.backbones.mit import MiT
 from mmseg_uda.models.backbones.vgg import DilatedVGG16

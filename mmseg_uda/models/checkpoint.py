@@ -1,7 +1,4 @@
-"""Checkpoints that survive a crash and never run code.
-
-Written atomically, verified on reading, read with ``weights_only=True`` and nothing else.
-"""
+"""Checkpoints: written atomically, and verified and loaded without running stored code."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,25 +13,25 @@ from mmseg_uda.tensor_files import read_tensors
 
 
 def save_checkpoint(checkpoint: dict, path: str | Path) -> None:
-    """Write ``checkpoint`` so that ``path`` holds either all of it or what it held before.
+    """Write ``checkpoint`` to ``path`` atomically: a failed write leaves the old file unchanged.
 
     Raises:
-        UserError: it cannot be written, e.g. because the disk is full.
+        UserError: the file cannot be written, e.g. because the disk is full.
     """
     try:
         with atomic_write(path) as file:
             torch.save(checkpoint, file)
     except UserError as error:
         raise UserError(
-            f'{error}. Earlier checkpoints are untouched: the same command goes on from them '
-            '(mmseg-uda train with --resume)'
+            f'{error}. Earlier checkpoints are unchanged: run the same command again to resume '
+            'from them (mmseg-uda train needs --resume)'
         ) from error
 
 
 def first_not_finite(checkpoint: dict) -> str | None:
-    """Dotted name of a floating-point tensor with NaN or Inf in it, None if all are finite.
+    """Return the dotted name of a floating-point tensor that holds NaN or Inf, else ``None``.
 
-    One host round trip for each device that holds tensors.
+    Synchronises once with each device that holds tensors.
     """
     devices: dict[torch.device, dict[str, Tensor]] = {}
     for name, tensor in _tensors(checkpoint):
@@ -49,7 +46,7 @@ def first_not_finite(checkpoint: dict) -> str | None:
 
 
 def _tensors(value: Any, name: str = '') -> Iterator[tuple[str, Tensor]]:
-    """The tensors in nested dicts and lists with their dotted names."""
+    """Yield the dotted name and the tensor of each tensor in nested dicts, lists and tuples."""
     if isinstance(value, Tensor):
         yield name, value
     elif isinstance(value, (dict, list, tuple)):
@@ -58,43 +55,49 @@ def _tensors(value: Any, name: str = '') -> Iterator[tuple[str, Tensor]]:
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint file into CPU memory, see :func:`read_tensors`.
+    """Read a checkpoint file into CPU memory, see :func:`mmseg_uda.tensor_files.read_tensors`.
 
     Raises:
-        UserError: the file is missing, damaged, or holds more than tensors and plain values.
+        UserError: the file is missing or damaged, or holds anything other than a dictionary of
+            tensors and plain values.
     """
-    checkpoint = read_tensors(path, 'fetch it again, or use an earlier one')
+    checkpoint = read_tensors(path, 'copy or download it again, or use an earlier checkpoint')
     if not isinstance(checkpoint, dict):
         raise UserError(f'checkpoint {path} holds a {type(checkpoint).__name__}, not a dictionary')
     return checkpoint
 
 
 def load_weights(module: nn.Module, state_dict: dict[str, Tensor], origin: str | Path) -> None:
-    """Load ``state_dict`` into ``module``; every entry must fit.
+    """Load ``state_dict`` into ``module``; names and shapes must match exactly.
+
+    Args:
+        origin: the checkpoint file, named in the error message.
 
     Raises:
-        UserError: entries are missing, left over or of another shape; names the first of them.
+        UserError: entries are missing, unknown or of another shape; the message names the first of
+            each kind.
     """
-    own = module.state_dict()
-    missing = [name for name in own if name not in state_dict]
-    unexpected = [name for name in state_dict if name not in own]
-    shapes = [
-        f'{name}: {tuple(value.shape)} in the file, {tuple(own[name].shape)} in the model'
-        for name, value in state_dict.items()
-        if name in own and isinstance(value, Tensor) and value.shape != own[name].shape
-    ]
-    problems = [
-        f'{len(names)} {what} (first: {names[0]})'
-        for names, what in (
-            (missing, 'entries missing'),
-            (unexpected, 'unknown entries'),
-            (shapes, 'entries of another shape'),
-        )
-        if names
-    ]
-    if problems:
+    if mismatches := list(_mismatches(module.state_dict(), state_dict)):
         raise UserError(
-            f'checkpoint {origin} does not fit this architecture: {", ".join(problems)}; '
+            f'checkpoint {origin} does not fit this architecture: {", ".join(mismatches)}; '
             'use the config that it was trained with'
         )
     module.load_state_dict(state_dict)
+
+
+def _mismatches(own: dict[str, Tensor], loaded: dict[str, Tensor]) -> Iterator[str]:
+    """Describe the entries of ``loaded`` that differ from ``own``, one phrase for each kind."""
+    missing = [name for name in own if name not in loaded]
+    unknown = [name for name in loaded if name not in own]
+    shapes = [
+        f'{name}: {tuple(value.shape)} in the file, {tuple(own[name].shape)} in the model'
+        for name, value in loaded.items()
+        if name in own and isinstance(value, Tensor) and value.shape != own[name].shape
+    ]
+    for names, kind in (
+        (missing, 'missing entries'),
+        (unknown, 'unknown entries'),
+        (shapes, 'entries of another shape'),
+    ):
+        if names:
+            yield f'{len(names)} {kind} (first: {names[0]})'

@@ -1,4 +1,4 @@
-"""Data preprocessor: copies the loader's uint8 batch to the device and normalises it there."""
+"""Data preprocessor: copies uint8 batches to the device and normalises them there."""
 
 import torch
 from mmseg.models import SegDataPreProcessor
@@ -10,15 +10,16 @@ from mmseg_uda.datasets.batch import DomainBatch, UDABatch
 
 @MODELS.register_module()
 class UDADataPreProcessor(SegDataPreProcessor):
-    """Normalises on the device; turns a training batch into a :class:`UDABatch`.
+    """Converts collated training samples into a normalised :class:`UDABatch` on the device.
 
-    A training batch is what ``collate_domains`` gives (RGB uint8, see ``mmseg_uda.datasets``); for
-    evaluation it behaves as mmseg's ``SegDataPreProcessor`` (lists of BGR images, data samples).
+    Evaluation batches (lists of BGR images with data samples) are processed as by mmseg's
+    ``SegDataPreProcessor``.
 
     Args:
-        mean, std: of the channels in 0..255, in the network's order. Default: ImageNet's, RGB.
-        to_bgr: the network takes BGR instead of RGB, as Caffe's do.
-        channels_last: store training images in NHWC memory format, which is faster on GPUs.
+        mean, std: of each channel, for pixel values in 0..255, in the network's channel order.
+            Default: those of ImageNet for RGB.
+        to_bgr: the network expects BGR instead of RGB images, as Caffe models do.
+        channels_last: store training images in channels-last memory, which is faster on GPUs.
     """
 
     def __init__(
@@ -33,17 +34,28 @@ class UDADataPreProcessor(SegDataPreProcessor):
         self.channels_last = channels_last
 
     def forward(self, data: dict, training: bool = False) -> UDABatch | dict:
+        """Normalise a batch.
+
+        Args:
+            data: for training the samples of 'source' and optionally 'target', as collated by
+                ``collate_domains``: images (B, 3, H, W) uint8 RGB and other maps (B, H, W).
+                For evaluation 'inputs', a list of images (3, H, W) uint8 BGR, and 'data_samples'.
+            training: used for evaluation batches only, see mmseg's ``SegDataPreProcessor``.
+
+        Returns:
+            A :class:`UDABatch`, or for evaluation a dict with 'inputs' (B, 3, H, W) float.
+        """
         if 'source' not in data:
             return super().forward(data, training)
         return UDABatch(
             **{
-                name: DomainBatch.of_samples(data[name], self._normalised, self._to_device)
+                name: DomainBatch.of_samples(data[name], self._normalise, self._to_device)
                 for name in ('source', 'target')
                 if name in data
             }
         )
 
-    def _normalised(self, images: Tensor) -> Tensor:
+    def _normalise(self, images: Tensor) -> Tensor:
         images = self._to_device(images)
         if self.to_bgr:
             images = images.flip(1)

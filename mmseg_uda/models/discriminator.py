@@ -1,4 +1,4 @@
-"""The networks that tell source from target by what a segmentor makes of them."""
+"""Domain discriminators: they classify predictions or features as source or target."""
 
 import torch
 import torch.nn.functional as F
@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 
 class Discriminator(nn.Module):
-    """Fully convolutional domain classifier: five 4 x 4 convolutions of stride 2.
+    """Fully convolutional domain classifier: five 4x4 convolutions of stride 2.
 
-    Of AdaptSegNet (Tsai et al., CVPR 2018), which took it from DCGAN. LeakyReLU 0.2 between the
+    From AdaptSegNet (Tsai et al., CVPR 2018), after DCGAN. LeakyReLU with slope 0.2 between the
     convolutions, no normalisation.
 
     Args:
-        in_channels: of the maps to judge, e.g. the number of classes.
-        channels: of the first convolution; each of the next three has twice as many.
+        in_channels: channels of the input maps, e.g. the number of classes.
+        channels: output channels of the first convolution; each of the next three doubles them.
     """
 
     def __init__(self, in_channels: int, channels: int = 64) -> None:
@@ -24,21 +24,21 @@ class Discriminator(nn.Module):
         self.classifier = nn.Conv2d(widths[4], 1, 4, 2, 1)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Maps (B, C, H, W) -> scores (B, 1, h, w) at stride 32, high where it sees label 1."""
+        """Maps (B, C, H, W) -> logits (B, 1, H // 32, W // 32) of the domain with label 1."""
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
             maps = F.leaky_relu(conv(maps), 0.2)
         return self.classifier(maps)
 
 
 class PixelDiscriminator(nn.Module):
-    """Classifies every cell of a feature map by its class and its domain: 3 x 3 convolutions.
+    """Class-wise domain classifier of feature maps: 3x3 convolutions.
 
-    Of FADA (Wang et al., ECCV 2020). LeakyReLU 0.2 after the two common convolutions, of 256 and
-    128 channels, then one convolution for the classes of each domain.
+    From FADA (Wang et al., ECCV 2020). Two shared convolutions with 256 and 128 channels, each with
+    LeakyReLU of slope 0.2, then one convolution per domain to its classes.
 
     Args:
-        in_channels: of the features.
-        num_classes: C, of each domain.
+        in_channels: channels of the features.
+        num_classes: number of classes C; the output has 2C channels.
     """
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
@@ -53,6 +53,6 @@ class PixelDiscriminator(nn.Module):
         self.cls2 = nn.Conv2d(128, num_classes, 3, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (B, A, h, w) -> logits (B, 2C, h, w), the source's classes come first."""
-        common = self.D(features)
-        return torch.cat((self.cls1(common), self.cls2(common)), dim=1)
+        """Features (B, D, h, w) -> logits (B, 2C, h, w): source classes, then target classes."""
+        shared = self.D(features)
+        return torch.cat((self.cls1(shared), self.cls2(shared)), dim=1)

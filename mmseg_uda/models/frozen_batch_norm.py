@@ -1,4 +1,4 @@
-"""Batch normalisation whose statistics and affine map are constants."""
+"""Batch normalisation with constant statistics and affine parameters."""
 
 import torch
 import torch.nn.functional as F
@@ -6,17 +6,17 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 
-@MODELS.register_module('FrozenBN')  # mmengine's: mmcv looks for norms from there
+@MODELS.register_module('FrozenBN')  # in mmengine's registry, where mmcv finds norm layers
 class FrozenBatchNorm(nn.Module):
-    """``weight * (x - running_mean) / sqrt(running_var + eps) + bias`` with nothing to train.
+    """``weight * (x - running_mean) / sqrt(running_var + eps) + bias``, all of them buffers.
 
-    The state is a batch norm's but for the counter of steps; training and evaluation are the same.
-    As a layer of mmseg's backbones: ``norm_cfg=dict(type='FrozenBN', eps=0.0)`` (mmcv passes 1e-5
-    where the config is silent).
+    Training and evaluation mode compute the same. The state dict has the keys of ``BatchNorm2d``
+    except ``num_batches_tracked``. To use it in mmseg's backbones:
+    ``norm_cfg=dict(type='FrozenBN', eps=0.0)`` (without ``eps``, mmcv passes 1e-5).
 
     Args:
-        num_features: channels.
-        eps: 0 in FADA and SDCA, whose frozen networks were trained without it.
+        num_features: number of channels C.
+        eps: added to the variance; 0 in FADA and SDCA.
     """
 
     weight: Tensor

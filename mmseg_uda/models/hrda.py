@@ -1,4 +1,4 @@
-"""HRDA: wide context at low resolution and detail at high resolution (Hoyer et al., ECCV 2022)."""
+"""HRDA: low-resolution context and high-resolution detail (Hoyer et al., ECCV 2022)."""
 
 import math
 import random
@@ -26,16 +26,18 @@ def random_detail_box(
     divisor: int,
     randrange: Callable[[int], int] = random.randrange,
 ) -> Box:
-    """Where the detail crop of a training batch lies: (y1, y2, x1, x2) in pixels.
+    """Choose the random detail crop (y1, y2, x1, x2) of a training batch, in pixels.
 
-    Offsets are multiples of ``divisor``, row first. As published the last one that would fit is
-    never drawn: with a margin of 512 pixels they are 0, 8, ..., 504. A side without room is taken
-    whole, without a draw.
+    Offsets are multiples of ``divisor``. As in the published code, the last offset that fits is
+    never chosen: if an image is 512 pixels larger than the crop, the offsets are 0, 8, ..., 504.
+    A side that is not larger than the crop's is used in full and consumes no random number.
 
     Args:
-        size, crop_size: (height, width) of the images and of the crop.
-        randrange: gives a random number in 0..n-1. Python's global generator is seeded alike on
-            all ranks, so all of them look at the same place, as one rank with the whole batch does.
+        size, crop_size: (height, width) of the images and of the crop, in pixels.
+        divisor: of the offsets, in pixels.
+        randrange: returns a random integer in 0..n-1; called for the rows first. The default uses
+            Python's global generator, which has the same seed on all ranks, so that all ranks crop
+            at the same place.
     """
     box = []
     for side, length in zip(size, crop_size, strict=True):
@@ -47,36 +49,40 @@ def random_detail_box(
 
 @MODELS.register_module()
 class HRDASegmentor(Segmentor):
-    """Fuses the predictions of a down-scaled image and of full-size crops by a learned attention.
+    """Fuses predictions at two scales with a learned attention.
 
-    Encoder and head are shared by both scales. In training the *context* is the whole image, down-
-    scaled, the *detail* one random crop of it; in inference the details are windows that cover the
-    image. Sides of images must be multiples of ``size_divisor``, so that both scales have cells
-    that fit onto each other.
+    The *context* is the whole image, down-scaled. The *detail* is full-resolution crops of the
+    image. Both share backbone and head. The passes of :class:`Segmentor` differ in the detail:
+
+    - :meth:`supervise`, :meth:`train_pass`: one random crop, the same for all images of the batch;
+      fused logits;
+    - :meth:`infer`, :meth:`encode_decode`: windows that cover the image; fused logits;
+    - :meth:`whole_pass`, :meth:`features`: no detail, the context alone.
 
     Args:
-        decode_head: config of a :class:`HRDAHead`.
+        decode_head: config of an :class:`HRDAHead`.
         detail_size: (height, width) of the detail crop and of the windows, in pixels.
-        context_scale: of the context; the detail has scale 1.
-        feature_scale: which features a loss on features sees: 'context', or 'all' for both scales.
-        hr_loss_weight, lr_loss_weight: of the detail's and of the context's own cross entropy; the
-            fused prediction's has the rest.
-        box_divisor: of the offsets of the detail crop; ``None``: ``size_divisor``. The published
-            code has 8 also where a cell of the context has 16 pixels (``DLV2Head``); boxes are
-            then rounded down to cells.
-        overlap: windows overlap by half, instead of lying side by side.
-        detail_windows: how many windows go through the network at once; ``None`` for all. It
-            holds in evaluation mode: in training mode (the teacher's) all go at once, because they
-            share BatchNorm's statistics.
-        blur_detail: detail of the resolution of a context of scale 0.5 (an ablation).
-        output: what inference gives: the 'fused' logits, those of the context ('LR') or of the
-            detail alone ('HR'), or the map of the attention ('ATT'), weighted by the fused class
-            probabilities.
-        kwargs: of :class:`Segmentor`.
+        context_scale: scale factor of the context images.
+        feature_scale: features that losses on features use: 'context', or 'all' for context and
+            detail.
+        hr_loss_weight, lr_loss_weight: weights of the separate losses of detail and context. The
+            loss of the fused prediction has weight 1 - hr_loss_weight - lr_loss_weight.
+        box_divisor: the offsets of the detail crop are multiples of it, in pixels; ``None``:
+            ``size_divisor``. The published code uses 8 even for ``DLV2Head``, where a cell of the
+            context covers 16 pixels; boxes are then rounded down to whole cells.
+        overlap: windows overlap by half of their size; otherwise they are adjacent.
+        detail_windows: number of windows per image in one forward pass in evaluation mode;
+            ``None``: all. In training mode (a teacher's) it is always all, because BatchNorm uses
+            the statistics of all windows.
+        blur_detail: reduce the detail to half the resolution and resize it back (an ablation).
+        output: result of inference: 'fused', 'LR' (context) or 'HR' (detail) logits, or 'ATT', the
+            attention averaged over classes with the fused class probabilities as weights.
+        kwargs: arguments of :class:`Segmentor`.
 
     Raises:
-        UserError: an unknown ``output`` or ``feature_scale``, or a ``detail_size`` that is no
-            multiple of ``size_divisor``; in a forward pass images of such a size.
+        UserError: unknown ``output`` or ``feature_scale``, or a ``detail_size`` that does not fit
+            the cells of both scales; in forward passes: images whose sides are not multiples of
+            ``size_divisor``.
     """
 
     def __init__(
@@ -103,7 +109,8 @@ class HRDASegmentor(Segmentor):
         self.size_divisor = math.lcm(context_cell.numerator, 2 * self.stride)
         self.detail_size = tuple(detail_size)
         self.box_divisor = box_divisor or self.size_divisor
-        # As published, a box may end inside of a cell of the context; a window never does.
+        # Windows that overlap by half need multiples of 2 * stride. A detail crop must also end at
+        # cells of the context, unless a box_divisor is given, as in the published code.
         window_divisor = 2 * self.stride if box_divisor else self.size_divisor
         _check_size('detail_size', self.detail_size, window_divisor)
         self.feature_scale = feature_scale
@@ -115,19 +122,21 @@ class HRDASegmentor(Segmentor):
         self.output = output
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Images (B, 3, H, W) -> maps (B, D_i, h_i, w_i) of the context."""
+        """Run the backbone on the context of images (B, 3, H, W); maps (B, D_i, h_i, w_i)."""
         return super().features(self.context_images(images))
 
     def whole_pass(self, images: Tensor) -> ForwardPass:
-        """The pass of the context alone on images (B, 3, H, W)."""
+        """Run backbone and head on the context alone of images (B, 3, H, W), without detail.
+
+        The logits are (B, C, h', w') at the context's resolution.
+        """
         features = self.features(images)
         return ForwardPass([View(features, self.context_images)], partial(self.decode, features))
 
     def train_pass(self, images: Tensor) -> ForwardPass:
-        """A training pass without labels: fused logits, with a random detail crop."""
-        box = self.draw_box(images.shape[2:])
-        context, detail, fused, *_ = self.with_detail(images, box)
-        return ForwardPass(self.views(context, detail, box), fused)
+        """Fuse context and one random detail crop of images (B, 3, H, W); logits (B, C, h, w)."""
+        views, fused, *_ = self.with_detail(images, self.draw_box(images.shape[2:]))
+        return ForwardPass(views, fused)
 
     def supervise(
         self,
@@ -136,66 +145,68 @@ class HRDASegmentor(Segmentor):
         weight: Tensor | None = None,
         detail_box: Box | None = None,
     ) -> Supervision:
-        """One supervised forward pass, see :meth:`Segmentor.supervise`.
+        """Run a training pass with one detail crop and compute the losses by labels.
 
         Args:
-            detail_box: (y1, y2, x1, x2) of the detail crop, for all images; drawn if not given.
+            images: (B, 3, H, W), normalised.
+            labels: (B, H, W) int64 train ids, 255 = ignore.
+            weight: (B, H, W), factor of each pixel's cross entropy; ``None``: 1.
+            detail_box: (y1, y2, x1, x2) of the detail crop of all images, in pixels; ``None``:
+                random.
 
         Returns:
-            Losses 'decode.*' of the fused prediction, 'decode.hr.*' of the detail and 'decode.lr.*'
-            of the context where they have a weight, features of the context, fused logits.
+            Fused logits (B, C, h, w), the views of ``feature_scale``, and the losses times their
+            weights: 'decode.*' of the fused prediction, 'decode.hr.*' of the detail and
+            'decode.lr.*' of the context. Those of detail and context are left out at weight 0.
         """
-        size = images.shape[2:]
-        box = detail_box or self.draw_box(size)
-        context, detail, fused, lr, hr = self.with_detail(images, box)
-        whole = 0, size[0], 0, size[1]
+        whole = _whole_box(images)
+        box = detail_box or self.draw_box(images.shape[2:])
+        views, fused, lr, hr = self.with_detail(images, box)
         weights = {'lr': self.lr_loss_weight, 'hr': self.hr_loss_weight}
         terms = [('decode', 1 - sum(weights.values()), fused, whole)]
         terms += [
-            (f'decode.{name}', weights[name], logits, seen)
-            for name, logits, seen in (('lr', lr, whole), ('hr', hr, box))
+            (f'decode.{name}', weights[name], logits, covered)
+            for name, logits, covered in (('lr', lr, whole), ('hr', hr, box))
             if weights[name] > 0
         ]
         losses = {}
-        for name, factor, logits, seen in terms:
-            seen_weight = None if weight is None else crop(weight, seen)
-            terms_of = self.label_losses(name, logits, crop(labels, seen), seen_weight)
+        for name, factor, logits, covered in terms:
+            covered_weight = None if weight is None else crop(weight, covered)
+            entries = self.label_losses(name, logits, crop(labels, covered), covered_weight)
             losses |= {
-                key: factor * value if 'loss' in key else value for key, value in terms_of.items()
+                key: factor * value if 'loss' in key else value for key, value in entries.items()
             }
-        return Supervision(losses, fused, self.views(context, detail, box))
-
-    def views(self, context: list[Tensor], detail: list[Tensor], box: Box) -> list[View]:
-        """The views that losses on features see, by ``feature_scale``."""
-        views = [View(context, self.context_images)]
-        if self.feature_scale == 'all':
-            views.append(View(detail, partial(self.detail_images, box=box), box))
-        return views
+        return Supervision(losses, fused, views)
 
     def draw_box(self, size: Sequence[int]) -> Box:
-        """A random detail box for training on images of ``size`` (H, W)."""
+        """Choose a random detail box (y1, y2, x1, x2) for images of ``size`` (H, W), in pixels."""
         return random_detail_box(size, self.detail_size, self.box_divisor)
 
-    def with_detail(
-        self, images: Tensor, box: Box
-    ) -> tuple[list[Tensor], list[Tensor], Tensor, Tensor, Tensor]:
-        """A training pass: images (B, 3, H, W), of which ``box`` is seen in detail.
+    def with_detail(self, images: Tensor, box: Box) -> tuple[list[View], Tensor, Tensor, Tensor]:
+        """Run a training pass on images (B, 3, H, W) with the detail crop ``box``.
 
         Returns:
-            Features of context and detail; logits: fused, of the context as far as they count (see
-            :meth:`fuse`), of the detail.
+            The views of ``feature_scale``, fused logits (B, C, h, w), the context's weighted logits
+            (B, C, h', w') (see :meth:`fuse`), and the detail's logits (B, C, h'', w'').
         """
         context = self.features(images)
         detail = super().features(self.detail_images(images, box))
         lr, hr = self.decode(context), self.decode(detail)
         attention = self.decode_head.attention(context, lr)
         fused, lr = self.fuse(lr, hr, attention, images.shape[2:], box)
-        return context, detail, fused, lr, hr
+        views = [View(context, self.context_images)]
+        if self.feature_scale == 'all':
+            views.append(View(detail, partial(self.detail_images, box=box), box))
+        return views, fused, lr, hr
 
     def infer(self, images: Tensor) -> ForwardPass:
-        """An inference pass on images (B, 3, H, W); its logits are what ``output`` selects."""
-        size = images.shape[2:]
-        whole = 0, size[0], 0, size[1]
+        """Fuse the context and all detail windows of images (B, 3, H, W).
+
+        Returns:
+            Logits (B, C, h, w) as ``output`` selects, (B, 1, h, w) for 'ATT', with the context's
+            view; 'HR' has no view.
+        """
+        size, whole = images.shape[2:], _whole_box(images)
         if self.output == 'HR':
             return ForwardPass([], self.window_logits(self.detail_images(images, whole)))
         context = self.whole_pass(images)
@@ -211,7 +222,7 @@ class HRDASegmentor(Segmentor):
         return ForwardPass(context.views, fused)
 
     def window_logits(self, images: Tensor) -> Tensor:
-        """Mean logits (B, C, h, w), at the head's stride, of detail windows on (B, 3, H, W)."""
+        """Predict detail images (B, 3, H, W) window by window; mean logits (B, C, h, w)."""
         return sliding_window_logits(
             lambda windows: at_least_float32(
                 self.decode(super(HRDASegmentor, self).features(windows))
@@ -226,17 +237,18 @@ class HRDASegmentor(Segmentor):
     def fuse(
         self, lr: Tensor, hr: Tensor, attention: Tensor, size: Sequence[int], box: Box
     ) -> tuple[Tensor, Tensor]:
-        """Fuse both scales, by the attention inside of the detail's box; outside is the context.
+        """Compute attention * detail + (1 - attention) * context; outside ``box`` the context.
 
         Args:
             lr: (B, C, h', w'), logits of the context.
-            hr: (B, C, h, w), logits of the detail.
-            attention: (B, C or 1, h', w').
-            size: (H, W) of the images.
-            box: of the detail, in pixels.
+            hr: (B, C, h'', w''), logits of the detail inside ``box``.
+            attention: (B, C or 1, h', w'), weight of the detail in 0..1.
+            size: (H, W) of the images, in pixels.
+            box: (y1, y2, x1, x2) of the detail, in pixels.
 
         Returns:
-            Fused logits (B, C, H / stride, W / stride), and those of the context's that count.
+            Fused logits (B, C, H // stride, W // stride), and the weighted logits of the context
+            (B, C, h', w'): (1 - attention) * lr inside the box, lr outside.
         """
         lr, hr = at_least_float32(lr), at_least_float32(hr)
         cells = [int(side * self.context_scale / self.stride) for side in box]
@@ -251,16 +263,21 @@ class HRDASegmentor(Segmentor):
         return upscale(attention, (height, width)) * hr + upscale(lr, (height, width)), lr
 
     def context_images(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) as the context sees them: down-scaled."""
+        """Resize images (B, 3, H, W) to the context: (B, 3, s * H, s * W), s = context_scale."""
         _check_size('images', images.shape[2:], self.size_divisor)
         return _rescale(images, self.context_scale)
 
     def detail_images(self, images: Tensor, box: Box) -> Tensor:
-        """Images (B, 3, H, W) as the detail sees them: cropped."""
+        """Crop images (B, 3, H, W) to the detail of ``box``: (B, 3, y2 - y1, x2 - x1)."""
         _check_size('images', images.shape[2:], self.size_divisor)
         if self.blur_detail:
             images = _rescale(_rescale(images, 0.5), 2)
         return crop(images, box)
+
+
+def _whole_box(images: Tensor) -> Box:
+    """The box of whole images (B, 3, H, W)."""
+    return 0, images.shape[2], 0, images.shape[3]
 
 
 def _rescale(images: Tensor, scale: float) -> Tensor:
@@ -278,6 +295,6 @@ def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 def _check_size(name: str, size: Sequence[int], divisor: int) -> None:
     if any(side % divisor for side in size):
         raise UserError(
-            f'HRDA: {name} of {size[0]} x {size[1]} pixels, both sides must be multiples of '
-            f'{divisor} for the two scales to fit onto each other'
+            f'HRDA: {name} of {size[0]} x {size[1]} pixels: height and width must be multiples of '
+            f'{divisor}, so that the cells of both scales align'
         )

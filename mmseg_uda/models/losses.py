@@ -1,4 +1,4 @@
-"""Losses of a segmentation network."""
+"""Losses of segmentation networks."""
 
 from typing import Literal
 
@@ -20,23 +20,34 @@ def segmentation_loss(
     class_weight: Tensor | None = None,
     average: Literal['all', 'valid'] = 'all',
 ) -> tuple[Tensor, Tensor]:
-    """Pixel-wise cross entropy and the accuracy.
+    """Compute the pixel-wise cross entropy and the accuracy, without device synchronisation.
 
-    By default the mean is over *all* pixels: those with label 255 add nothing to the sum but count,
-    as in the published DACS, DAFormer and SePiCo, so an image with many ignored pixels weighs less.
-    With ``average='valid'`` it is over the labelled pixels of the batch, of all ranks (FADA, SDCA);
-    a rank returns its share times the number of ranks. Nothing here waits for the device.
+    ``average='all'`` divides the sum by the number of *all* pixels, as the published DACS, DAFormer
+    and SePiCo do: ignored pixels add 0 to the sum but count in the mean. ``average='valid'``
+    divides by the number of labelled pixels of the global batch (FADA, SDCA); each rank returns its
+    share of this mean times the number of ranks, so that the mean over ranks is the loss.
 
     Args:
-        logits: (B, C, h, w), brought to the labels' size bilinearly.
-        labels: (B, H, W), int64 train ids, 255 = ignore.
-        weight: (B, H, W), factor of each pixel's cross entropy; ``None`` = 1.
-        class_weight: (C,), factor by each pixel's label; ``None`` = 1.
-        average: over which pixels the loss is averaged; without a labelled one it is 0.
+        logits: (B, C, h, w), resized bilinearly to (H, W).
+        labels: (B, H, W) int64 train ids, 255 = ignore.
+        weight: (B, H, W), factor of each pixel's cross entropy; ``None``: 1.
+        class_weight: (C,), factor of the cross entropy by the pixel's label; ``None``: 1.
+        average: pixels to average over. The loss is 0 if no pixel is labelled.
 
     Returns:
-        The loss and the share of correct pixels in percent (ignored ones count as wrong), both
-        0-dimensional.
+        The loss and the accuracy in percent, both 0-dimensional. The accuracy is the share of
+        correct pixels among all pixels; ignored pixels count as wrong.
+
+    Example:
+        >>> logits = torch.zeros(1, 2, 2, 2)
+        >>> logits[:, 0] = 8.0  # predicts class 0 everywhere
+        >>> labels = torch.tensor([[[0, 0], [1, 255]]])
+        >>> loss, accuracy = segmentation_loss(logits, labels)
+        >>> round(loss.item(), 2), round(accuracy.item(), 1)  # 8 / 4 pixels, 2 of 4 are correct
+        (2.0, 50.0)
+        >>> loss, _ = segmentation_loss(logits, labels, average='valid')
+        >>> round(loss.item(), 2)  # 8 / 3 labelled pixels
+        2.67
     """
     logits = upscale(logits, labels.shape[-2:])
     loss = F.cross_entropy(
@@ -53,58 +64,95 @@ def segmentation_loss(
 
 
 def lovasz_softmax(logits: Tensor, labels: Tensor, images: int | None = None) -> Tensor:
-    """Surrogate of 1 - IoU, averaged over the classes that the labels have (Berman, CVPR 2018).
+    """Compute the Lovász-softmax loss, a surrogate of 1 - mean IoU (Berman et al., CVPR 2018).
 
-    The pixels of ``images`` consecutive images count as one set, ignored ones left out; the loss is
-    the mean over the sets. It depends on how large they are, so a process with the whole batch and
-    several with a share each agree only where the sets are the same. For a class with errors
-    e = |[y = c] - p_c| in falling order the loss is sum e_k d_k, where d_k is what the k-th error
-    adds to the Jaccard loss of the k largest: 1/U for a pixel of the class, I/(U (U - 1)) for
-    another, with intersection I and union U after it. d is a constant. 0 without a labelled pixel.
+    The batch is split into sets of ``images`` consecutive images. The loss of a set is that of all
+    its labelled pixels together, averaged over the classes among their labels; it is 0 without a
+    labelled pixel. The result is the mean over the sets. Several ranks compute the same loss as one
+    process with the whole batch only if both split it into the same sets.
 
-    mmseg's ``LovaszLoss`` asks the device once for each class, and fails with a single labelled
-    pixel; here all classes are sorted at once.
+    For class c, let e_1 >= e_2 >= ... be the sorted errors |[y = c] - p_c| of the pixels. The loss
+    is the sum of e_k d_k, where d_k is the increase of the Jaccard loss when pixel k is
+    misclassified after pixels 1 to k - 1. With intersection I and union U after pixel k, d_k is 1/U
+    if the pixel belongs to c and I/(U (U - 1)) otherwise. Gradients flow through e_k only.
+
+    mmseg's ``LovaszLoss`` synchronises with the device once per class and fails on a single
+    labelled pixel; this function sorts all classes at once.
 
     Args:
         logits: (B, C, H, W).
-        labels: (B, H, W) int64, 255 = ignore.
-        images: of a set; ``None``: all B.
+        labels: (B, H, W) int64 train ids, 255 = ignore.
+        images: number of images of a set; ``None``: all B.
+
+    Returns:
+        The loss, 0-dimensional.
 
     Raises:
-        UserError: B is no multiple of ``images``.
+        UserError: B is not a multiple of ``images``.
+
+    Example:
+        >>> logits = torch.zeros(1, 2, 2, 2)
+        >>> logits[:, 0] = 100.0  # predicts class 0 everywhere
+        >>> labels = torch.tensor([[[0, 0], [1, 255]]])
+        >>> round(lovasz_softmax(logits, labels).item(), 3)  # IoU 2/3 and 0
+        0.667
     """
-    if images is not None and images != len(labels):
-        if len(labels) % images:
-            raise UserError(
-                f'segmentor.lovasz_images is {images}, but a process has {len(labels)} labelled '
-                'images a step: make them a multiple of it, or set another lovasz_images'
-            )
-        sets = zip(logits.split(images), labels.split(images), strict=True)
-        return torch.stack([lovasz_softmax(*one) for one in sets]).mean()
+    if images is None or images == len(labels):
+        return _lovasz_softmax(logits, labels)
+    if len(labels) % images:
+        raise UserError(
+            f'segmentor.lovasz_images is {images}, but each process has {len(labels)} labelled '
+            'images per step; set lovasz_images to a divisor of it, or change the batch size'
+        )
+    sets = zip(logits.split(images), labels.split(images), strict=True)
+    return torch.stack([_lovasz_softmax(*one) for one in sets]).mean()
+
+
+def _lovasz_softmax(logits: Tensor, labels: Tensor) -> Tensor:
+    """The loss of one set: logits (B, C, H, W), labels (B, H, W)."""
     probabilities = at_least_float32(logits).softmax(dim=1).transpose(0, 1).flatten(1)  # (C, N)
     labels = labels.flatten()
     classes = torch.arange(len(probabilities), device=labels.device).unsqueeze(1)
     members = labels == classes
     errors = (members.to(probabilities) - probabilities).abs()
-    with torch.no_grad():
-        # Ignored pixels go to the end, where they change nothing before them, and weigh nothing.
-        order = errors.masked_fill(labels == IGNORE, -1).argsort(dim=1, descending=True)
-        inside = members.gather(1, order)
-        size = inside.sum(dim=1, keepdim=True)
-        seen = inside.cumsum(dim=1, dtype=torch.int32)
-        intersection = size - seen
-        union = (size + torch.arange(1, len(labels) + 1, device=labels.device) - seen).to(errors)
-        step = torch.where(inside, 1 / union, intersection / union / (union - 1).clamp(min=1))
-        step = torch.empty_like(step).scatter_(1, order, step).masked_fill_(labels == IGNORE, 0)
-        present = (size > 0).to(errors)
-        step *= present / present.sum().clamp(min=1)
-    return (errors * step).sum()
+    return (errors * _jaccard_steps(errors, members, labels == IGNORE)).sum()
+
+
+@torch.no_grad()
+def _jaccard_steps(errors: Tensor, members: Tensor, ignored: Tensor) -> Tensor:
+    """Increments (C, N) of the Jaccard loss, divided by the number of classes with labels.
+
+    Args:
+        errors: (C, N), of each class at each pixel.
+        members: (C, N) bool, whether the pixel has the class as its label.
+        ignored: (N,) bool, pixels without a label.
+    """
+    # Ignored pixels are sorted last, so that they do not change the increments of the others.
+    order = errors.masked_fill(ignored, -1).argsort(dim=1, descending=True)
+    inside = members.gather(1, order)
+    size = inside.sum(dim=1, keepdim=True)
+    seen = inside.cumsum(dim=1, dtype=torch.int32)
+    intersection = size - seen
+    union = (size + torch.arange(1, len(ignored) + 1, device=ignored.device) - seen).to(errors)
+    step = torch.where(inside, 1 / union, intersection / union / (union - 1).clamp(min=1))
+    step = torch.empty_like(step).scatter_(1, order, step).masked_fill_(ignored, 0)
+    present = (size > 0).to(errors)
+    return step.mul_(present / present.sum().clamp(min=1))
 
 
 def upscale(logits: Tensor, size: tuple[int, int], align_corners: bool = False) -> Tensor:
-    """Logits (B, C, h, w) -> (B, C, H, W) bilinearly, at least in float32."""
+    """Resize logits (B, C, h, w) bilinearly to (B, C, H, W), in float32 or float64.
+
+    Args:
+        size: (H, W) in pixels; logits of this size are returned without a copy.
+        align_corners: see :func:`torch.nn.functional.interpolate`.
+
+    Example:
+        >>> upscale(torch.tensor([[[[0.0, 4.0]]]]), (1, 4)).tolist()
+        [[[[0.0, 1.0, 3.0, 4.0]]]]
+    """
     logits = at_least_float32(logits)
     if logits.shape[-2:] == tuple(size):
         return logits
-    # Losses and arg-maxima reduce over the channels, which is fastest in plain NCHW memory.
+    # The losses and the arg-max that follow reduce over channels, which is fastest in NCHW memory.
     return resize(logits.contiguous(), tuple(size), None, 'bilinear', align_corners, warning=False)

@@ -1,4 +1,4 @@
-"""Pretrained backbone weights, from the files that users have."""
+"""Loading of pretrained backbone weights from published files."""
 
 import os
 import re
@@ -16,11 +16,10 @@ from mmseg_uda.tensor_files import read_tensors
 
 MIN_SHARE = 0.95
 CLASSIFIERS = ('head.', 'fc.', 'classifier.')
-# Counts training steps, says nothing about the weights, and older files lack it.
-COUNTER = 'num_batches_tracked'
-FOURTH_POOL = 23  # position in VGG-16's list, which DilatedVGG16 lacks
+COUNTER = 'num_batches_tracked'  # BatchNorm's step counter: not a weight, missing in older files
+FOURTH_POOL = 23  # position in VGG-16's list of layers; DilatedVGG16 omits this layer
 
-# Where people find the file, by the backbone's type.
+# How to get the file, by type of backbone; completes "pretrained weights ... do not exist: ".
 SOURCES = {
     'MiT': 'download mit_b<n>.pth (ImageNet-1k encoders) as the SegFormer project describes',
     'ResNetV1c': "download it from OpenMMLab's model zoo (third-party ResNet v1c weights)",
@@ -30,32 +29,27 @@ SOURCES = {
 
 
 def load_pretrained_backbone(backbone: nn.Module, path: str | os.PathLike) -> None:
-    """Load ImageNet weights into a backbone, or refuse.
+    """Load ImageNet weights into a backbone.
 
-    Known layouts, each bare or under ``state_dict`` or ``model``, with or without the prefixes
-    ``module.`` and ``backbone.``, classifiers ignored:
+    Supported files:
 
-    - SegFormer's ``mit_b<n>.pth``. These weights are NVIDIA's and licensed for non-commercial use.
-    - mmseg's and OpenMMLab's ``mit_b<n>_*.pth`` (``layers.*``).
-    - OpenMMLab's ``resnet<n>_v1c-*.pth`` for ``ResNetV1c``; torchvision's ``resnet<n>-*.pth`` for
-      mmseg's ``ResNet``.
-    - ``vgg16-*.pth`` (``features.*``) for ``DilatedVGG16``, whose last two layers stay as they are.
-      The Caffe-trained file goes with BGR images in 0..255 less the mean.
+    - SegFormer's ``mit_b<n>.pth``, licensed by NVIDIA for non-commercial use;
+    - mmseg's and OpenMMLab's ``mit_b<n>_*.pth`` (``layers.*``);
+    - OpenMMLab's ``resnet<n>_v1c-*.pth`` for ``ResNetV1c``, and torchvision's ``resnet<n>-*.pth``
+      for mmseg's ``ResNet``;
+    - ``vgg16-*.pth`` (``features.*``) for ``DilatedVGG16``, whose last two convolutions keep their
+      initial weights. The Caffe-trained file needs BGR images in 0..255 minus the mean.
 
-    The file is read as tensors only, see :func:`mmseg_uda.tensor_files.read_tensors`.
+    The weights may be inside ``state_dict`` or ``model`` and have the prefixes ``module.`` and
+    ``backbone.``. Entries of classifiers are ignored. Reading a file never runs code stored in it,
+    see :func:`mmseg_uda.tensor_files.read_tensors`.
 
     Raises:
-        UserError: the file is missing, holds anything but weights, or belongs to another
-            backbone: fewer than 95 % of the backbone's entries are in the file, or of the file's
-            in the backbone, by name and shape.
+        UserError: the file is missing, holds no weights, or does not match: less than 95 % of the
+            backbone's entries are in the file by name and shape, or less than 95 % of the file's
+            in the backbone.
     """
-    weights = _strip_prefixes(_read(backbone, Path(path)))
-    if isinstance(backbone, MiT) and any(name.startswith('layers.') for name in weights):
-        weights = _mit_from_mmseg(weights)
-    if isinstance(backbone, DilatedVGG16):
-        weights = _vgg_without_pools(weights)
-    weights = {name: value for name, value in weights.items() if not name.startswith(CLASSIFIERS)}
-
+    weights = _converted(backbone, _strip_prefixes(_read(backbone, Path(path))))
     own = backbone.state_dict()
     matched = {
         name: value
@@ -63,24 +57,24 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | os.PathLike) -> No
         if name in own and value.shape == own[name].shape
     }
     optional = getattr(backbone, 'untrained', ())
-    missing = [
-        name
-        for name in own
-        if name not in matched and not name.endswith(COUNTER) and not name.startswith(optional)
-    ]
-    unexpected = [name for name in weights if name not in matched and not name.endswith(COUNTER)]
-    agreed = sum(not name.endswith(COUNTER) for name in matched)
+    missing = [n for n in _without_counters(own) if n not in matched and not n.startswith(optional)]
+    unexpected = [name for name in _without_counters(weights) if name not in matched]
+    count = len(_without_counters(matched))
     summary = (
-        f'{agreed} of {agreed + len(missing)} entries of {type(backbone).__name__} match'
+        f'{count} of {count + len(missing)} entries of {type(backbone).__name__} match'
         f'{_first("missing", missing)}{_first("unexpected in the file", unexpected)}'
     )
-    if agreed < MIN_SHARE * (agreed + max(len(missing), len(unexpected))):
-        raise UserError(f'{path} is not for this backbone: {summary}; give the matching weights')
+    if count < MIN_SHARE * (count + max(len(missing), len(unexpected))):
+        raise UserError(
+            f'{path} does not match this backbone: {summary}; set pretrained to a file of its '
+            'weights, or to None to train from scratch'
+        )
     backbone.load_state_dict(matched, strict=False)
     print_log(f'pretrained weights {path}: {summary}', logger='current')
 
 
 def _read(backbone: nn.Module, path: Path) -> dict[str, Tensor]:
+    """Read the state dict of a file."""
     if not path.is_file():
         source = SOURCES.get(type(backbone).__name__, 'get the ImageNet weights of this backbone')
         raise UserError(
@@ -95,19 +89,33 @@ def _read(backbone: nn.Module, path: Path) -> dict[str, Tensor]:
     weights = content.items() if isinstance(content, Mapping) else ()
     weights = {name: value for name, value in weights if isinstance(value, Tensor)}
     if not weights:
-        raise UserError(f'{path} holds no weights; it must be the state dict of a backbone')
+        raise UserError(f'{path} holds no weights; set pretrained to a state dict of the backbone')
     return weights
 
 
 def _strip_prefixes(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Only the backbone's entries where the file is of a whole network, without prefix."""
+    """Remove prefixes; if some entries have a prefix, drop the others (heads of a segmentor)."""
     for prefix in ('module.', 'backbone.'):
         inside = {n.removeprefix(prefix): v for n, v in weights.items() if n.startswith(prefix)}
         weights = inside or weights
     return weights
 
 
-# Names below ``layers.<stage>.<part>`` in mmseg's MixVisionTransformer -> the published ones.
+def _converted(backbone: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the entries to those of the backbone and drop classifiers."""
+    if isinstance(backbone, MiT) and any(name.startswith('layers.') for name in weights):
+        weights = _mit_from_mmseg(weights)
+    if isinstance(backbone, DilatedVGG16):
+        weights = _vgg_without_pools(weights)
+    return {name: value for name, value in weights.items() if not name.startswith(CLASSIFIERS)}
+
+
+def _without_counters(weights: dict[str, Tensor]) -> list[str]:
+    """Names of the entries that are weights."""
+    return [name for name in weights if not name.endswith(COUNTER)]
+
+
+# Module names below ``layers.<stage>.<child>`` in mmseg's MixVisionTransformer -> in MiT.
 _EMBEDDING = {'projection': 'proj', 'norm': 'norm'}
 _BLOCK = {
     'norm1': 'norm1',
@@ -122,27 +130,30 @@ _BLOCK = {
 
 
 def _mit_from_mmseg(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename mmseg's entries: query and key-value in one matrix, 1x1 convolutions for linears."""
+    """Convert mmseg's MixVisionTransformer: split query from key-value, flatten 1x1 convolutions.
+
+    A stage has three children: 0 is the patch embedding, 1 the blocks, 2 the norm.
+    """
     renamed = {}
     for name, value in weights.items():
         match = re.fullmatch(r'layers\.(\d)\.(\d)\.(?:(\d+)\.)?(?:(.+)\.)?(\w+)', name)
         if match is None:
             renamed[name] = value
             continue
-        stage, part, block, module, entry = match.groups()
+        stage, child, block, module, entry = match.groups()
         number = int(stage) + 1
-        if part == '0' and module in _EMBEDDING:
+        if child == '0' and module in _EMBEDDING:
             renamed[f'patch_embed{number}.{_EMBEDDING[module]}.{entry}'] = value
-        elif part == '1' and module in _BLOCK:
+        elif child == '1' and module in _BLOCK:
             linear = module in ('ffn.layers.0', 'ffn.layers.4') and value.dim() == 4
             value = value.flatten(1) if linear else value
             renamed[f'block{number}.{block}.{_BLOCK[module]}.{entry}'] = value
-        elif part == '1' and module == 'attn.attn' and entry.startswith('in_proj_'):
+        elif child == '1' and module == 'attn.attn' and entry.startswith('in_proj_'):
             kind = entry.removeprefix('in_proj_')
             dim = len(value) // 3
             renamed[f'block{number}.{block}.attn.q.{kind}'] = value[:dim]
             renamed[f'block{number}.{block}.attn.kv.{kind}'] = value[dim:]
-        elif part == '2' and module is None:
+        elif child == '2' and module is None:
             renamed[f'norm{number}.{entry}'] = value
         else:
             renamed[name] = value
@@ -150,7 +161,7 @@ def _mit_from_mmseg(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _vgg_without_pools(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Keep ``features.<n>.*`` as ``<n>.*``, without the place of the fourth pool."""
+    """Rename ``features.<n>.*`` to ``<n>.*``, where later positions move up by the fourth pool."""
     kept = {}
     for name, value in weights.items():
         if match := re.fullmatch(r'features\.(\d+)\.(\w+)', name):
@@ -161,6 +172,6 @@ def _vgg_without_pools(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _first(what: str, names: list[str], count: int = 3) -> str:
-    """', 5 missing: a, b, c, ...', or nothing."""
+    """Format ', 5 missing: a, b, c, ...', or nothing if there are no names."""
     dots = ', ...' if len(names) > count else ''
     return f', {len(names)} {what}: {", ".join(names[:count])}{dots}' if names else ''

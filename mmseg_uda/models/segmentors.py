@@ -1,4 +1,4 @@
-"""The segmentation network that a method adapts."""
+"""The segmentation network that adaptation methods train."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -23,11 +23,12 @@ from mmseg_uda.models.sliding_window import Box, sliding_window_logits
 
 @dataclass
 class View:
-    """One pass through the backbone: its input and its output.
+    """Input and output of the backbone in one forward pass.
 
     Attributes:
-        features: maps (B, D_i, h_i, w_i) of the backbone, or of the neck.
-        prepare: images (B, 3, H, W) -> the backbone's input, to run another network on the same.
+        features: maps (B, D_i, h_i, w_i) of the backbone (and neck).
+        prepare: function from images (B, 3, H, W) to the backbone's input (B, 3, H', W'), so that
+            another network can be run on the same input.
         box: (y1, y2, x1, x2), the pixels of the images that the input covers; ``None``: all.
     """
 
@@ -37,11 +38,11 @@ class View:
 
 
 class ForwardPass:
-    """One forward pass of a segmentor.
+    """Output of one forward pass of a segmentor.
 
     Args:
-        views: the passes through the backbone; the first is that of the whole images.
-        logits: (B, C, h, w), the head's output, or a function that computes it on first use.
+        views: one for each run of the backbone; the first covers the whole images.
+        logits: (B, C, h, w) at the head's stride, or a function that computes them on first use.
     """
 
     def __init__(self, views: list[View], logits: Tensor | Callable[[], Tensor]) -> None:
@@ -50,21 +51,22 @@ class ForwardPass:
 
     @cached_property
     def logits(self) -> Tensor:
-        """The head's output, (B, C, h, w)."""
+        """Logits (B, C, h, w) at the head's stride."""
         return self._logits() if callable(self._logits) else self._logits
 
     @property
     def features(self) -> list[Tensor]:
-        """Maps (B, D_i, h_i, w_i) of the first view."""
+        """Feature maps (B, D_i, h_i, w_i) of the first view."""
         return self.views[0].features
 
 
 class Supervision(ForwardPass):
-    """A forward pass with its losses by labels.
+    """Output of a forward pass with labels.
 
     Args:
-        losses: 0-dimensional tensors; those with "loss" in their names are summed and
+        losses: 0-dimensional tensors by name. Those with "loss" in their names are summed and
             back-propagated, the others are metrics for the log.
+        logits, views: see :class:`ForwardPass`.
     """
 
     def __init__(self, losses: dict[str, Tensor], logits: Tensor, views: list[View]) -> None:
@@ -74,38 +76,53 @@ class Supervision(ForwardPass):
 
 @MODELS.register_module()
 class Segmentor(EncoderDecoder):
-    """mmseg's ``EncoderDecoder`` with the calls that adaptation methods are built from.
+    """mmseg's ``EncoderDecoder`` with the forward passes that adaptation methods use.
 
-    :meth:`features` and :meth:`decode` are backbone and head alone. :meth:`train_pass`,
-    :meth:`supervise` (with labels) and :meth:`infer` are whole forward passes.
+    Which one to call on images (B, 3, H, W):
+
+    - :meth:`supervise` to train with labels or pseudo-labels: returns losses and logits;
+    - :meth:`train_pass` to train on predictions without labels (entropy, adversarial losses): the
+      same logits as in :meth:`supervise`;
+    - :meth:`whole_pass` to train on features and the logits computed from them;
+    - :meth:`infer` to predict, e.g. pseudo-labels: logits (B, C, h, w) at the head's stride;
+    - :meth:`encode_decode` to predict at full size: the logits of :meth:`infer`, resized to
+      (B, C, H, W).
+
+    In this class ``train_pass``, ``whole_pass`` and ``infer`` compute the same. They differ in
+    networks that use an image at several scales, see
+    :class:`~mmseg_uda.models.hrda.HRDASegmentor`. None of them changes the train/eval mode or
+    disables gradients. :meth:`features`, :meth:`decode` and :meth:`project` run only the backbone,
+    the head and the projection head.
 
     Args:
         pretrained: path of the backbone's ImageNet weights (see
-            :func:`mmseg_uda.models.pretrained.load_pretrained_backbone`), read by
+            :func:`mmseg_uda.models.pretrained.load_pretrained_backbone`), loaded by
             ``init_weights``; ``None`` trains from scratch.
-        test_cfg: ``dict(mode='whole')`` or ``dict(mode='slide', crop_size=(h, w), stride=(h, w))``;
-            with ``direct=True`` whole-image logits are up-scaled once, from the head's stride to
-            the size of the labels, and not to the input's size first;
-            with ``batched_slide=True`` all windows of an image go through the network at once;
-            with ``class_weight`` predictions are the arg-max of the class
-            probabilities times these (SePiCo's evaluation by night).
+        test_cfg: ``dict(mode='whole')`` or ``dict(mode='slide', crop_size=(h, w), stride=(h, w))``,
+            in pixels. Optional keys:
+            ``direct=True``: resize whole-image logits once, from the head's stride to the size of
+            the labels, instead of to the size of the input first;
+            ``batched_slide=True``: run all windows of an image in one forward pass;
+            ``class_weight``: multiply class probabilities by these weights before the arg-max
+            (SePiCo's night-time evaluation).
         class_weight: factors of the cross entropy by label, see
             :func:`mmseg_uda.models.class_weights.class_weights`.
-        average: over which pixels the cross entropy is averaged, 'all' or the 'valid' ones, see
+        average: pixels over which the cross entropy is averaged, 'all' or 'valid', see
             :func:`mmseg_uda.models.losses.segmentation_loss`.
-        lovasz_weight: of a further loss, :func:`mmseg_uda.models.losses.lovasz_softmax`.
-        lovasz_images: whose pixels that loss takes as one set; ``None``: all images of the process.
-        temperature: logits are divided by it in the training losses, and nowhere else.
-        kwargs: of mmseg's ``EncoderDecoder`` (backbone, decode_head, neck, auxiliary_head, ...).
-            The head's ``align_corners`` says how logits are up-scaled everywhere.
+        lovasz_weight: weight of the Lovász-softmax loss, see
+            :func:`mmseg_uda.models.losses.lovasz_softmax`; 0 switches it off.
+        lovasz_images: number of images whose pixels form one set of that loss; ``None``: all
+            images of the process.
+        temperature: divisor of the logits in the training losses, and only there.
+        kwargs: arguments of mmseg's ``EncoderDecoder`` (backbone, decode_head, neck,
+            auxiliary_head, ...). The head's ``align_corners`` applies wherever logits are resized.
 
     Raises:
-        UserError: for a ``test_cfg`` that says neither, or lacks the window's size; for another
-            ``average``; for ``lovasz_images`` below 1.
+        UserError: invalid ``test_cfg``, unknown ``average``, or ``lovasz_images`` below 1.
     """
 
     size_divisor = 1
-    """Sides of images must be multiples of it, in pixels."""
+    """The height and width of images must be multiples of it, in pixels."""
 
     def __init__(
         self,
@@ -125,10 +142,10 @@ class Segmentor(EncoderDecoder):
             raise UserError(f"segmentor.average is {average!r}, it must be 'all' or 'valid'")
         if lovasz_images is not None and (not isinstance(lovasz_images, int) or lovasz_images < 1):
             raise UserError(
-                f'segmentor.lovasz_images is {lovasz_images!r}, it must be a number of images'
+                f'segmentor.lovasz_images is {lovasz_images!r}, it must be an integer from 1 up'
             )
         with warnings.catch_warnings():
-            # Heads of mmseg build a loss of their own, whose options do not matter here.
+            # mmseg's heads build a loss of their own, which is not used.
             warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
             super().__init__(test_cfg=test_cfg, **kwargs)
         self.pretrained = pretrained
@@ -143,21 +160,21 @@ class Segmentor(EncoderDecoder):
             self.register_buffer(name, class_weights(weight), persistent=False)
 
     def init_weights(self) -> None:
-        """Initialise from scratch, then read the backbone's pretrained weights if there are any."""
+        """Initialise all weights, then load the backbone's pretrained weights, if any."""
         super().init_weights()
         if self.pretrained is not None:
             load_pretrained_backbone(self.backbone, self.pretrained)
 
     def problems(self, num_classes: int) -> Iterator[str]:
-        """What does not fit data of ``num_classes`` classes, one sentence each."""
+        """Describe what does not fit data with ``num_classes`` classes, one message each."""
         heads = dict(decode_head=self.decode_head)
         if self.with_auxiliary_head:
             heads['auxiliary_head'] = self.auxiliary_head
         for name, head in heads.items():
-            for one in head if isinstance(head, nn.ModuleList) else [head]:
-                if (number := getattr(one, 'num_classes', num_classes)) != num_classes:
+            for module in head if isinstance(head, nn.ModuleList) else [head]:
+                if (count := getattr(module, 'num_classes', num_classes)) != num_classes:
                     yield (
-                        f'num_classes of model.segmentor.{name} is {number}, but the data set has '
+                        f'num_classes of model.segmentor.{name} is {count}, but the data set has '
                         f'{num_classes} classes'
                     )
         for name in ('class_weight', 'test_class_weight'):
@@ -170,60 +187,68 @@ class Segmentor(EncoderDecoder):
 
     @property
     def feature_channels(self) -> int:
-        """Number of channels of the last features."""
+        """Number of channels of the last feature map."""
         channels = self.decode_head.in_channels
         return channels if isinstance(channels, int) else channels[-1]
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Images (B, 3, H, W) -> maps (B, D_i, h_i, w_i) of the backbone, or of the neck."""
+        """Run the backbone (and neck): images (B, 3, H, W) -> maps (B, D_i, h_i, w_i)."""
         return list(self.extract_feat(images))
 
     def decode(self, features: list[Tensor]) -> Tensor:
-        """Features -> logits (B, C, h, w) at the head's stride."""
+        """Run the head: features (B, D_i, h_i, w_i) -> logits (B, C, h, w) at its stride."""
         return self.decode_head(features)
 
     def project(self, features: list[Tensor]) -> list[Tensor]:
-        """Features -> embeddings (B, A, h_i, w_i) of the projection head, for contrast."""
+        """Run the projection head: features (B, D_i, h_i, w_i) -> embeddings (B, A, h_i, w_i)."""
         return self.auxiliary_head(features)
 
     def whole_pass(self, images: Tensor) -> ForwardPass:
-        """One pass of backbone and head on the whole images (B, 3, H, W)."""
+        """Run backbone and head once, on the whole images (B, 3, H, W).
+
+        The logits (B, C, h, w) depend on ``features`` alone and are computed on first use.
+        """
         features = self.features(images)
         return ForwardPass([View(features)], partial(self.decode, features))
 
     def train_pass(self, images: Tensor) -> ForwardPass:
-        """A training pass without labels on images (B, 3, H, W)."""
+        """Predict images (B, 3, H, W) as :meth:`supervise` does, but without labels."""
         return self.whole_pass(images)
 
     def infer(self, images: Tensor) -> ForwardPass:
-        """An inference pass on images (B, 3, H, W)."""
+        """Predict images (B, 3, H, W) as in evaluation; logits (B, C, h, w)."""
         return self.whole_pass(images)
 
     def supervise(
         self, images: Tensor, labels: Tensor, weight: Tensor | None = None
     ) -> Supervision:
-        """One supervised forward pass.
+        """Predict images and compute the losses by labels.
 
         Args:
             images: (B, 3, H, W), normalised.
-            labels: (B, H, W), int64 train ids, 255 = ignore.
-            weight: (B, H, W), factor of each pixel's cross entropy; ``None`` = 1.
+            labels: (B, H, W) int64 train ids, 255 = ignore.
+            weight: (B, H, W), factor of each pixel's cross entropy; ``None``: 1.
 
         Returns:
-            Losses 'decode.loss_seg' and 'decode.acc_seg' (percent), features and logits; with a
-            Lovász weight 'decode.loss_lovasz', multiplied by it.
+            Logits, views and the entries of :meth:`label_losses` with the prefix 'decode'.
         """
-        seen = self.whole_pass(images)
-        losses = self.label_losses('decode', seen.logits, labels, weight)
-        return Supervision(losses, seen.logits, seen.views)
+        output = self.whole_pass(images)
+        losses = self.label_losses('decode', output.logits, labels, weight)
+        return Supervision(losses, output.logits, output.views)
 
     def label_losses(
         self, name: str, logits: Tensor, labels: Tensor, weight: Tensor | None
     ) -> dict[str, Tensor]:
-        """Losses and accuracy of logits (B, C, h, w), see :meth:`supervise`.
+        """Compute the losses and the accuracy of predictions.
 
         Args:
-            name: prefix of their names.
+            name: prefix of the returned names.
+            logits: (B, C, h, w), resized to (H, W).
+            labels, weight: (B, H, W), see :meth:`supervise`.
+
+        Returns:
+            0-dimensional tensors: the cross entropy 'NAME.loss_seg', the accuracy 'NAME.acc_seg' in
+            percent, and with a ``lovasz_weight`` 'NAME.loss_lovasz', already multiplied by it.
         """
         logits = at_least_float32(logits) / self.temperature
         full = upscale(logits, labels.shape[1:], self.align_corners)
@@ -235,18 +260,20 @@ class Segmentor(EncoderDecoder):
         return losses
 
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
-        """mmseg's call of :meth:`supervise`, with the truth in the samples' ``gt_sem_seg``."""
+        """mmseg's interface of :meth:`supervise`: images (B, 3, H, W), labels in the samples."""
         labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
         return self.supervise(inputs, labels.long()).losses
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: Sequence[dict] = ()) -> Tensor:
-        """Images (B, 3, H, W) -> logits (B, C, H, W), up-scaled bilinearly."""
+        """Predict images (B, 3, H, W) as :meth:`infer` does; logits (B, C, H, W) at full size."""
         return upscale(self.infer(inputs).logits, inputs.shape[2:], self.align_corners)
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Logits (B, C, H, W), with ``test_cfg.direct`` (B, C, h, w) at the head's stride.
+        """Predict images (B, 3, H, W) according to ``test_cfg``; called by mmseg's ``predict``.
 
-        With ``test_cfg.class_weight`` probabilities times these.
+        Returns:
+            Logits (B, C, H, W); with ``direct`` (B, C, h, w) at the head's stride. With
+            ``class_weight`` class probabilities times these weights instead of logits.
         """
         if self.test_cfg.get('direct'):
             logits = at_least_float32(self.infer(inputs).logits)
@@ -257,7 +284,7 @@ class Segmentor(EncoderDecoder):
         return logits.softmax(dim=1) * self.test_class_weight.view(-1, 1, 1)
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Images (B, 3, H, W) -> mean logits (B, C, H, W) of the windows of ``test_cfg``."""
+        """Predict images (B, 3, H, W) window by window; mean logits (B, C, H, W)."""
         return sliding_window_logits(
             self.encode_decode,
             inputs,
@@ -271,7 +298,7 @@ def _check_test_cfg(test_cfg: ConfigDict) -> None:
     if test_cfg.get('mode') not in ('whole', 'slide'):
         raise UserError(f"test_cfg.mode is {test_cfg.get('mode')!r}, it must be 'whole' or 'slide'")
     if test_cfg.mode == 'slide' and test_cfg.get('direct'):
-        raise UserError("test_cfg.direct is for mode 'whole': windows are summed at full size")
+        raise UserError("test_cfg.direct needs mode 'whole': windows are averaged at full size")
     missing = {'crop_size', 'stride'} - test_cfg.keys()
     if test_cfg.mode == 'slide' and missing:
         raise UserError(f"test_cfg.mode 'slide' needs {' and '.join(sorted(missing))} (h, w)")

@@ -1,4 +1,4 @@
-"""Inference on windows that cover an image."""
+"""Sliding-window inference."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -9,7 +9,12 @@ Box = tuple[int, int, int, int]
 
 
 def crop(maps: Tensor, box: Sequence[int]) -> Tensor:
-    """The part (..., y2 - y1, x2 - x1) of maps (..., H, W) inside a box (y1, y2, x1, x2)."""
+    """Crop maps (..., H, W) to a box (y1, y2, x1, x2) in pixels; a view (..., y2 - y1, x2 - x1).
+
+    Example:
+        >>> crop(torch.arange(12).view(3, 4), (1, 3, 0, 2)).tolist()
+        [[4, 5], [8, 9]]
+    """
     y1, y2, x1, x2 = box
     return maps[..., y1:y2, x1:x2]
 
@@ -17,10 +22,19 @@ def crop(maps: Tensor, box: Sequence[int]) -> Tensor:
 def window_boxes(
     size: tuple[int, int], crop_size: tuple[int, int], stride: tuple[int, int]
 ) -> list[Box]:
-    """Windows (y1, y2, x1, x2) that cover an image of ``size`` (H, W), row by row.
+    """List the windows (y1, y2, x1, x2) that cover an image, row by row.
 
-    Every window has the crop's size, or the image's where that is smaller: the last row and
-    column are moved back into the image.
+    All windows have the same size: ``crop_size``, or the image's where that is smaller. Windows
+    that would exceed the image are moved back to its border.
+
+    Args:
+        size: (H, W) of the image.
+        crop_size: (height, width) of a window.
+        stride: vertical and horizontal distance between windows. All sizes are in pixels.
+
+    Example:
+        >>> window_boxes(size=(4, 6), crop_size=(4, 4), stride=(4, 3))
+        [(0, 4, 0, 4), (0, 4, 2, 6)]
     """
     (height, width), (crop_height, crop_width) = size, crop_size
     return [
@@ -30,8 +44,9 @@ def window_boxes(
     ]
 
 
-def _starts(length: int, crop: int, stride: int) -> Iterator[int]:
-    last = max(length - crop, 0)
+def _starts(length: int, window: int, stride: int) -> Iterator[int]:
+    """First pixels of the windows along one side of the image."""
+    last = max(length - window, 0)
     steps = -(-last // stride)  # rounded up
     return (min(step * stride, last) for step in range(steps + 1))
 
@@ -44,18 +59,19 @@ def sliding_window_logits(
     at_once: int | None = 1,
     cell: int = 1,
 ) -> Tensor:
-    """Mean of the logits of all windows that see a pixel.
+    """Average the logits of all windows that cover a pixel.
 
     Args:
-        logits: network (B, 3, h, w) -> (B, C, h / cell, w / cell).
+        logits: function from windows (N, 3, h, w) to logits (N, C, h / cell, w / cell).
         images: (B, 3, H, W).
-        crop_size, stride: (height, width) of a window and between windows, in pixels.
-        at_once: how many windows of every image go through the network in one pass; ``None`` for
-            all. The result is the same, more windows take more memory and less time.
-        cell: side of a cell of the logits in pixels, of which all sizes are multiples.
+        crop_size, stride: see :func:`window_boxes`.
+        at_once: number of windows per image in one forward pass; ``None``: all. More windows need
+            more memory and less time. It changes results only if the network uses statistics of
+            its batch.
+        cell: stride of the logits in pixels; all sizes must be multiples of it.
 
     Returns:
-        Logits (B, C, H / cell, W / cell).
+        Mean logits (B, C, H / cell, W / cell).
     """
     boxes = window_boxes(tuple(images.shape[2:]), crop_size, stride)
     at_once = at_once or len(boxes)

@@ -144,7 +144,7 @@ def test_another_architecture_is_refused_with_what_differs():
 
 
 class DeepLab(nn.Module):
-    """State dict names of a segmentor with batch norm and a two-branch classifier."""
+    """A network with the state dict keys of a segmentor with BatchNorm and two classifiers."""
 
     def __init__(self, norm=nn.BatchNorm2d):
         super().__init__()
@@ -154,7 +154,7 @@ class DeepLab(nn.Module):
 
 
 def published_pair(network, prefix=''):
-    """As FADA and SDCA save: backbone and classifier separately, with their optimisers."""
+    """A checkpoint in the layout of FADA and SDCA: backbone and classifier are separate entries."""
     state = network.state_dict()
     return {
         'iteration': 7,

@@ -11,7 +11,7 @@ def test_bgr_networks_get_bgr_in_training_and_evaluation():
     expected = rgb.flip(1).float() - torch.tensor(MEAN).view(3, 1, 1)
     batch = preprocessor({'source': {'image': rgb}})
     assert torch.equal(batch.source.images, expected)
-    tested = preprocessor({'inputs': [rgb[0].flip(0)]}, training=False)  # test loaders return BGR
+    tested = preprocessor({'inputs': [rgb[0].flip(0)]}, training=False)  # as loaded: BGR
     assert torch.equal(tested['inputs'], expected)
 
 

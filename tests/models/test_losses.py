@@ -74,7 +74,7 @@ def test_the_mean_can_be_over_labelled_pixels_alone(float64):
 
 
 def lovasz_by_the_definition(logits, labels):
-    """Lovász extension per class from increments of the Jaccard loss."""
+    """Reference: one class after the other, from the Jaccard loss of each prefix of the pixels."""
     probabilities = logits.softmax(1).permute(0, 2, 3, 1)[labels != 255]
     labels = labels[labels != 255]
     losses = []
@@ -104,7 +104,7 @@ def test_lovasz_is_its_definition_with_its_gradient(float64):
 def test_lovasz_of_sets_of_images_is_the_mean_of_those_alone():
     logits, labels = draw(batch=4)
     logits = logits.double()
-    labels[0] = 255  # a set without labels counts, like a process without labels
+    labels[0] = 255  # a set without labels has loss 0 and counts in the mean
     for images in (1, 2):
         pairs = zip(logits.split(images), labels.split(images), strict=True)
         alone = [lovasz_softmax(*pair) for pair in pairs]

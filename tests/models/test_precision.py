@@ -1,4 +1,4 @@
-"""The config sets the float32 arithmetic, by default without TF32."""
+"""The config sets the precision of float32 arithmetic; the default is full float32."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from mmseg_uda.models.precision import set_precision
 
 @pytest.fixture(autouse=True)
 def other_before():
-    """Another setting is active before; torch's settings are restored afterwards."""
+    """Start each test with a setting that no test expects, and restore torch's afterwards."""
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision('medium')
     torch.backends.cudnn.allow_tf32 = True

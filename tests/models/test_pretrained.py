@@ -79,7 +79,7 @@ def test_mmseg_mit_computes_the_same(float64, network, tmp_path):
     path = save(tmp_path / 'mit_b0_openmmlab.pth', {'state_dict': reference.state_dict()})
     load_pretrained_backbone(network, path)
     network.eval()
-    for layer in network.modules():  # some of ours have 1e-5, as published
+    for layer in network.modules():  # MiT has 1e-5 in some layers, mmseg 1e-6 in all
         if isinstance(layer, nn.LayerNorm):
             layer.eps = 1e-6
     images = torch.randn(1, 3, 64, 96)
@@ -205,7 +205,7 @@ def test_poisoned_pickle_does_not_run(writer, message, network, weights, tmp_pat
 
 
 def vgg_file(**more):
-    """Layout of the Caffe-style file: pools at 4, 9, 16, 23, 30, and the classifiers."""
+    """Weights in the layout of the Caffe-trained file: poolings at 4, 9, 16, 23 and 30."""
     shapes = {int(n.split('.')[0]): v.shape for n, v in DilatedVGG16().state_dict().items()}
     convs = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]
     weights = {}

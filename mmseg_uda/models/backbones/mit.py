@@ -1,6 +1,6 @@
 """Mix Transformer encoder, MiT-B0 to MiT-B5 (Xie et al., SegFormer, NeurIPS 2021).
 
-Names of parameters follow the published ImageNet checkpoints, so that these load as they are.
+State dict keys are those of the published ImageNet checkpoints.
 """
 
 import math
@@ -19,13 +19,13 @@ from mmseg_uda.models.layout import to_map, to_tokens
 HEADS = (1, 2, 5, 8)
 REDUCTIONS = (8, 4, 2, 1)
 MLP_RATIO = 4
-# The published weights were trained with these two; a dark, flat image shows the difference.
-TOKEN_NORM_EPS = 1e-5  # after a convolution that makes tokens
+# Epsilons of LayerNorm as in the published code; they matter for dark, uniform images.
+TOKEN_NORM_EPS = 1e-5  # after the convolutions that produce tokens
 BLOCK_NORM_EPS = 1e-6  # inside and after the blocks
 
 
 class Architecture(NamedTuple):
-    """Widths and numbers of blocks of the four stages."""
+    """Channels and number of blocks of each of the four stages."""
 
     dims: tuple[int, int, int, int]
     depths: tuple[int, int, int, int]
@@ -42,9 +42,10 @@ ARCHITECTURES = {
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: drops a residual branch per sample (Huang et al., ECCV 2016).
+    """Stochastic depth: drops residual branches per sample (Huang et al., ECCV 2016).
 
-    In training a sample's branch is kept with probability ``1 - rate`` and then divided by it.
+    In training, the branch of a sample is kept with probability ``1 - rate`` and then divided by
+    this probability. In evaluation it is unchanged.
     """
 
     def __init__(self, rate: float) -> None:
@@ -52,13 +53,13 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, branch: Tensor) -> Tensor:
-        """(B, ...) -> (B, ...)."""
+        """Branch (B, ...) -> (B, ...)."""
         if not self.training or self.rate == 0:
             return branch
         keep = 1 - self.rate
-        # Drawn in float32 whatever the branch is: bf16 would round the probability.
-        draw = torch.rand(branch.shape[0], device=branch.device)
-        scale = (keep + draw).floor_().div_(keep).to(branch.dtype)
+        # Always in the default dtype: bfloat16 would round the probability.
+        uniform = torch.rand(branch.shape[0], device=branch.device)
+        scale = (keep + uniform).floor_().div_(keep).to(branch.dtype)
         return branch * scale.view(-1, *[1] * (branch.dim() - 1))
 
     def extra_repr(self) -> str:
@@ -66,7 +67,7 @@ class DropPath(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Overlapping patches: a strided convolution whose output cells become tokens."""
+    """Overlapping patch embedding: a strided convolution, then LayerNorm."""
 
     def __init__(self, in_channels: int, dim: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -74,14 +75,20 @@ class PatchEmbedding(nn.Module):
         self.norm = nn.LayerNorm(dim, eps=TOKEN_NORM_EPS)
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        """(B, C, H, W) -> tokens (B, h * w, D) and their grid (h, w)."""
+        """Map (B, C, H, W) -> tokens (B, h * w, D) and their grid size (h, w)."""
         x = self.proj(x)
         height, width = x.shape[2:]
         return self.norm(to_tokens(x)), (height, width)
 
 
 class EfficientAttention(nn.Module):
-    """Multi-head self-attention whose keys and values come from a coarser grid."""
+    """Multi-head self-attention with keys and values from a coarser grid.
+
+    Args:
+        dim: channels of the tokens.
+        heads: number of heads, a divisor of ``dim``.
+        reduction: stride between the grids of queries and of keys and values.
+    """
 
     def __init__(self, dim: int, heads: int, reduction: int) -> None:
         super().__init__()
@@ -104,7 +111,10 @@ class EfficientAttention(nn.Module):
 
 
 class DepthwiseConvolution(nn.Module):
-    """3x3 convolution of every channel by itself; it tells the tokens where they are."""
+    """Depthwise 3x3 convolution on the grid of the tokens.
+
+    Its zero padding provides position information, so MiT needs no position embedding.
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -116,7 +126,7 @@ class DepthwiseConvolution(nn.Module):
 
 
 class MixFFN(nn.Module):
-    """Feed-forward network with a depthwise convolution in the middle."""
+    """Feed-forward network with a depthwise convolution between its two linear layers."""
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
@@ -130,7 +140,7 @@ class MixFFN(nn.Module):
 
 
 class Block(nn.Module):
-    """Transformer block: attention, then feed-forward, each normalised first and residual."""
+    """Transformer block: pre-norm residual attention, then pre-norm residual feed-forward."""
 
     def __init__(self, dim: int, heads: int, reduction: int, drop_path_rate: float) -> None:
         super().__init__()
@@ -148,18 +158,19 @@ class Block(nn.Module):
 
 @MODELS.register_module()
 class MiT(BaseModule):
-    """Mix Transformer: four stages of tokens at strides 4, 8, 16 and 32.
+    """Mix Transformer: four stages of transformer blocks at strides 4, 8, 16 and 32.
 
     Args:
-        arch: 'b0' ... 'b5'.
-        drop_path_rate: stochastic depth of the last block; it grows linearly from 0 at the first.
-        with_cp: recompute every block in the backward pass (gradient checkpointing): less memory
-            for about a third more time, the same gradients.
-        init_cfg: mmengine's; ``None`` initialises as the paper's code does (truncated normal 0.02
-            for linear layers, normal of the fan-out for convolutions, zero biases).
+        arch: 'b0', 'b1', ..., 'b5'.
+        drop_path_rate: drop rate of the last block; it increases linearly from 0 at the first.
+        with_cp: gradient checkpointing: recompute each block in the backward pass. The same
+            gradients with less memory and about a third more time.
+        init_cfg: see mmengine's ``BaseModule``; ``None`` initialises as the published code does:
+            linear layers with a truncated normal distribution of standard deviation 0.02,
+            convolutions with a normal distribution of variance 2 / fan-out, biases with 0.
 
     Raises:
-        UserError: for an unknown ``arch``.
+        UserError: unknown ``arch``.
     """
 
     def __init__(
@@ -171,7 +182,9 @@ class MiT(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if arch not in ARCHITECTURES:
-            raise UserError(f'MiT: unknown arch {arch!r}, choose one of {", ".join(ARCHITECTURES)}')
+            raise UserError(
+                f'MiT: unknown arch {arch!r}, it must be one of {", ".join(ARCHITECTURES)}'
+            )
         dims, depths = ARCHITECTURES[arch]
         self.with_cp = with_cp
         for stage in range(4):
@@ -194,15 +207,15 @@ class MiT(BaseModule):
             self.add_module(f'norm{stage + 1}', nn.LayerNorm(dims[stage], eps=BLOCK_NORM_EPS))
 
     def init_weights(self) -> None:
-        """Initialise from scratch, then by ``init_cfg`` if there is one."""
+        """Initialise as the published code does, then apply ``init_cfg``, if any."""
         if not self.is_init:
             self.apply(_init_layer)
         super().init_weights()
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Images (B, 3, H, W) -> four maps (B, D, h, w), h = ceil(H / 4), then half of that, ...
+        """Images (B, 3, H, W) -> four maps (B, D_i, h_i, w_i) in channels-last memory.
 
-        The maps are in channels-last memory.
+        ``h_0 = ceil(H / 4)``, ``h_i = ceil(h_(i-1) / 2)``; the same for the widths.
         """
         x = images
         features = []

@@ -1,35 +1,33 @@
-"""VGG-16 as a fully convolutional backbone of output stride 8."""
+"""VGG-16 as a fully convolutional backbone with output stride 8."""
 
 from mmengine.model import Sequential
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-# Output channels and dilation of the 3x3 convolutions; 'pool' halves the map.
+# (output channels, dilation) of each 3x3 convolution; 'pool' is 2x2 max pooling.
 LAYERS = (
     *((64, 1), (64, 1), 'pool'),
     *((128, 1), (128, 1), 'pool'),
     *((256, 1), (256, 1), (256, 1), 'pool'),
     *((512, 1), (512, 1), (512, 1)),
     *((512, 2), (512, 2), (512, 2)),
-    *((1024, 4), (1024, 4)),  # in place of the fully connected layers
+    *((1024, 4), (1024, 4)),  # replace the fully connected layers
 )
 
 
 @MODELS.register_module()
 class DilatedVGG16(Sequential):
-    """VGG-16 (Simonyan and Zisserman, ICLR 2015) in DeepLab's form, as FADA and SDCA use it.
+    """VGG-16 (Simonyan and Zisserman, ICLR 2015) with dilated convolutions, for FADA and SDCA.
 
-    The last two pools are left out, the layers behind them dilated, and two dilated convolutions
-    stand in place of the fully connected layers. No normalisation, no dropout. The layers are a
-    flat list, so the state dict's keys are positions (``0.weight``, ``2.weight``, ...).
-
-    ImageNet weights are for all but the last two convolutions, see ``untrained``.
+    As in DeepLab, the last two poolings are omitted, the convolutions after them are dilated, and
+    two dilated convolutions replace the fully connected layers. No normalisation, no dropout. State
+    dict keys are positions in the list of layers (``0.weight``, ``2.weight``, ...).
 
     Args:
-        init_cfg: mmengine's, for training from scratch; default torch's own initial weights.
+        init_cfg: see mmengine's ``BaseModule``; ``None``: torch's default initialisation.
     """
 
-    untrained = ('29.', '31.')  # entries that no ImageNet file has
+    untrained = ('29.', '31.')  # key prefixes without ImageNet weights
 
     def __init__(self, init_cfg: dict | None = None) -> None:
         layers: list[nn.Module] = []

@@ -1,4 +1,4 @@
-"""The all-MLP decoder of SegFormer, in the layout of its published checkpoints."""
+"""The all-MLP decoder of SegFormer, with the state dict keys of its published checkpoints."""
 
 from collections.abc import Sequence
 
@@ -14,17 +14,18 @@ from mmseg_uda.models.heads.daformer_head import LevelEmbedding
 
 @MODELS.register_module()
 class AllMLPHead(BaseDecodeHead):
-    """Linear per level, up-scale, concatenate, 1x1 convolution, classify (Xie et al., 2021).
+    """Embeds each level, resizes and concatenates them, fuses and classifies the cells.
 
-    mmseg's ``SegformerHead`` is another network: it has a normalisation after every level.
+    From SegFormer (Xie et al., NeurIPS 2021). mmseg's ``SegformerHead`` differs: it normalises each
+    level.
 
     Args:
         in_channels: channels of the levels, (64, 128, 320, 512) for MiT-B1 to B5.
-        num_classes: number of classes, which is the number of output channels.
-        embed_dims: width of every level and of the fused map.
-        in_index: which of the backbone's maps are the levels.
+        num_classes: number of classes C.
+        embed_dims: channels of each embedded level and of the fused map.
+        in_index: indices of the backbone's maps that are the levels.
         norm_cfg: normalisation of the fused map.
-        kwargs: of mmseg's ``BaseDecodeHead``.
+        kwargs: arguments of mmseg's ``BaseDecodeHead``.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class AllMLPHead(BaseDecodeHead):
             norm_cfg=norm_cfg,
             **kwargs,
         )
-        # The published state dicts hold this classifier of 128 channels, which nothing uses.
+        # Unused, but the published state dicts hold this classifier with 128 channels.
         self.conv_seg.requires_grad_(False)
         self.linear_c = nn.ModuleList(LevelEmbedding(c, embed_dims) for c in in_channels)
         self.linear_fuse = ConvModule(
@@ -55,7 +56,7 @@ class AllMLPHead(BaseDecodeHead):
         self.linear_pred = nn.Conv2d(embed_dims, self.out_channels, 1)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """All maps of the backbone, (B, C_i, h_i, w_i) -> logits (B, num_classes, h_0, w_0)."""
+        """All maps of the backbone (B, D_i, h_i, w_i) -> logits (B, C, h_0, w_0)."""
         inputs = self._transform_inputs(features)
         size = inputs[0].shape[2:]
         levels = [

@@ -1,4 +1,4 @@
-"""Context-aware multi-level fusion: the decoder of DAFormer and its ablations."""
+"""The decoder of DAFormer, context-aware multi-level fusion, and its ablations."""
 
 from collections.abc import Sequence
 
@@ -17,44 +17,44 @@ FUSIONS = ('sep_aspp', 'aspp', 'conv1', 'isa', 'sep_aspp_f4')
 
 
 class LevelEmbedding(nn.Module):
-    """Linear map of every cell of a feature map."""
+    """Linear layer applied to each cell of a feature map."""
 
     def __init__(self, in_channels: int, dim: int) -> None:
         super().__init__()
         self.proj = nn.Linear(in_channels, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, dim, h, w).
+        """Map (B, D, h, w) -> map (B, dim, h, w) in NCHW memory.
 
-        In plain NCHW memory: the wide fp32 convolutions of a head are faster so.
+        The wide float32 convolutions of the heads are faster in this layout.
         """
         return to_map(self.proj(to_tokens(x)), tuple(x.shape[2:])).contiguous()
 
 
 @MODELS.register_module()
 class DAFormerHead(BaseDecodeHead):
-    """Embeds the levels, brings them to the first one's size, fuses and classifies them.
+    """Embeds each level, resizes and concatenates them, fuses and classifies the cells.
 
-    Hoyer et al., DAFormer, CVPR 2022.
+    From DAFormer (Hoyer et al., CVPR 2022).
 
     Args:
         in_channels: channels of the levels, (64, 128, 320, 512) for MiT-B1 to B5.
-        channels: width after the fusion.
-        num_classes: number of classes, which is the number of output channels.
-        embed_dims: width of every level before the fusion.
-        fusion: how the concatenated levels become one map.
-            'sep_aspp': depthwise-separable atrous spatial pyramid, the published DAFormer;
+        channels: channels of the fused map.
+        num_classes: number of classes C.
+        embed_dims: channels of each embedded level.
+        fusion: fusion of the concatenated levels:
+            'sep_aspp': atrous spatial pyramid of depthwise-separable convolutions, as published;
             'aspp': the same with plain convolutions;
-            'conv1': a 1x1 convolution, no context;
+            'conv1': a 1x1 convolution, without context;
             'isa': interlaced sparse self-attention;
-            'sep_aspp_f4': the separable pyramid on the last level only, then a 1x1 convolution
-            (comes with the neck that up-scales this level, see :class:`UpscaleNeck`).
-        in_index: which of the backbone's maps are the levels.
-        norm_cfg: normalisation in the fusion, ``None`` for none.
-        kwargs: of mmseg's ``BaseDecodeHead`` (dropout_ratio=0.1, ...).
+            'sep_aspp_f4': the separable pyramid on the last level only, then a 1x1 convolution on
+            all levels; for use with :class:`~mmseg_uda.models.necks.UpscaleNeck`.
+        in_index: indices of the backbone's maps that are the levels.
+        norm_cfg: normalisation in the fusion; ``None``: none.
+        kwargs: arguments of mmseg's ``BaseDecodeHead`` (``dropout_ratio=0.1``, ...).
 
     Raises:
-        UserError: for an unknown ``fusion``.
+        UserError: unknown ``fusion``.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class DAFormerHead(BaseDecodeHead):
             **kwargs,
         )
         if fusion not in FUSIONS:
-            raise UserError(f'DAFormerHead: unknown fusion {fusion!r}, choose one of {FUSIONS}')
+            raise UserError(f'DAFormerHead: unknown fusion {fusion!r}, it must be one of {FUSIONS}')
         self.embed_layers = nn.ModuleList(LevelEmbedding(c, embed_dims) for c in in_channels)
         if fusion == 'sep_aspp_f4':
             self.embed_layers[-1] = nn.Sequential(
@@ -89,7 +89,7 @@ class DAFormerHead(BaseDecodeHead):
         self.fuse_layer = _fuse_layer(fusion, len(in_channels) * embed_dims, channels, norm_cfg)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """All maps of the backbone, (B, C_i, h_i, w_i) -> logits (B, num_classes, h_0, w_0)."""
+        """All maps of the backbone (B, D_i, h_i, w_i) -> logits (B, C, h_0, w_0)."""
         levels = [
             embed(level)
             for embed, level in zip(

@@ -1,4 +1,4 @@
-"""DeepLab-v2 head: a sum of dilated classifiers."""
+"""The head of DeepLabV2: a sum of dilated classifiers."""
 
 from collections.abc import Sequence
 
@@ -10,17 +10,17 @@ from torch import Tensor, nn
 
 @MODELS.register_module()
 class DLV2Head(BaseDecodeHead):
-    """One 3x3 convolution to the classes per dilation rate, summed (Chen et al., TPAMI 2018).
+    """Sum of 3x3 convolutions to the classes, one per dilation (Chen et al., TPAMI 2018).
 
     No normalisation, no activation, no dropout.
 
     Args:
-        in_channels: channels of the last stage.
-        num_classes: number of classes, which is the number of output channels.
+        in_channels: channels D of the input map.
+        num_classes: number of classes C.
         dilations: (6, 12) in the DACS and DAFormer papers ("dlv2red"), (6, 12, 18, 24) in DeepLab.
-        in_index: which of the backbone's maps is used.
-        random_bias: start from torch's default biases (FADA, SDCA) instead of zeros.
-        kwargs: of mmseg's ``BaseDecodeHead``.
+        in_index: index of the backbone's map that is the input.
+        random_bias: initialise biases with torch's default (FADA, SDCA) instead of 0.
+        kwargs: arguments of mmseg's ``BaseDecodeHead``.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class DLV2Head(BaseDecodeHead):
             **kwargs,
         )
         self.random_bias = random_bias
-        del self.conv_seg  # the branches classify
+        del self.conv_seg  # unused: the branches classify
         self.aspp_modules = ASPPModule(
             dilations=dilations,
             in_channels=in_channels,
@@ -54,6 +54,7 @@ class DLV2Head(BaseDecodeHead):
         )
 
     def init_weights(self) -> None:
+        """Initialise weights from N(0, 0.01^2), and biases as ``random_bias`` says."""
         super().init_weights()
         if self.random_bias:
             bound = (9 * self.in_channels) ** -0.5
@@ -61,5 +62,5 @@ class DLV2Head(BaseDecodeHead):
                 nn.init.uniform_(branch.conv.bias, -bound, bound)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """All maps of the backbone -> logits (B, num_classes, h, w)."""
+        """All maps of the backbone (B, D_i, h_i, w_i) -> logits (B, C, h, w)."""
         return sum(self.aspp_modules(self._transform_inputs(features)))

@@ -1,7 +1,4 @@
-"""Ways to fuse the concatenated levels in the DAFormer head (DAFormer, CVPR 2022).
-
-Each is a module (B, C, h, w) -> (B, channels, h, w).
-"""
+"""Modules that fuse the concatenated levels in the head of DAFormer (Hoyer et al., CVPR 2022)."""
 
 import math
 
@@ -18,10 +15,13 @@ SPARSE_GROUP = 8
 
 
 class ASPP(nn.Module):
-    """Atrous spatial pyramid without image pooling, then a 3x3 convolution.
+    """Atrous spatial pyramid pooling without image pooling, then a 3x3 convolution.
 
     Args:
-        separable: depthwise-separable dilated convolutions instead of plain ones.
+        in_channels: channels D of the input.
+        channels: channels of each branch and of the output.
+        separable: use depthwise-separable instead of plain dilated convolutions.
+        norm_cfg: normalisation after each convolution.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class ASPP(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, channels, h, w)."""
+        """Map (B, D, h, w) -> map (B, channels, h, w)."""
         return self.bottleneck(torch.cat(self.aspp_modules(x), dim=1))
 
 
 class GroupAttention(SelfAttentionBlock):
-    """Self-attention among the cells of each small map; no residual."""
+    """Self-attention among all cells of each map, without a residual connection."""
 
     def __init__(self, channels: int, norm_cfg: dict | None) -> None:
         super().__init__(
@@ -71,14 +71,21 @@ class GroupAttention(SelfAttentionBlock):
         self.output_project = ConvModule(channels, channels, 1, norm_cfg=norm_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, h, w) -> (N, C, h, w)."""
+        """Maps (N, D, h, w) -> maps (N, D, h, w)."""
         return self.output_project(super().forward(x, x))
 
 
 class InterlacedSparseAttention(nn.Module):
-    """Attention among far cells, then among near cells (Huang et al., arXiv:1907.12273).
+    """Long-range, then short-range self-attention (Huang et al., arXiv:1907.12273).
 
-    The map is padded with zeros, centred, to a multiple of 8 and seen as a grid of 8x8 groups.
+    The map is padded with zeros on all sides to multiples of 8 and divided into groups of 8x8
+    cells. The first attention is among the cells with the same position in their groups, the second
+    among the cells of each group.
+
+    Args:
+        in_channels: channels D of the input.
+        channels: channels of the output.
+        norm_cfg: normalisation after each convolution.
     """
 
     def __init__(self, in_channels: int, channels: int, norm_cfg: dict | None) -> None:
@@ -88,7 +95,7 @@ class InterlacedSparseAttention(nn.Module):
         self.local_relation = GroupAttention(channels, norm_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, channels, h, w)."""
+        """Map (B, D, h, w) -> map (B, channels, h, w)."""
         x = self.in_conv(x)
         batch, channels, height, width = x.shape
         rows, columns = math.ceil(height / SPARSE_GROUP), math.ceil(width / SPARSE_GROUP)
@@ -97,13 +104,13 @@ class InterlacedSparseAttention(nn.Module):
         top, left = extra_height // 2, extra_width // 2
         x = F.pad(x, (left, extra_width - left, top, extra_height - top))
 
-        # B, C, rows, 8, columns, 8 -> B, 8, 8, C, rows, columns: cells at the same place of a group
+        # (B, C, rows, 8, columns, 8) -> (B, 8, 8, C, rows, columns): same position in all groups
         x = x.unflatten(3, (columns, SPARSE_GROUP)).unflatten(2, (rows, SPARSE_GROUP))
         x = x.permute(0, 3, 5, 1, 2, 4)
         groups = x.shape[:3]
         x = self.global_relation(x.flatten(0, 2)).unflatten(0, groups)
 
-        # -> B, rows, columns, C, 8, 8: cells of the same group
+        # -> (B, rows, columns, C, 8, 8): cells of one group
         x = x.permute(0, 4, 5, 3, 1, 2)
         groups = x.shape[:3]
         x = self.local_relation(x.flatten(0, 2)).unflatten(0, groups)

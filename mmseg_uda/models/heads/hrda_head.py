@@ -1,4 +1,4 @@
-"""The decoder of HRDA: one head for both scales, and the attention that chooses between them."""
+"""The decoder of HRDA: a head shared by both scales, and the scale attention."""
 
 import warnings
 
@@ -15,19 +15,19 @@ STRIDES = {'DAFormerHead': 4, 'DLV2Head': 8}
 
 @MODELS.register_module()
 class HRDAHead(BaseModule):
-    """A head shared by context and detail, and a scale attention on the context (ECCV 2022).
+    """A head for context and detail, and a scale attention (Hoyer et al., HRDA, ECCV 2022).
 
-    The attention is a second head of the same kind with a sigmoid; of a ``DAFormerHead`` without
-    the context of its fusion: a 1x1 convolution.
+    The attention is a second head of the same type, applied to the context, with a sigmoid. If it
+    is a ``DAFormerHead``, its fusion is a 1x1 convolution.
 
     Args:
         head: config of the shared head, ``DAFormerHead`` or ``DLV2Head``.
-        attention_channels: width of a ``DAFormerHead`` as attention.
-        attention_classwise: an attention map for every class, else one for all.
-        fixed_attention: a number in 0..1 instead of the learned attention.
+        attention_channels: channels of the attention if it is a ``DAFormerHead``.
+        attention_classwise: predict one attention map per class instead of one for all classes.
+        fixed_attention: constant attention in 0..1 instead of a learned one.
 
     Raises:
-        UserError: for a head of another type.
+        UserError: unsupported type of head.
     """
 
     def __init__(
@@ -57,23 +57,23 @@ class HRDAHead(BaseModule):
                 width = attention_channels
                 config |= dict(channels=width, embed_dims=width, fusion='conv1')
             with warnings.catch_warnings():
-                # It classifies nothing, so mmseg's threshold of a single output does not matter.
+                # mmseg warns about its threshold for binary predictions, which is not used here.
                 warnings.filterwarnings('ignore', message='threshold is not defined for binary')
                 self.scale_attention = MODELS.build(config)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Maps of one scale -> its logits (B, C, h, w)."""
+        """Features (B, D_i, h_i, w_i) of one scale -> logits (B, C, h, w)."""
         return self.head(features)
 
     def attention(self, features: list[Tensor], logits: Tensor) -> Tensor:
-        """How much the detail counts, in 0..1, by the context.
+        """Predict the weight of the detail, in 0..1, from the context.
 
         Args:
-            features: maps of the context.
-            logits: (B, C, h, w), of the context.
+            features: maps (B, D_i, h_i, w_i) of the context.
+            logits: (B, C, h, w) of the context; they set shape and dtype of a fixed attention.
 
         Returns:
-            (B, C, h, w), or (B, 1, h, w) if it is the same for all classes.
+            (B, C, h, w), or (B, 1, h, w) if all classes share it.
         """
         if self.scale_attention is None:
             return torch.full_like(logits[:, :1], self.fixed_attention)

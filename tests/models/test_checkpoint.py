@@ -130,7 +130,7 @@ def test_training_heads_may_be_missing_from_the_network(tmp_path):
 
 def test_a_network_that_is_not_there_is_an_error(tmp_path):
     torch.save(with_prefix('student.', state()), tmp_path / 'x.pth')
-    with pytest.raises(UserError, match='holds no teacher.*found: student'):
+    with pytest.raises(UserError, match='contains no teacher.*found: student'):
         load_segmentor_weights(Segmentor(), tmp_path / 'x.pth', 'teacher')
 
 

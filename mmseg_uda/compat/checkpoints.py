@@ -50,9 +50,9 @@ def with_current_names(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         checkpoint['state_dict'] = {
             re.sub(r'^parts\.', 'addons.', n): v for n, v in weights.items()
         }
-    config = (checkpoint.get('meta') or {}).get('config')
-    if isinstance(config, dict):
-        checkpoint['meta'] = checkpoint['meta'] | {'config': rename_parts(config)}
+    meta = checkpoint.get('meta')
+    if isinstance(meta, dict) and isinstance(meta.get('config'), dict):
+        checkpoint['meta'] = meta | {'config': rename_parts(meta['config'])}
     return checkpoint
 
 

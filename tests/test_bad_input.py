@@ -211,11 +211,11 @@ def test_checkpoint_of_another_architecture(tiny_config, trained, capfd):
         ),
         (
             ['--accept-changes', '--cfg-options', 'optim_wrapper.optimizer.type=NAdam'],
-            'Another optimiser cannot go on: start a new training from the weights',
+            'A training cannot be resumed with another optimiser: start a new one from the weights',
         ),
         (
             ['--accept-changes', '--cfg-options', 'optim_wrapper.paramwise_cfg.bias_lr_mult=3'],
-            'are not those of this config',
+            'do not fit this config',
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""What is wrong with a config, said before the first training step: all of it at once."""
+"""Checks of a config and its data before training; all problems are reported at once."""
 
 import inspect
 import types
@@ -15,25 +15,25 @@ from mmseg_uda.uda.addon import TrainingData
 
 PACKAGE = __name__.partition('.')[0]
 WORDS = {
-    int: 'a whole number',
+    int: 'an integer',
     float: 'a number',
     bool: 'True or False',
-    str: 'a text',
+    str: 'a string',
     dict: 'a dict',
     type(None): 'None',
 }
 
 
 def config_problems(config: Config) -> Iterator[str]:
-    """What is wrong with a config by itself, one sentence each.
+    """Yield one sentence per problem of a config that shows without data.
 
-    The number of iterations, a warm-up that outlasts it, and every option of a class of this
-    package whose value is of another type than the class says.
+    Checked are the number of iterations, the length of the warm-up, and the type of every option of
+    this package's classes.
     """
     config = config.to_dict()
     max_iters = (config.get('train_cfg') or {}).get('max_iters')
     if not fits(max_iters, int) or max_iters < 1:
-        yield f'train_cfg.max_iters is {max_iters!r}, it must be a whole number above 0'
+        yield f'train_cfg.max_iters is {max_iters!r}, it must be a positive integer'
     else:
         for path, schedule in _typed(config.get('param_scheduler'), 'param_scheduler'):
             warmup = schedule.get('warmup_iters')
@@ -47,12 +47,10 @@ def config_problems(config: Config) -> Iterator[str]:
 
 
 def data_problems(runner: Runner) -> Iterator[str]:
-    """What of the data does not fit together or does not fit the method, one sentence each.
-
-    One training sample is loaded.
+    """Yield one sentence per problem of the data: inconsistent data sets, or unfit for the method.
 
     Raises:
-        UserError: that cannot be loaded.
+        UserError: a training sample, which is loaded for this, cannot be read.
     """
     dataset = runner.train_dataloader.dataset
     classes = dataset.metainfo['classes']
@@ -79,9 +77,9 @@ def data_problems(runner: Runner) -> Iterator[str]:
 
 
 def fits(value: Any, kind: Any) -> bool:
-    """Whether a value of a config is of the type that an annotation names.
+    """Whether a config value has the type of an annotation.
 
-    Lists and tuples stand for each other, a whole number is a number, and True is none.
+    A list fits a tuple and the reverse, an integer fits float, a bool does not fit int or float.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if kind in (Any, inspect.Parameter.empty) or isinstance(kind, str):
@@ -106,14 +104,14 @@ def fits(value: Any, kind: Any) -> bool:
 
 
 def _option_problems(path: str, options: Mapping[str, Any]) -> Iterator[str]:
-    """Options of a component, as a config gives them, that are of another type than it says."""
+    """Yield one sentence per option of a component whose value has the wrong type."""
     for name, kind in _annotations(_classes().get(options['type'])).items():
         if name in options and not fits(options[name], kind):
             yield f'{path}.{name} is {options[name]!r}, it must be {_in_words(kind)}'
 
 
 def _typed(node: Any, path: str = '') -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """All dicts with a ``type`` in a config, with their dotted paths."""
+    """Yield the dotted path and the content of every dict with a ``type`` in a config."""
     if isinstance(node, Mapping):
         if isinstance(node.get('type'), str):
             yield path, node
@@ -125,14 +123,14 @@ def _typed(node: Any, path: str = '') -> Iterator[tuple[str, Mapping[str, Any]]]
 
 
 def _classes() -> dict[str, type]:
-    """The registered classes of this package by name."""
+    """Return the registered classes of this package by name."""
     registries = (value for value in vars(mmseg.registry).values() if isinstance(value, Registry))
     found = chain.from_iterable(registry.module_dict.items() for registry in registries)
     return {name: kind for name, kind in found if kind.__module__.startswith(f'{PACKAGE}.')}
 
 
 def _annotations(kind: type | None) -> dict[str, Any]:
-    """The types of the arguments of a class of this package, those for its bases included."""
+    """Return name -> annotation of a class's arguments, including those passed to its bases."""
     known: dict[str, Any] = {}
     for base in inspect.getmro(kind) if inspect.isclass(kind) else ():
         if base.__module__.startswith(f'{PACKAGE}.') and '__init__' in vars(base):
@@ -143,6 +141,7 @@ def _annotations(kind: type | None) -> dict[str, Any]:
 
 
 def _in_words(kind: Any) -> str:
+    """Describe an annotation for a message."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return ' or '.join(map(_in_words, arguments))

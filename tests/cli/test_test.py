@@ -256,7 +256,7 @@ def test_the_test_split_replaces_folders_called_val_alone(tiny):
     text = Path(config).read_text().replace('leftImg8bit/val', 'images/validation')
     other = root / 'other.py'
     other.write_text(text)
-    with pytest.raises(UserError, match='images/validation, where no folder is called val'):
+    with pytest.raises(UserError, match='images/validation, has no folder val'):
         load_config(other, test_set='test')
 
 

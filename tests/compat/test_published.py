@@ -323,5 +323,5 @@ def test_unknown_entries_of_hrda_are_named(place, value, message, tmp_path):
 
 def test_they_serve_tests_alone(tmp_path):
     config = load_config(write_config(tmp_path / 'old.json', published_config(1)))
-    with pytest.raises(UserError, match='nothing of training data'):
+    with pytest.raises(UserError, match='has no train_dataloader'):
         train(config)

@@ -182,7 +182,7 @@ def test_poisoned_checkpoint(tiny_config, tmp_path, capfd):
     path = work_dir / 'iter_2.pth'
     torch.save({'state_dict': {}, 'meta': Poison(flag)}, path)
     content = path.read_bytes()
-    message = f'{path} is refused'
+    message = f'{path} is not loaded'
     line = failure(capfd, test.main, tiny_config, path, '--eval', 'mIoU')
     assert message in line and 'mkdir' in line and 'weights_only' not in line
     line = failure(capfd, train.main, tiny_config, '--work-dir', work_dir, '--resume')

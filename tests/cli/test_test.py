@@ -367,7 +367,7 @@ def test_poisoned_checkpoint_is_refused_and_does_not_run(tiny, tmp_path):
         cwd=tmp_path,
     )
     assert ran.returncode == 2
-    assert ran.stderr.splitlines()[-1].startswith(f'error: {tmp_path}/poison.pth is refused')
+    assert ran.stderr.splitlines()[-1].startswith(f'error: {tmp_path}/poison.pth is not loaded')
     assert not (tmp_path / 'poisoned').exists()
 
 

@@ -126,7 +126,7 @@ def test_dead_loader_worker_is_one_message(tiny_config, tmp_path):
     assert status == 2 and 'Traceback' not in said, said
     (line,) = [line for line in said.splitlines() if line.startswith('error: ')]
     assert line.startswith('error: DataLoader worker (pid') and line.endswith(
-        f'is killed by signal: Killed: too little memory, or ended by somebody; try fewer '
+        f'is killed by signal: Killed: out of memory, or killed by a user; try fewer '
         f'num_workers; to resume, run the same command again (mmseg-uda train with --resume) from '
         f'the newest checkpoint in {tmp_path}'
     )

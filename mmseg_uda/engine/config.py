@@ -75,10 +75,9 @@ def load_config(
             f'config {path}: set total_batch_size (images of all processes), not batch_size'
         )
 
-    randomness = config.setdefault('randomness', {})
     if seed is not None:
-        randomness['seed'] = seed
-    randomness['seed'] = seed_of(config)
+        config.merge_from_dict({'randomness.seed': seed})
+    config.merge_from_dict({'randomness.seed': seed_of(config)})
     if 'train_dataloader' in config:
         _complete_training(config, path)
     config.work_dir = str(work_dir or config.get('work_dir') or Path('work_dirs') / path.stem)
@@ -91,7 +90,7 @@ def _complete_training(config: Config, path: Path) -> None:
     """Set the entries of model and data loader that follow from seed and batch size."""
     _share_batch(config, path)
     try:
-        config.model.seed = config.train_dataloader.dataset.seed = config.randomness['seed']
+        config.model.seed = config.train_dataloader.dataset.seed = config.randomness.seed
         config.train_dataloader.sampler.batch_size = config.train_dataloader.batch_size
     except AttributeError as error:
         raise UserError(

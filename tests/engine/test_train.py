@@ -12,6 +12,7 @@ from mmengine.optim import build_optim_wrapper
 
 from mmseg_uda.cli import test as tools_test
 from mmseg_uda.cli import train
+from mmseg_uda.config import read_config
 from mmseg_uda.engine.config import load_config
 from mmseg_uda.engine.train import build_runner
 from mmseg_uda.engine.work_dir import checkpoints
@@ -46,6 +47,16 @@ def test_seed_goes_everywhere(tiny_config):
     config = load_config(tiny_config, seed=5)
     assert config.randomness.seed == config.model.seed == 5
     assert config.train_dataloader.dataset.seed == 5
+
+
+def test_seed_needs_no_randomness_section(tiny_config, tmp_path):
+    path = tmp_path / 'without.py'
+    config = read_config(tiny_config)
+    config.pop('randomness')
+    config.dump(path)
+    assert load_config(path).randomness.seed == 0
+    config = load_config(path, seed=5)
+    assert config.randomness.seed == config.model.seed == 5
 
 
 def test_sampler_follows_the_batch_size(tiny_config):

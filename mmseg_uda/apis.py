@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from mmengine.device import get_device
 
-import mmseg_uda.register  # noqa: F401 - not imported by a config stored in a checkpoint
+import mmseg_uda.register  # noqa: F401 - a config stored in a checkpoint does not import it
 from mmseg_uda.compat.checkpoints import config_in
 from mmseg_uda.engine.config import load_config
 from mmseg_uda.engine.runner import newest_checkpoint

@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that ``run_seg.py`` has, too."""
+    """Add the options shared with ``run_seg.py``."""
     parser.add_argument(
         '--rows', type=int, metavar='N', help='number of crops; default: that of the source images'
     )

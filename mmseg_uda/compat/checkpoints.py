@@ -178,7 +178,7 @@ def config_in(content: Mapping[str, Any], path: str | Path) -> Config:
     if not isinstance(config, dict):
         raise UserError(f'{path} contains no config: give the config it was trained with')
     config = rename_parts(config)
-    return Config(config, cfg_text=f'# of {path}', filename=str(path))  # text: path is binary
+    return Config(config, cfg_text=f'# of {path}', filename=str(path))  # path is no text file
 
 
 def _values_in(text: str) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class UDARunner(Runner):
 
     @staticmethod
     def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
-        """As mmengine, with workers that signals to the process group (Ctrl-C) do not reach."""
+        """As mmengine, but signals to the process group (Ctrl-C) do not reach the workers."""
         loader = Runner.build_dataloader(dataloader, *args, **kwargs)
         if loader is not dataloader:
             loader.worker_init_fn = partial(_init_worker, loader.worker_init_fn)

@@ -24,7 +24,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
+import mmseg_uda.register  # noqa: F401 - first: silences messages of imported libraries
 from mmseg_uda.datasets.bank_source import bank_source, fingerprint
 from mmseg_uda.datasets.depth import BINS, depth_counts
 from mmseg_uda.datasets.depth_bank import (

@@ -40,7 +40,7 @@ def upright(
     count = max(len(steps) - 1, 1)
     for i in range(count, -1, -1):
         s = i / count
-        # equal steps in the image, not on the ground: keeps the far end of a long hedge simple
+        # equal steps in the image, not on the ground: else points crowd at the far end
         z = 1 / (s / z2 + (1 - s) / z1)
         share = s if level else (z - z1) / (z2 - z1)
         top = height + float(steps[min(i, len(steps) - 1)])

@@ -1,5 +1,5 @@
-# The first target that needs it makes .venv and installs into it.
-# Needs Python 3.11 or newer, make and git; PYTHON=/path/to/python chooses another one.
+# Targets that need Python packages first create .venv and install them there.
+# Required: Python 3.11 or newer, make and git. PYTHON=/path/to/python selects the Python.
 
 PYTHON ?= $(shell for python in python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -11,19 +11,19 @@ READY := .venv/ready
 .PHONY: help install demo test test-slow gpu lint format docs-tables clean
 
 help:
-	@echo 'make demo         adapt a small network in a toy world, from data to a table and a picture'
+	@echo 'make demo         adapt a small network on toy data; writes a table and an image of results'
 	@echo 'make test         run the tests'
-	@echo 'make test-slow    run the slow ones: the wheel in an empty environment, longer trainings'
-	@echo 'make gpu          measure steps, evaluation and search on a GPU, 9 minutes at a time'
+	@echo 'make test-slow    run the slow tests: the wheel in an empty environment, longer trainings'
+	@echo 'make gpu          benchmark steps, evaluation and search on a GPU, up to 9 minutes per call'
 	@echo 'make lint         check style, formatting and generated tables'
-	@echo 'make format       apply style and formatting'
-	@echo 'make docs-tables  write the tables of experiments into the pages'
-	@echo 'make clean        remove .venv and caches; data/, pretrained/ and work_dirs/ stay'
+	@echo 'make format       fix style and formatting'
+	@echo 'make docs-tables  update the experiment tables in the pages'
+	@echo 'make clean        remove .venv and caches; keep data/, pretrained/ and work_dirs/'
 
 install: $(READY)
 
 $(READY): requirements.txt constraints.txt pyproject.toml setup.py
-	@test -n '$(PYTHON)' || { echo 'error: Python 3.11 or newer was not found; make PYTHON=... names one' >&2; exit 1; }
+	@test -n '$(PYTHON)' || { echo 'error: Python 3.11 or newer was not found; give its path: make PYTHON=...' >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --constraint constraints.txt --editable '.[dev]'
 	@touch $@
@@ -31,7 +31,7 @@ $(READY): requirements.txt constraints.txt pyproject.toml setup.py
 demo: $(READY)
 	$(BIN)/python run_experiments.py --exp 0
 
-# Files of tests go to a process each; a process has one thread, or they would crowd each other out.
+# Each process runs one test file at a time, with one thread, so that the processes do not compete.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test: $(READY)

@@ -1,4 +1,4 @@
-"""Settings are in pyproject.toml; this adds the configs and the experiment table to wheels."""
+"""Adds the configs and the experiment table to wheels; all settings are in pyproject.toml."""
 
 import shutil
 from pathlib import Path
@@ -11,8 +11,9 @@ class BuildWithConfigs(build_py):
     """Copies the configs and the experiment table into the package (see ``mmseg_uda.config``)."""
 
     def run(self) -> None:
+        """Build the package, then copy the files."""
         super().run()
-        if self.editable_mode:  # the repository itself is used
+        if self.editable_mode:  # the files in the repository are used
             return
         target = Path(self.build_lib, 'mmseg_uda', 'repository')
         shutil.rmtree(target, ignore_errors=True)

@@ -8,7 +8,7 @@ APIS = ('Model', 'TestOutputs', 'TestSettings', 'load', 'load_config', 'test', '
 
 
 def __getattr__(name: str) -> Any:
-    """What :mod:`mmseg_uda.apis` has, imported when it is first used: it needs torch."""
+    """Import :mod:`mmseg_uda.apis`, which imports torch, on first use of one of its names."""
     if name in APIS:
         from mmseg_uda import apis
 

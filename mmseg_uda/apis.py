@@ -1,4 +1,4 @@
-"""The package as a library: read configs, train, test, and predict with a trained model.
+"""Python interface: read configs, train, test, and predict with a trained model.
 
 import mmseg_uda
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from mmengine.device import get_device
 
-import mmseg_uda.register  # noqa: F401 - a config in a checkpoint imports nothing
+import mmseg_uda.register  # noqa: F401 - a config stored in a checkpoint does not import it
 from mmseg_uda.compat.checkpoints import config_in
 from mmseg_uda.engine.config import load_config
 from mmseg_uda.engine.runner import newest_checkpoint
@@ -35,8 +35,8 @@ class Model:
     Attributes:
         segmentor: the network, an mmseg model in evaluation mode.
         config: the config that it was trained with.
-        classes: names by train id.
-        palette: RGB colours by train id.
+        classes: names of the classes, in the order of their train ids.
+        palette: RGB colours of the classes, 0..255.
     """
 
     def __init__(self, segmentor: Any, config: Any) -> None:
@@ -48,16 +48,16 @@ class Model:
         self._predict = image_predictor(segmentor, config)
 
     def predict(self, images: Image | Iterable[Image]) -> np.ndarray | list[np.ndarray]:
-        """Segment images of any size, through the test pipeline of the config.
+        """Segment images of any size, with the test pipeline of the config.
 
         Args:
-            images: a file or an array (H, W, 3) uint8 RGB; or several of them.
+            images: a file, an array (H, W, 3) uint8 RGB, or an iterable of these.
 
         Returns:
-            Train ids (H, W) uint8 for one image, a list of them for several.
+            Train ids (H, W) uint8 of one image, or a list of them for an iterable.
 
         Raises:
-            UserError: a file is missing, damaged, or too large or small for the network.
+            UserError: a file is missing or damaged, or an image is too large or too small.
         """
         if isinstance(images, Image):
             return self._predict(images)[1]
@@ -70,17 +70,17 @@ def load(
     network: str = 'teacher',
     device: str | None = None,
 ) -> Model:
-    """The model of a checkpoint, ready to predict.
+    """Load the model of a checkpoint for prediction.
 
     Args:
-        checkpoint: a ``.pth`` file, or a work dir, of which the newest whole checkpoint is taken.
-        config: of the training; default the one that our checkpoints hold. Published checkpoints
-            hold none. It is read as data; nothing in it is run.
-        network: ``teacher`` (which methods without one lack), ``student`` or ``mic_teacher``.
-        device: e.g. ``cpu`` or ``cuda:1``; default the first GPU, else the CPU.
+        checkpoint: a ``.pth`` file, or a work dir, whose newest intact checkpoint is used.
+        config: config file of the training; required for published checkpoints. Default: the config
+            stored in the checkpoint, which is read as data: no code in it is run.
+        network: ``teacher`` (if the method has one), ``student`` or ``mic_teacher``.
+        device: e.g. ``cpu`` or ``cuda:1``; default: the first GPU, else the CPU.
 
     Raises:
-        UserError: no such file or network in it, no config, or another architecture.
+        UserError: no such file, no such network in it, no config, or another architecture.
     """
     path = Path(checkpoint)
     if path.is_dir():

@@ -1,12 +1,12 @@
-"""What the command lines share."""
+"""Argument parser of the command lines."""
 
 import argparse
 
 
 class CommandParser(argparse.ArgumentParser):
-    """argparse's parser, where every option must be written out.
+    """argparse's parser without abbreviated options.
 
-    argparse would take ``--out x.pkl``, which mmseg 0.x has, for the beginning of ``--out-dir``.
+    Otherwise ``--out x.pkl``, an option of mmseg 0.x, would be read as ``--out-dir x.pkl``.
     """
 
     def __init__(self, **options) -> None:

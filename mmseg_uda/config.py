@@ -1,6 +1,6 @@
-"""Config files: where they are found, how they are read, and how command lines change them.
+"""Finds and reads config files, and parses and applies overrides.
 
-Imports nothing heavy, and nothing that a config asks for.
+Imports neither heavy packages nor, by default, modules that a config requests.
 """
 
 import copy
@@ -15,15 +15,15 @@ from mmseg_uda.files import looked_in
 
 PACKAGE = Path(__file__).resolve().parent
 FOLDERS = (Path(), PACKAGE.parent, PACKAGE / 'repository')
-"""Where configs and the experiment table are looked for: the working folder, the repository, and
-the copy in an installed package."""
+"""Search path of configs and the experiment table: the working folder, the repository, and the copy
+in an installed package."""
 
 
 def find_file(name: str | os.PathLike) -> Path:
-    """The file ``name`` in the first of :data:`FOLDERS` that has it.
+    """Return the file ``name`` in the first of :data:`FOLDERS` that contains it.
 
     Raises:
-        UserError: none has.
+        UserError: no folder contains it.
     """
     for folder in FOLDERS:
         if (path := folder / name).is_file():
@@ -32,14 +32,15 @@ def find_file(name: str | os.PathLike) -> Path:
 
 
 def read_config(path: str | os.PathLike, imports: bool = False) -> Any:
-    """The mmengine config at ``path`` (from the working directory, else beside the package).
+    """Read a config file as an mmengine config.
 
     Args:
-        imports: import the modules that a Python config asks for. JSON and YAML are data and
-            import nothing (see :mod:`mmseg_uda.data_config`).
+        path: see :func:`locate`.
+        imports: import the modules in ``custom_imports`` of a Python config. JSON and YAML are data
+            and import nothing (see :mod:`mmseg_uda.data_config`).
 
     Raises:
-        UserError: missing or broken file.
+        UserError: missing or invalid file.
     """
     from mmengine.config import Config
 
@@ -50,7 +51,7 @@ def read_config(path: str | os.PathLike, imports: bool = False) -> Any:
         return with_current_options(Config.fromfile(file, import_custom_modules=imports))
     except UserError:
         raise
-    except Exception as error:  # a config is Python: anything can go wrong in it
+    except Exception as error:  # a Python config can raise any error
         raise UserError(f'config {path} cannot be read: {error}') from error
 
 
@@ -74,10 +75,10 @@ def with_current_options(config: Any) -> Any:
 
 
 def overridden(config: Any, overrides: Mapping[str, Any]) -> Any:
-    """A copy of ``config`` with dotted keys set to other values.
+    """Return a copy of ``config`` with dotted keys set to new values.
 
     Raises:
-        UserError: an override that does not fit it.
+        UserError: a key does not fit the structure of the config.
     """
     changed = copy.deepcopy(config)
     try:
@@ -89,22 +90,22 @@ def overridden(config: Any, overrides: Mapping[str, Any]) -> Any:
 
 
 def seed_of(config: Mapping[str, Any]) -> int:
-    """The ``randomness.seed`` of a config, 0 where it has none.
+    """Return ``randomness.seed`` of a config, 0 by default.
 
     Raises:
-        UserError: it is no whole number of 0 or more.
+        UserError: it is not an integer of at least 0.
     """
     seed = config.get('randomness', {}).get('seed') or 0
     if not isinstance(seed, int) or seed < 0:
-        raise UserError(f'randomness.seed is {seed!r}: a seed is a whole number of 0 or more')
+        raise UserError(f'randomness.seed is {seed!r}, it must be an integer of at least 0')
     return seed
 
 
 def locate(config: str | os.PathLike) -> Path:
-    """The file of a config, see :func:`find_file`; ``.py`` may be left out.
+    """Return the file of a config, see :func:`find_file`; ``.py`` may be omitted.
 
     Raises:
-        UserError: there is none.
+        UserError: it does not exist.
     """
     try:
         return find_file(config)
@@ -116,10 +117,10 @@ def locate(config: str | os.PathLike) -> Path:
 
 
 def parse_overrides(arguments: list[str] | None) -> dict[str, Any]:
-    """``['a.b=1', 'c=x,y']`` as ``{'a.b': 1, 'c': ['x', 'y']}``, by mmengine's rules.
+    """Parse ``['a.b=1', 'c=x,y']`` to ``{'a.b': 1, 'c': ['x', 'y']}``, by mmengine's rules.
 
     Raises:
-        UserError: an argument without ``=`` or with brackets that do not match.
+        UserError: an argument without ``=`` or with unbalanced brackets.
     """
     if not arguments:
         return {}
@@ -132,7 +133,7 @@ def parse_overrides(arguments: list[str] | None) -> dict[str, Any]:
             raise UserError(f'--cfg-options {argument}: write KEY=VALUE')
         try:
             overrides[key] = DictAction._parse_iterable(value)
-        except (AssertionError, RecursionError) as error:  # it knows lists, tuples and plain values
+        except (AssertionError, RecursionError) as error:  # unbalanced brackets
             raise UserError(
                 f'--cfg-options {argument}: cannot be read as a value ({error})'
             ) from error

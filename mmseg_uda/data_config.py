@@ -1,7 +1,7 @@
-"""Configs in JSON and YAML, which are data: reading and building them runs no code of theirs.
+"""Configs in JSON and YAML, which are treated as data: they cannot run code.
 
-A Python config is a program. mmengine would let a JSON or YAML file act as one too: it can import
-modules, have a Python file as its base, and name any function as the ``type`` of a component.
+A Python config is a program. In mmengine a JSON or YAML config can run code, too: it can import
+modules, inherit from a Python file, and name any function as the ``type`` of a component.
 """
 
 import json
@@ -13,23 +13,23 @@ from mmseg_uda.errors import UserError
 
 SUFFIXES = ('.json', '.yaml', '.yml')
 SCOPE = 'mmseg'
-# Keys whose values mmengine looks up in a registry and, failing that, imports.
+# Keys whose values mmengine looks up in a registry and otherwise imports.
 NAMES = ('type', 'constructor', 'runner_type')
-# Files that mmengine reads by unpickling, or as YAML that may construct any object.
+# Files that mmengine unpickles, or reads as YAML that can construct any object.
 UNSAFE_FILES = ('.pkl', '.pickle', '.yaml', '.yml')
 
 
 def is_data(path: Path) -> bool:
-    """Whether a config file is JSON or YAML, by its suffix."""
+    """Whether the suffix of a config file is that of JSON or YAML."""
     return path.suffix in SUFFIXES
 
 
 def read_data(path: Path) -> Any:
-    """The mmengine config in a JSON or YAML file, for which nothing is imported or substituted.
+    """Read a JSON or YAML file as an mmengine config, without imports or substitutions.
 
     Raises:
-        UserError: an entry that would need that: ``_base_``, ``custom_imports``, ``{{ ... }}``.
-        Exception: whatever a file that is no JSON or YAML gives.
+        UserError: an entry that needs them: ``_base_``, ``custom_imports``, ``{{ ... }}``.
+        Exception: any error of the parser, if the file is not valid JSON or YAML.
     """
     from mmengine.config import Config
 
@@ -44,45 +44,45 @@ def read_data(path: Path) -> Any:
         raise UserError(f'config {path} is not a mapping of names to values')
     for place, key, value in _entries(values):
         if not isinstance(key, str):
-            raise UserError(f'config {path}: the key {place} must be text')
+            raise UserError(f'config {path}: the key {place} must be a string')
         if key == 'custom_imports' or key.startswith('_') and key.endswith('_'):
             raise UserError(
-                f'config {path}: {place} is for Python configs alone; JSON and YAML are data'
+                f'config {path}: {place} is only possible in Python configs; JSON and YAML are data'
             )
         if '{{' in key or isinstance(value, str) and '{{' in value:
             raise UserError(
-                f'config {path}: {place} = {value!r}: nothing is substituted in JSON and YAML, '
-                'write the value itself'
+                f'config {path}: {place} = {value!r}: JSON and YAML have no substitutions, write '
+                'the value itself'
             )
     return Config(values, filename=str(path))
 
 
 def check_names(config: Any) -> None:
-    """Refuse a config that was read as data and names code, or a file that could run some.
+    """Check that a config that was read as data names no code and no file that can run code.
 
     Args:
-        config: an mmengine config; its ``filename`` is for messages.
+        config: an mmengine config; its ``filename`` is used in messages.
 
     Raises:
-        UserError: a ``type`` that is not the plain name of a registered component, a scope other
-            than mmseg's, or a pickle.
+        UserError: a ``type`` that is not the name of a registered component, a scope other than
+            mmseg's, or a pickle or YAML file.
     """
     registered = _registered()
     for place, key, value in _entries(config.to_dict()):
-        said = f'config {config.filename}: {place} = {value!r}'
+        entry = f'config {config.filename}: {place} = {value!r}'
         if key in NAMES and not (isinstance(value, str) and value in registered):
             raise UserError(
-                f'{said} is not the name of a registered component, and JSON and YAML can name '
-                'no other; if you trust it, write a Python config'
+                f'{entry} is not the name of a registered component, and JSON and YAML can name '
+                'no others; if you trust it, use a Python config'
             )
         if key == 'default_scope' and value != SCOPE:
-            raise UserError(f'{said} is not {SCOPE!r}, the only one that JSON and YAML can name')
+            raise UserError(f'{entry} is not {SCOPE!r}, the only scope that JSON and YAML can name')
         if isinstance(value, str) and value.lower().endswith(UNSAFE_FILES):
-            raise UserError(f'{said} is a file that can run code; JSON and YAML cannot name one')
+            raise UserError(f'{entry} is a file that can run code; JSON and YAML cannot name one')
 
 
 def _entries(values: Any, parent: str = '') -> Iterator[tuple[str, str, Any]]:
-    """Dotted place, key (or index, as text) and value of every nested entry."""
+    """Yield dotted path, key (or index, as a string) and value of every nested entry."""
     if isinstance(values, dict):
         entries = values.items()
     elif isinstance(values, (list, tuple)):
@@ -96,7 +96,7 @@ def _entries(values: Any, parent: str = '') -> Iterator[tuple[str, str, Any]]:
 
 
 def _registered() -> set[str]:
-    """Names in all registries of mmengine and of the packages that extend them, ours included."""
+    """Return the names in all registries of mmengine and of packages that extend them."""
     from mmengine import registry
 
     names: set[str] = set()

@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and how the command lines show them."""
+"""Errors that users can correct, and how the command lines report them."""
 
 import errno
 import logging
@@ -8,17 +8,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# What building a component from a config raises when a key or a type is wrong.
+# Errors raised when a component is built from a config with a wrong key or value.
 BUILD_ERRORS = (TypeError, LookupError, ValueError, AttributeError, AssertionError, ImportError)
 
 _FREE_SPACE = 'free space, or choose a folder on another disk'
 _PERMISSIONS = 'change its permissions, or choose another folder'
-# What the system may refuse that is no fault of the code, and what to do.
+# Errors of the operating system that users can correct -> advice.
 _ADVICE = {
     errno.ENOSPC: _FREE_SPACE,
     errno.EDQUOT: _FREE_SPACE,
-    errno.EFBIG: 'raise the limit on the size of files (ulimit -f), or choose another disk',
-    errno.EROFS: 'choose a folder that can be written',
+    errno.EFBIG: 'raise the limit on the file size (ulimit -f), or choose another disk',
+    errno.EROFS: 'choose a writable folder',
     errno.EACCES: _PERMISSIONS,
     errno.EPERM: _PERMISSIONS,
 }
@@ -29,10 +29,10 @@ class UserError(Exception):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal ended a training after its step. The message says how to go on.
+    """A signal stopped a training after a step. The message says how to resume.
 
     Args:
-        message: for the user; empty where another process tells it.
+        message: message for the user; empty if another process prints it.
         signal: number of the signal.
     """
 
@@ -43,7 +43,7 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def dead_loader_workers(advice: str) -> Iterator[None]:
-    """Turn the death of a loader's worker process into a :class:`UserError` with this advice."""
+    """Convert the error of a killed data loader worker to a :class:`UserError` with ``advice``."""
     try:
         yield
     except RuntimeError as error:
@@ -51,12 +51,12 @@ def dead_loader_workers(advice: str) -> Iterator[None]:
         if not reason.startswith('DataLoader worker (pid'):
             raise
         raise UserError(
-            f'{reason}: too little memory, or ended by somebody; try fewer num_workers; {advice}'
+            f'{reason}: out of memory, or killed by a user; try fewer num_workers; {advice}'
         ) from error
 
 
 def cannot_write(path: object, error: OSError) -> UserError:
-    """The user's error for a file or folder that the system does not let us write."""
+    """Return the error for a file or folder that cannot be written."""
     advice = _ADVICE.get(error.errno, 'choose another place')
     return UserError(f'cannot write {path}: {error.strerror or error}; {advice}')
 
@@ -64,11 +64,11 @@ def cannot_write(path: object, error: OSError) -> UserError:
 def run_cli(main: Callable[[], int | None]) -> None:
     """Run a command line's ``main`` and exit.
 
-    A :class:`UserError` is printed, status 2; so is an error of the system that the user can mend
-    (disk or quota full, no permission, read-only file system), wherever it comes up. Of
-    :class:`Interrupted` the status is 128 + signal.
+    A :class:`UserError` is printed, with exit status 2; so is an error of the operating system that
+    users can correct (disk or quota full, no permission, read-only file system). The exit status of
+    :class:`Interrupted` is 128 + signal.
     """
-    # A log line that the disk has no room for is left out, without a traceback for each.
+    # Log lines that cannot be written (disk full) are dropped without a traceback for each.
     logging.raiseExceptions = False
     try:
         status = main()

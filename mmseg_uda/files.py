@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic writing, locks, records with a schema, checksums."""
+"""Atomic writing, folder locks, JSON records with a schema version, and checksums."""
 
 import fcntl
 import hashlib
@@ -13,23 +13,23 @@ from typing import IO, Any, BinaryIO
 
 from mmseg_uda.errors import UserError, cannot_write
 
-SCHEMA = 1  # of the records; raised when a reader of before would misread one
+SCHEMA = 1  # version of the records; increment when earlier code would misread them
 
-LOCK = '.lock'  # of a folder, held by the one process that works there
+LOCK = '.lock'  # file in a folder, locked by the process that works there
 
 _TEMPORARY = re.compile(r'\..+\.[a-z0-9_]{8,16}\.tmp')
 
 
 @contextmanager
 def atomic_write(path: str | os.PathLike, mode: str = 'wb') -> Iterator[IO]:
-    """Open a file that appears under ``path`` only when it is complete.
+    """Open a file that replaces ``path`` only after it is completely written.
 
-    Writes to a temporary file in the same folder (made if missing), flushes it to the disk and
-    renames it. When the body raises, or the disk is full, the temporary file is removed and
-    whatever stood under ``path`` before is untouched.
+    A temporary file in the same folder (created if missing) is written, flushed to disk and renamed
+    to ``path``. If the body raises or the disk is full, it is removed, and an existing ``path``
+    remains unchanged.
 
     Raises:
-        UserError: it cannot be written; says why.
+        UserError: the file cannot be written.
     """
     path = Path(path)
     temporary = path.with_name(f'.{path.name}.{secrets.token_hex(8)}.tmp')
@@ -47,7 +47,7 @@ def atomic_write(path: str | os.PathLike, mode: str = 'wb') -> Iterator[IO]:
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
-        # where the disk is full, torch.save raises an error of its own over the system's
+        # on a full disk torch.save raises a RuntimeError with the OSError as context
         reason = error.__context__ if isinstance(error, RuntimeError) else error
         if isinstance(reason, OSError) and reason.filename in (None, str(temporary)):
             raise cannot_write(path, reason) from error
@@ -56,9 +56,9 @@ def atomic_write(path: str | os.PathLike, mode: str = 'wb') -> Iterator[IO]:
 
 
 def looked_in(path: str | os.PathLike, *folders: str | os.PathLike) -> str:
-    """For messages: where a relative ``path`` that is missing was looked for; '' if absolute.
+    """Describe, for messages, where a relative ``path`` was searched; '' if it is absolute.
 
-    ``folders`` are further ones than the current folder.
+    ``folders`` are those searched after the current folder.
     """
     if Path(path).is_absolute():
         return ''
@@ -67,10 +67,10 @@ def looked_in(path: str | os.PathLike, *folders: str | os.PathLike) -> str:
 
 
 def remove_temporary_files(folder: str | os.PathLike) -> None:
-    """Remove what runs that were killed while they wrote left in ``folder`` and below.
+    """Remove the temporary files that killed runs left in ``folder`` and below.
 
-    For the only process that writes there. Folders with a lock of their own are left to whoever
-    holds that.
+    Only the process that holds the lock of ``folder`` may call it. Sub-folders with their own lock
+    are skipped.
     """
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not Path(place, name, LOCK).exists()]
@@ -81,18 +81,18 @@ def remove_temporary_files(folder: str | os.PathLike) -> None:
 
 @contextmanager
 def exclusive(folder: Path, say: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold ``folder`` for this process; the system lets go when the process ends, however it ends.
+    """Lock ``folder`` for this process; the lock is released when the process ends in any way.
 
-    A process lock and not a lock that forked loader workers share: those outlive a killed parent
-    by seconds and would keep the next run out. What killed runs left half-written in the folder is
-    removed.
+    The lock is not shared with forked loader workers, which can outlive a killed parent by seconds
+    and would block the next run. Temporary files of killed runs are removed.
 
     Args:
-        say: wait for another process that holds it, and tell so by this.
+        folder: created if missing.
+        say: if given, wait for a process that holds the lock, and call ``say`` with a message.
 
     Raises:
-        UserError: if another process works in the folder and nobody waits, or the folder cannot be
-            made or written.
+        UserError: another process holds the lock and ``say`` is None, or the folder cannot be
+            created or written.
     """
     with _open_lock(folder) as file:
         try:
@@ -121,7 +121,7 @@ def _open_lock(folder: Path) -> BinaryIO:
         folder.mkdir(parents=True, exist_ok=True)
         return open(folder / LOCK, 'a+b', buffering=0)
     except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(f'{folder}: a file is in the way of this folder, choose another') from error
+        raise UserError(f'{folder} is a file or lies below one: choose another folder') from error
     except OSError as error:
         raise cannot_write(folder, error) from error
 
@@ -133,24 +133,25 @@ def save_json(path: str | os.PathLike, value: Any, indent: int | None = 2) -> No
 
 
 def save_record(path: str | os.PathLike, content: Mapping[str, Any]) -> None:
-    """Write ``content`` as JSON with the ``schema`` that :func:`load_record` checks."""
+    """Write ``content`` as JSON with the version ``schema``, which :func:`load_record` checks."""
     save_json(path, {'schema': SCHEMA, **content})
 
 
 def load_record(
     path: str | os.PathLike, what: str, advice: str, keys: Sequence[str] = ()
 ) -> dict[str, Any] | None:
-    """The content of a JSON file that :func:`save_record` wrote; None where there is no file.
+    """Read a JSON file of :func:`save_record`; return None if it does not exist.
 
-    Files of before there was a schema are accepted.
+    Files of early versions, without ``schema``, are accepted.
 
     Args:
-        what: the file is meant to be, e.g. 'the record of a stage'.
-        advice: what to do if it is not.
-        keys: that it must have.
+        path: the file.
+        what: description of the expected content for messages, e.g. 'the record of a stage'.
+        advice: what the user should do if the content is another.
+        keys: required keys.
 
     Raises:
-        UserError: it cannot be read, is something else, or was written by a newer version.
+        UserError: the file cannot be read, has other content, or is of a newer version.
     """
     try:
         content = json.loads(Path(path).read_text())
@@ -164,8 +165,8 @@ def load_record(
         raise UserError(f'{path} is not {what} ({reason}); {advice}') from error
     if newer:
         raise UserError(
-            f'{path} has schema {content["schema"]}, and this version of mmseg-uda reads up to '
-            f'{SCHEMA}: update mmseg-uda'
+            f'{path} has schema {content["schema"]}, but this version of mmseg-uda reads only '
+            f'up to {SCHEMA}: update mmseg-uda'
         )
     return content
 
@@ -177,7 +178,7 @@ def sha256(path: str | os.PathLike) -> str:
 
 
 def signature(path: Path) -> dict[str, Any]:
-    """What identifies a file's content: path, size in bytes, time in ns, SHA-256."""
+    """Identify a file's content: path, size in bytes, modification time in ns, SHA-256."""
     stat = path.stat()
     return {
         'path': str(path),
@@ -190,7 +191,8 @@ def signature(path: Path) -> dict[str, Any]:
 def is_unchanged(path: Path, recorded: Mapping[str, Any]) -> bool:
     """Whether ``path`` has the content that ``recorded`` (a :func:`signature`) describes.
 
-    A file of the same size and time is taken as it is; only one that was touched is read.
+    A file of the same size and modification time counts as unchanged; others of the same size are
+    compared by SHA-256.
     """
     if not path.is_file() or path.stat().st_size != recorded['size']:
         return False
@@ -198,7 +200,7 @@ def is_unchanged(path: Path, recorded: Mapping[str, Any]) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` survive a power cut (a no-op where folders cannot be opened)."""
+    """Flush a rename in ``folder`` to disk (a no-op if folders cannot be opened)."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:

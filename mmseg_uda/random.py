@@ -1,7 +1,8 @@
-"""Counter-based randomness: what is drawn depends on a key, never on what was drawn before.
+"""Counter-based randomness: random draws depend on a key, never on earlier draws.
 
-A training sample's augmentation is keyed by (seed, position in the sample stream), a step's draws
-by (seed, iteration). The number of loader workers, of ranks, or a resume therefore change nothing.
+The key of a training sample's augmentation is (seed, position in the sample stream), that of a step
+is (seed, iteration). The results therefore do not depend on the number of loader workers or ranks,
+or on whether a run was resumed.
 """
 
 import random
@@ -12,16 +13,16 @@ import numpy as np
 
 
 def generator(*key: int) -> np.random.Generator:
-    """A NumPy generator that depends on the non-negative integers of ``key`` alone."""
+    """Return a NumPy generator that depends only on the non-negative integers in ``key``."""
     return np.random.default_rng(_entropy(key))
 
 
 @contextmanager
 def counter_random(*key: int) -> Iterator[None]:
-    """Inside, Python's, NumPy's global and torch's CPU generator start from ``key``.
+    """Context in which Python's, NumPy's and torch's global CPU generators are seeded by ``key``.
 
-    For code that draws from the global generators, such as mmseg's transforms. Their former states
-    come back on exit.
+    For code that uses the global generators, such as mmseg's transforms. Their previous states are
+    restored on exit.
     """
     import torch
 
@@ -40,10 +41,10 @@ def counter_random(*key: int) -> Iterator[None]:
 
 
 def seed_all(*key: int, rank: int) -> None:
-    """Seed Python's, NumPy's and torch's (every device's) global generators from ``key``.
+    """Seed the global generators of Python, NumPy and torch (all devices) by ``key``.
 
-    NumPy's and torch's also depend on the rank. Python's does not: what all ranks must draw alike
-    (HRDA's detail crop) comes from it.
+    NumPy's and torch's also depend on the rank. Python's does not: it is used for draws that must
+    be the same on all ranks (HRDA's detail crop).
     """
     import torch
 
@@ -52,7 +53,7 @@ def seed_all(*key: int, rank: int) -> None:
 
 
 def _seed_host(*key: int) -> int:
-    """Seed Python's and NumPy's global generators; returns a seed for torch."""
+    """Seed Python's and NumPy's global generators; return a seed for torch."""
     words = np.random.SeedSequence(_entropy(key)).generate_state(4)
     random.seed(int(words[0]))
     np.random.seed(words[1:3])
@@ -60,5 +61,5 @@ def _seed_host(*key: int) -> int:
 
 
 def _entropy(key: tuple[int, ...]) -> tuple[int, ...]:
-    """NumPy takes keys that differ in trailing zeros for equal; their length tells them apart."""
+    """Prefix the key with its length: NumPy ignores trailing zeros of a key."""
     return (len(key), *key)

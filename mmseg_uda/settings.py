@@ -1,4 +1,4 @@
-"""What counts as a change of the settings of a run."""
+"""Comparison of the settings of runs."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# Keys of the flattened settings that leave trained weights and scores as they are.
+# Keys of the flattened settings that have no effect on trained weights and scores.
 IRRELEVANT = re.compile(
     r'(^|\.)(nproc|num_workers|persistent_workers|pin_memory|prefetch_factor)$'
     r'|^config\.(work_dir|experiment_name|resume|launcher|log_level|log_processor|visualizer|vis_backends)(\.|$)'
@@ -17,7 +17,7 @@ IRRELEVANT = re.compile(
 
 
 def flatten(value: Any, prefix: str = '') -> dict[str, Any]:
-    """Nested dicts and lists as one dict of dotted keys; lists of plain values stay one value."""
+    """Flatten nested dicts and lists to one dict of dotted keys; keep lists of plain values."""
     if isinstance(value, Mapping):
         items = [(str(key), item) for key, item in value.items()]
     elif isinstance(value, (list, tuple)) and any(isinstance(v, (Mapping, list)) for v in value):
@@ -31,22 +31,22 @@ def flatten(value: Any, prefix: str = '') -> dict[str, Any]:
 
 
 def relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The flattened settings without those that change nothing in the result."""
+    """Return the flattened settings without those that do not affect the result."""
     return {key: v for key, v in flatten(plain(settings)).items() if not IRRELEVANT.search(key)}
 
 
 def plain(value: Any) -> Any:
-    """``value`` as JSON keeps it: tuples become lists, what JSON lacks becomes its ``str``."""
+    """Convert to JSON types: tuples to lists, unsupported values to their ``str``."""
     return json.loads(json.dumps(value, default=str))
 
 
 def fingerprint(settings: Mapping[str, Any]) -> str:
-    """Hexadecimal SHA-256 of the settings that matter."""
+    """Return the hexadecimal SHA-256 of the relevant settings."""
     return hashlib.sha256(json.dumps(relevant(settings), sort_keys=True).encode()).hexdigest()
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Readable lines ``key: old -> new`` of the settings that matter and differ."""
+    """Return ``key: old -> new`` for each relevant setting that differs."""
     before, now = relevant(old), relevant(new)
     keys = [key for key in before | now if before.get(key, ...) != now.get(key, ...)]
     show = {True: repr, False: lambda _: '(not set)'}

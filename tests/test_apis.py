@@ -55,7 +55,7 @@ def test_the_config_in_a_checkpoint_runs_nothing(tmp_path):
     content = load_checkpoint(RUN / 'train/iter_2.pth')
     for text, message in (
         (f'model = open({str(tmp_path / "made")!r}, "w")', 'cannot be read as data'),
-        ('import os', 'line 1 is no assignment'),
+        ('import os', 'line 1 is not an assignment'),
     ):
         content['meta']['config'] = text
         save_checkpoint(content, tmp_path / 'x.pth')
@@ -64,7 +64,7 @@ def test_the_config_in_a_checkpoint_runs_nothing(tmp_path):
     assert not (tmp_path / 'made').exists()
     content['meta'].pop('config')
     save_checkpoint(content, tmp_path / 'x.pth')
-    with pytest.raises(UserError, match='holds no config'):
+    with pytest.raises(UserError, match='contains no config'):
         mmseg_uda.load(tmp_path / 'x.pth')
 
 

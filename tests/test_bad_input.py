@@ -182,7 +182,7 @@ def test_poisoned_checkpoint(tiny_config, tmp_path, capfd):
     path = work_dir / 'iter_2.pth'
     torch.save({'state_dict': {}, 'meta': Poison(flag)}, path)
     content = path.read_bytes()
-    message = f'{path} is refused'
+    message = f'{path} is not loaded'
     line = failure(capfd, test.main, tiny_config, path, '--eval', 'mIoU')
     assert message in line and 'mkdir' in line and 'weights_only' not in line
     line = failure(capfd, train.main, tiny_config, '--work-dir', work_dir, '--resume')
@@ -211,11 +211,11 @@ def test_checkpoint_of_another_architecture(tiny_config, trained, capfd):
         ),
         (
             ['--accept-changes', '--cfg-options', 'optim_wrapper.optimizer.type=NAdam'],
-            'Another optimiser cannot go on: start a new training from the weights',
+            'A training cannot be resumed with another optimiser: start a new one from the weights',
         ),
         (
             ['--accept-changes', '--cfg-options', 'optim_wrapper.paramwise_cfg.bias_lr_mult=3'],
-            'are not those of this config',
+            'do not fit this config',
         ),
     ],
 )

@@ -66,12 +66,12 @@ def put(config: dict, place: str, value) -> None:
 @pytest.mark.parametrize(
     ('place', 'value', 'message'),
     [
-        ('_base_', 'evil.py', '_base_ is for Python configs alone'),
-        ('custom_imports', dict(imports=['evil']), 'custom_imports is for Python'),
-        ('model._delete_', True, 'model._delete_ is for Python'),
-        ('optim_wrapper._scope_', 'evil', 'optim_wrapper._scope_ is for Python'),
-        ('work_dir', '{{ fileDirname }}', 'work_dir = .*nothing is substituted'),
-        ('work_dir', '{{$HOME:x}}', 'work_dir = .*nothing is substituted'),
+        ('_base_', 'evil.py', '_base_ is only possible in Python configs'),
+        ('custom_imports', dict(imports=['evil']), 'custom_imports is only possible in Python'),
+        ('model._delete_', True, 'model._delete_ is only possible in Python'),
+        ('optim_wrapper._scope_', 'evil', 'optim_wrapper._scope_ is only possible in Python'),
+        ('work_dir', '{{ fileDirname }}', 'work_dir = .*have no substitutions'),
+        ('work_dir', '{{$HOME:x}}', 'work_dir = .*have no substitutions'),
         ('model.type', 'evil.run', "model.type = 'evil.run' is not the name"),
         ('model.type', 'evil', "model.type = 'evil' is not the name"),
         ('model.type', ['SelfTraining'], r'model.type = \[.*is not the name'),
@@ -147,7 +147,7 @@ def test_broken_files(text, message, tmp_path):
 @pytest.mark.parametrize(('text', 'key'), [('a: {2026-01-01: 1}', 'a.2026-01-01'), ('3: 1', '3')])
 def test_yaml_keys_are_text(text, key, tmp_path):
     (tmp_path / 'config.yaml').write_text(text)
-    with pytest.raises(UserError, match=f'the key {key} must be text'):
+    with pytest.raises(UserError, match=f'the key {key} must be a string'):
         load_config(tmp_path / 'config.yaml')
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""``mmseg-uda analyze``, at the path that users of mmseg know."""
+"""Alias of ``mmseg-uda analyze``."""
 
 from mmseg_uda.cli.analyze import main
 from mmseg_uda.errors import run_cli

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""``mmseg-uda count-classes``, at the path that users of mmseg know."""
+"""Alias of ``mmseg-uda count-classes``."""
 
 from mmseg_uda.cli.count_classes import main
 from mmseg_uda.errors import run_cli

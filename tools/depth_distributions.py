@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""``mmseg-uda depth-distributions``, at the path that users of mmseg know."""
+"""Alias of ``mmseg-uda depth-distributions``."""
 
 from mmseg_uda.cli.depth_distributions import main
 from mmseg_uda.errors import run_cli

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""``mmseg-uda estimate-depth``, at the path that users of mmseg know."""
+"""Alias of ``mmseg-uda estimate-depth``."""
 
 from mmseg_uda.cli.estimate_depth import main
 from mmseg_uda.errors import run_cli

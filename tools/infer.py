@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""``mmseg-uda infer``, at the path that users of mmseg know."""
+"""Alias of ``mmseg-uda infer``."""
 
 from mmseg_uda.cli.infer import main
 from mmseg_uda.errors import run_cli

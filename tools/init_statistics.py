@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""``mmseg-uda init-statistics``, at the path that users of mmseg know."""
+"""Alias of ``mmseg-uda init-statistics``."""
 
 from mmseg_uda.cli.init_statistics import main
 from mmseg_uda.errors import run_cli

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""``mmseg-uda make-toy-world``, at the path that users of mmseg know."""
+"""Alias of ``mmseg-uda make-toy-world``."""
 
 from mmseg_uda.cli.make_toy_world import main
 from mmseg_uda.errors import run_cli

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""``mmseg-uda pseudo-label``, at the path that users of mmseg know."""
+"""Alias of ``mmseg-uda pseudo-label``."""
 
 from mmseg_uda.cli.pseudo_label import main
 from mmseg_uda.errors import run_cli

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""``mmseg-uda report``, at the path that users of mmseg know."""
+"""Alias of ``mmseg-uda report``."""
 
 from mmseg_uda.cli.report import main
 from mmseg_uda.errors import run_cli

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""``mmseg-uda submit``, at the path that users of mmseg know."""
+"""Alias of ``mmseg-uda submit``."""
 
 from mmseg_uda.cli.submit import main
 from mmseg_uda.errors import run_cli

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""``mmseg-uda test``, at the path that users of mmseg know."""
+"""Alias of ``mmseg-uda test``."""
 
 from mmseg_uda.cli.test import main
 from mmseg_uda.errors import run_cli

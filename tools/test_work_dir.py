@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""``mmseg-uda test-work-dir``, at the path that users of mmseg know."""
+"""Alias of ``mmseg-uda test-work-dir``."""
 
 from mmseg_uda.cli.test_work_dir import main
 from mmseg_uda.errors import run_cli

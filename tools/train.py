@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""``mmseg-uda train``, at the path that users of mmseg know."""
+"""Alias of ``mmseg-uda train``."""
 
 from mmseg_uda.cli.train import main
 from mmseg_uda.errors import run_cli

@@ -1,1 +1,1 @@
-"""The command ``mmseg-uda VERB``: a module a verb. Importing one imports nothing heavy."""
+"""The command ``mmseg-uda VERB``: one module per verb; importing it imports nothing heavy."""

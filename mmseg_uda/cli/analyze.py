@@ -1,4 +1,4 @@
-"""Look into a trained network. `tsne` draws the pixels of test images in the plane."""
+"""Analyse a trained network: `tsne` plots a 2-D embedding of test image pixels."""
 
 from pathlib import Path
 
@@ -18,13 +18,17 @@ def main(argv: list[str] | None = None) -> None:
     tsne.add_argument('checkpoint', help='.pth file')
     tsne.add_argument('--out', required=True, metavar='DIR', help='writes DIR/<image name>.png')
     tsne.add_argument('--level', choices=['features', 'logits'], default='features')
-    tsne.add_argument('--images', type=int, default=5, metavar='N', help='test images (default 5)')
     tsne.add_argument(
-        '--pixels', type=int, default=2000, metavar='N', help='points of a picture (default 2000)'
+        '--images', type=int, default=5, metavar='N', help='number of test images (default 5)'
     )
-    tsne.add_argument('--seed', type=int, default=0, help='of the choice of points')
+    tsne.add_argument(
+        '--pixels', type=int, default=2000, metavar='N', help='points in each plot (default 2000)'
+    )
+    tsne.add_argument('--seed', type=int, default=0, help='seed of the random choice of pixels')
     tsne.add_argument('--network', choices=['student', 'teacher'], default='student')
-    tsne.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='change the config')
+    tsne.add_argument(
+        '--cfg-options', nargs='+', metavar='KEY=VALUE', help='override entries of the config'
+    )
     args = parser.parse_args(argv)
     if args.images < 1 or args.pixels < 3:
         parser.error('--images must be at least 1, --pixels at least 3')
@@ -32,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from mmengine.device import get_device
 
-    import mmseg_uda.register  # noqa: F401 - first: it keeps the libraries' remarks off the screen
+    import mmseg_uda.register  # noqa: F401 - first: silences messages of imported libraries
     from mmseg_uda.engine.config import load_config
     from mmseg_uda.evaluation.embedding import draw_embeddings
     from mmseg_uda.evaluation.inference import build_segmentor, build_test_loader

@@ -2,9 +2,9 @@
 
     mmseg-uda convert gta data/gta --nproc 8
 
-Labels of GTA, SYNTHIA and Mapillary Vistas v1.2 are images; those of Cityscapes are polygons, and
-its splits are listed too; of Cross-City the test labels of every city below ROOT are converted.
-What is converted already is kept.
+Of GTA, SYNTHIA and Mapillary Vistas v1.2 the label images are converted, of Cityscapes the polygons
+(lists of its splits are also written), of Cross-City the test labels of every city below ROOT.
+Labels that are already converted are kept.
 """
 
 import argparse
@@ -22,9 +22,13 @@ def main(argv: list[str] | None = None) -> None:
     )
     options.add_argument('dataset', choices=DATASETS)
     options.add_argument('root', metavar='ROOT', help='folder of the data set')
-    options.add_argument('--gt-dir', help='folder of the labels below ROOT; default: as published')
+    options.add_argument(
+        '--gt-dir', help='folder of the labels below ROOT; default: as in the published data set'
+    )
     options.add_argument('-o', '--out-dir', help='folder of the statistics files (default: ROOT)')
-    options.add_argument('--nproc', type=int, help='processes; default: 1 for cityscapes, else 4')
+    options.add_argument(
+        '--nproc', type=int, help='number of processes; default: 1 for cityscapes, else 4'
+    )
     args = options.parse_args(argv)
     nproc = args.nproc if args.nproc is not None else 1 if args.dataset == 'cityscapes' else 4
     if nproc < 1:

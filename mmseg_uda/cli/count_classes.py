@@ -3,14 +3,15 @@
     mmseg-uda count-classes data/simulator --label-dir labels --suffix _labelTrainIds.png \\
         --classes road car rest
 
-prints how many pixels each label value has, warns of what looks wrong, and writes
-sample_class_stats.json and samples_with_class.json into data/simulator. Labels are one-channel
-images of train ids, 255 = ignore. The labels of GTA, SYNTHIA, Cityscapes and Mapillary are counted
-by mmseg-uda convert.
+prints the number of pixels of each label value, warns of suspicious values, and writes
+sample_class_stats.json and samples_with_class.json to data/simulator. Labels are one-channel images
+of train ids, 255 = ignore. For GTA, SYNTHIA, Cityscapes and Mapillary use mmseg-uda convert, which
+counts too.
 """
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmseg_uda.command_line import CommandParser
@@ -22,37 +23,35 @@ def main(argv: list[str] | None = None) -> None:
     parser = CommandParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('root', help='folder of the data set; the files are written here')
-    parser.add_argument('--label-dir', default='labels', help='below ROOT (%(default)s)')
-    parser.add_argument('--suffix', default='.png', help='of the label files (%(default)s)')
+    parser.add_argument(
+        'root', metavar='ROOT', help='folder of the data set and of the written files'
+    )
+    parser.add_argument(
+        '--label-dir', default='labels', help='folder of the labels below ROOT (%(default)s)'
+    )
+    parser.add_argument(
+        '--suffix', default='.png', help='ending of the label file names (%(default)s)'
+    )
     parser.add_argument(
         '--classes',
         nargs='+',
         metavar='NAME',
-        help='names of the train ids 0, 1, ...; other values but 255 are then an error',
+        help='names of the train ids 0, 1, ...; all other values except 255 are then errors',
     )
     args = parser.parse_args(argv)
     import numpy as np
-    from tqdm import tqdm
 
-    from mmseg_uda.datasets.image_files import read_label_values
     from mmseg_uda.datasets.labels import IGNORE, LABEL_VALUES
     from mmseg_uda.datasets.statistics import label_warnings, write_statistics
 
     folder = Path(args.root) / args.label_dir
     paths = sorted(map(str, folder.rglob(f'*{args.suffix}')))
     if not paths:
-        raise UserError(f'{folder} holds no file that ends in {args.suffix}')
+        raise UserError(f'{folder} contains no file that ends in {args.suffix}')
     number = IGNORE if args.classes is None else len(args.classes)
     pixels, files = np.zeros((2, LABEL_VALUES), np.int64)
     samples, empty = [], []
-    for path in tqdm(paths, desc='count', unit='label'):
-        counts = np.bincount(read_label_values(path).ravel(), minlength=LABEL_VALUES)
-        if (strays := np.flatnonzero(counts[number:IGNORE]) + number).size:
-            raise UserError(
-                f'{path}: label value {strays[0]} is neither one of the {number} classes nor '
-                f'{IGNORE} (ignore): convert the labels, or mend --classes'
-            )
+    for path, counts in count_values(paths, number):
         pixels += counts
         files += counts > 0
         samples.append((path, counts[:number].tolist()))
@@ -66,8 +65,36 @@ def main(argv: list[str] | None = None) -> None:
     write_statistics(args.root, samples)
 
 
+def count_values(paths: list[str], num_classes: int) -> Iterator[tuple]:
+    """Yield each label file and its number of pixels per label value, int64 (256,).
+
+    Raises:
+        UserError: a damaged file, or a label value that is neither a class nor 255.
+    """
+    import numpy as np
+    from tqdm import tqdm
+
+    from mmseg_uda.datasets.image_files import read_label_values
+    from mmseg_uda.datasets.labels import IGNORE, LABEL_VALUES
+
+    for path in tqdm(paths, desc='count', unit='label'):
+        counts = np.bincount(read_label_values(path).ravel(), minlength=LABEL_VALUES)
+        if (unknown := np.flatnonzero(counts[num_classes:IGNORE]) + num_classes).size:
+            raise UserError(
+                f'{path}: label value {unknown[0]} is neither one of the {num_classes} classes nor '
+                f'{IGNORE} (ignore): convert the labels, or correct --classes'
+            )
+        yield path, counts
+
+
 def print_histogram(pixels, files, names: list[str]) -> None:
-    """Print the pixels, their share and the number of label files of each label value."""
+    """Print a table of the label values.
+
+    Args:
+        pixels: number of pixels of each label value, int64 (256,).
+        files: number of label files with this value, int64 (256,).
+        names: names of the values 0, 1, ...
+    """
     rows = [*enumerate(names), (255, 'ignore')]
     width = max(len(name) for _, name in rows)
     print(f'value  {"class":{width}}  {"pixels":>14}   share  labels')

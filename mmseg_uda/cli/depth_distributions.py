@@ -1,10 +1,10 @@
-"""Make the bank of source crops that CDDA compares target images with.
+"""Make CDDA's depth bank: class and depth statistics of source crops.
 
     mmseg-uda depth-distributions configs/cdda/CONFIG.py --out preprocessed/gta_daformer
 
-counts the pixels of each class at each depth in crops of the config's source, which needs labels,
-class statistics and depth maps. An interrupted run is resumed by the same command. The bank belongs
-to the config's data set, scale, crop size and sampling.
+counts the pixels of each class at each depth in random crops of the config's source images, which
+need labels, class statistics and depth maps. An interrupted run is resumed by the same command. A
+bank can be used only with the same data set, scale, crop size and sampling.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         '--published',
         metavar='NAME',
-        help='write the published form too: images/, labels/, depth/, <NAME>_<N>_distribution.pth',
+        help='also write the published form: images/, labels/, depth/, <NAME>_<N>_distribution.pth',
     )
     args = parser.parse_args(argv)
     options = sampling_options(args)
@@ -40,19 +40,21 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of this command and of ``run_seg.py``."""
+    """Add the options shared with ``run_seg.py``."""
     parser.add_argument(
-        '--rows', type=int, metavar='N', help='crops; default: as many as the source has images'
+        '--rows', type=int, metavar='N', help='number of crops; default: that of the source images'
     )
-    parser.add_argument('--nproc', type=int, default=4, metavar='K', help='processes (%(default)s)')
-    parser.add_argument('--seed', type=int, help="of the sampling; default: the config's")
+    parser.add_argument(
+        '--nproc', type=int, default=4, metavar='K', help='number of processes (%(default)s)'
+    )
+    parser.add_argument('--seed', type=int, help="seed of the sampling; default: the config's")
     parser.add_argument(
         '--cfg-options', nargs='+', metavar='KEY=VALUE', help='override entries of the config'
     )
 
 
 def sampling_options(args: argparse.Namespace) -> dict[str, Any]:
-    """What decides the rows of a bank, by the names of ``make_bank_of_config``."""
+    """Return the options that determine the rows, as arguments of ``make_bank_of_config``."""
     overrides = parse_overrides(args.cfg_options)
     return dict(rows=args.rows, seed=args.seed, cfg_options=overrides)
 

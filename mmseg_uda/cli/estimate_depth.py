@@ -3,9 +3,9 @@
     mmseg-uda estimate-depth data/gta/images data/gta/depth_any
     mmseg-uda estimate-depth data/cityscapes/leftImg8bit data/cityscapes/depth_any
 
-writes an 8-bit PNG of inverse depth (bright = near) for each image, sub-folders as they are; of
-Cityscapes' <stem>_leftImg8bit.png it is <stem>_depth.png. Those that are there are kept, so a run
-that was broken off goes on. Needs the extra: pip install 'mmseg-uda[depth]'.
+writes an 8-bit PNG of inverse depth (bright = near) for each image, in the same sub-folders; the
+depth map of Cityscapes' <stem>_leftImg8bit.png is <stem>_depth.png. Existing depth maps are kept:
+the same command resumes an interrupted run. Needs transformers: pip install 'mmseg-uda[depth]'.
 """
 
 import argparse
@@ -27,13 +27,18 @@ def main(argv: list[str] | None = None) -> None:
         help='folder of a model, or its name on the model hub (%(default)s)',
     )
     parser.add_argument(
-        '--size', type=int, default=518, help='short side that the network gets (%(default)s)'
+        '--size',
+        type=int,
+        default=518,
+        help='short side of the network input in pixels (%(default)s)',
     )
-    parser.add_argument('--batch-size', type=int, default=4, help='images at once (%(default)s)')
     parser.add_argument(
-        '--workers', type=int, default=2, help='processes that load images (%(default)s)'
+        '--batch-size', type=int, default=4, help='images per forward pass (%(default)s)'
     )
-    parser.add_argument('--device', help='cuda or cpu; default: cuda if there is one')
+    parser.add_argument(
+        '--workers', type=int, default=2, help='number of processes that load images (%(default)s)'
+    )
+    parser.add_argument('--device', help='cuda or cpu; default: cuda if available')
     args = parser.parse_args(argv)
     for name, least in (('size', 14), ('batch_size', 1), ('workers', 0)):
         if getattr(args, name) < least:

@@ -1,4 +1,4 @@
-"""Segment image files: a palette PNG of train ids and a colour overlay for each."""
+"""Segment image files; write a palette PNG of train ids and a colour overlay of each."""
 
 import argparse
 import glob
@@ -26,13 +26,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--network',
         choices=['student', 'teacher', 'mic_teacher'],
         default='student',
-        help="default: student; mic_teacher: MIC's own, if it has one",
+        help="default: student; mic_teacher: MIC's own teacher, if it has one",
     )
     parser.add_argument(
         '--opacity',
         type=float,
         default=0.5,
-        help='of the class colours in overlays, 0..1 (default 0.5); 1 writes no overlays',
+        help='opacity of the class colours in overlays, 0..1 (default 0.5); 1: no overlays',
     )
     parser.add_argument('--device', help='e.g. cpu, cuda:1; default: the first GPU, else cpu')
     args = parser.parse_args(argv)
@@ -42,23 +42,27 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def find_images(inputs: list[str], out: str) -> list[Path]:
-    """The image files that the inputs name, each once; folders are searched to the bottom.
+    """Return the image files of all inputs, each once; folders are searched recursively.
+
+    Args:
+        inputs: files, folders and glob patterns.
+        out: folder of the predictions; files below it are not inputs.
 
     Raises:
-        UserError: an input names nothing.
+        UserError: no image belongs to an input.
     """
     found: dict[Path, None] = {}
     for item in inputs:
         if os.path.isdir(item):
             paths = sorted(p for p in Path(item).rglob('*') if p.suffix.lower() in SUFFIXES)
-            own = Path(out).resolve()  # what an earlier run wrote is no input
+            own = Path(out).resolve()  # skip predictions of an earlier run
             paths = [path for path in paths if own not in path.resolve().parents]
         elif os.path.isfile(item):
             paths = [Path(item)]
         else:
             paths = [Path(p) for p in sorted(glob.glob(item, recursive=True)) if os.path.isfile(p)]
         if not paths:
-            raise UserError(f'{item}: no image there; give a file, a folder or a quoted pattern')
+            raise UserError(f'{item}: no image found; give a file, a folder or a quoted pattern')
         found |= dict.fromkeys(paths)
     return list(found)
 
@@ -67,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line.
 
     Raises:
-        UserError: wrong arguments, or images that cannot be read (after all others are done).
+        UserError: wrong arguments, or unreadable images (after all others are segmented).
     """
     args = parse_args(argv)
     paths = find_images(args.inputs, args.out)
@@ -75,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
     from mmengine.device import get_device
     from tqdm import tqdm
 
-    import mmseg_uda.register  # noqa: F401 - first: it keeps the libraries' remarks off the screen
+    import mmseg_uda.register  # noqa: F401 - first: silences messages of imported libraries
     from mmseg_uda.engine.config import load_config
     from mmseg_uda.evaluation.export import (
         BackgroundWriter,
@@ -111,7 +115,7 @@ def main(argv: list[str] | None = None) -> None:
                 writer.submit(write_overlay, target, image, label, palette, args.opacity)
     print(f'{len(paths) - len(bad)} of {len(paths)} images segmented: {args.out}')
     if bad:
-        raise UserError(f'{len(bad)} of {len(paths)} images were left out: ' + '; '.join(bad))
+        raise UserError(f'{len(bad)} of {len(paths)} images were skipped: ' + '; '.join(bad))
 
 
 if __name__ == '__main__':

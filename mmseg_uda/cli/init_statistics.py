@@ -1,9 +1,9 @@
-"""Initialise SDCA's class distributions with a source model, in one pass over the source images.
+"""Initialise SDCA's class distributions: one pass of a source model over the source images.
 
     mmseg-uda init-statistics configs/sdca/src_r101_gta2cs.py CHECKPOINT FOLDER
 
-writes feat_dist.pth and out_dist.pth into FOLDER; give FOLDER to the adaptation as
-model.statistics. After an interruption the same command goes on.
+writes feat_dist.pth and out_dist.pth to FOLDER; set model.statistics of the adaptation to FOLDER.
+An interrupted run is resumed by the same command.
 """
 
 import argparse
@@ -18,12 +18,14 @@ def main(argv: list[str] | None = None) -> None:
     parser = CommandParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='of the source training')
-    parser.add_argument('checkpoint', help='of the source training')
-    parser.add_argument('folder', help='the files are written here')
-    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='change the config')
+    parser.add_argument('config', help='config of the source training')
+    parser.add_argument('checkpoint', help='checkpoint of the source training')
+    parser.add_argument('folder', help='folder of the written files')
+    parser.add_argument(
+        '--cfg-options', nargs='+', metavar='KEY=VALUE', help='override entries of the config'
+    )
     args = parser.parse_args(argv)
-    import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
+    import mmseg_uda.register  # noqa: F401 - first: silences messages of imported libraries
     from mmseg_uda.preparation.class_distributions import initialise_statistics
 
     options = parse_overrides(args.cfg_options)

@@ -5,7 +5,7 @@ from mmseg_uda.errors import run_cli
 
 
 def main(argv: list[str] | None = None) -> int | None:
-    """Run the command: ``run --list``, and options of that."""
+    """Run ``mmseg-uda run --list`` with further options."""
     return run(['--list', *(argv or [])])
 
 

@@ -1,4 +1,4 @@
-"""The command ``mmseg-uda VERB ...``: finds the module of the verb and runs its ``main``."""
+"""The command ``mmseg-uda VERB ...``: imports the module of the verb and runs its ``main``."""
 
 import argparse
 import ast
@@ -16,7 +16,7 @@ PACKAGE = 'mmseg_uda.cli'
 
 
 def verbs() -> dict[str, str]:
-    """Verb -> module: each module of this package, with - for _ in its name."""
+    """Return verb -> module for each module of this package; verbs have - for _."""
     folder = str(Path(__file__).parent)
     names = (module.name for module in pkgutil.iter_modules([folder]))
     return {n.replace('_', '-'): f'{PACKAGE}.{n}' for n in names if n not in ('main', '__main__')}
@@ -31,14 +31,16 @@ def main(argv: list[str] | None = None) -> int | None:
         if verb not in known:
             close = difflib.get_close_matches(verb, known)
             hint = f'; close: {", ".join(close)}' if close else ''
-            raise UserError(f'there is no command {verb}{hint}; mmseg-uda --help lists all')
-        sys.argv[0] = f'mmseg-uda {verb}'  # what a verb's usage line shows
+            raise UserError(
+                f'there is no command {verb}{hint}; mmseg-uda --help lists all commands'
+            )
+        sys.argv[0] = f'mmseg-uda {verb}'  # shown in the verb's usage line
         return importlib.import_module(known[verb]).main(rest)
     lines = [f'  {verb:20} {_summary(module)}' for verb, module in known.items()]
     parser = argparse.ArgumentParser(
         prog='mmseg-uda',
         description='Unsupervised domain adaptation for semantic segmentation.',
-        epilog='\n'.join(['commands (mmseg-uda COMMAND --help tells more):', *lines]),
+        epilog='\n'.join(['commands (for their options: mmseg-uda COMMAND --help):', *lines]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--version', action='version', version=f'mmseg-uda {__version__}')
@@ -53,6 +55,6 @@ def run() -> None:
 
 
 def _summary(module: str) -> str:
-    """First line of a module's docstring, without importing it."""
+    """Return the first line of a module's docstring without importing the module."""
     source = Path(find_spec(module).origin).read_text()
     return ast.get_docstring(ast.parse(source)).split('\n')[0]

@@ -1,6 +1,6 @@
-"""Compare tested runs: a table of their scores and a picture of their predictions.
+"""Compare test results of several runs: a table of scores and an image of predictions.
 
-A run is NAME=FOLDER/scores.json, as mmseg-uda test --eval mIoU wrote it, with its predictions in
+A run is NAME=FOLDER/scores.json, written by mmseg-uda test --eval mIoU, with its predictions in
 FOLDER/predictions (mmseg-uda test --show-dir FOLDER/predictions --opacity 1). Writes report.md,
 report.json and comparison.png.
 """
@@ -13,16 +13,19 @@ from mmseg_uda.errors import run_cli
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
     parser = CommandParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='a config whose test set the runs were tested on')
+    parser.add_argument('config', help='config with the test set of the runs')
     parser.add_argument('runs', nargs='+', metavar='NAME=SCORES', help='runs to compare, in order')
-    parser.add_argument('--out', required=True, metavar='DIR', help='folder of the files')
-    parser.add_argument('--images', type=int, default=4, metavar='N', help='default: 4')
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder of the written files')
+    parser.add_argument(
+        '--images', type=int, default=4, metavar='N', help='number of images shown (default: 4)'
+    )
     arguments = parser.parse_args(argv)
     if arguments.images < 1:
-        parser.error(f'--images {arguments.images}: at least one image is needed')
+        parser.error(f'--images {arguments.images}: give at least 1')
     runs = [run.partition('=') for run in arguments.runs]
     if wrong := [name for name, _, path in runs if not name or not path]:
         parser.error(f'{wrong[0] or "a run"}: write NAME=SCORES')

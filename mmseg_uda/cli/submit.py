@@ -1,10 +1,10 @@
-"""Make the archive that a test server takes, after checking what goes into it.
+"""Check predictions and pack them into the archive for a test server.
 
     mmseg-uda test CONFIG CHECKPOINT --format-only --eval-options imgfile_prefix=labels
     mmseg-uda submit dark-zurich labels --out submit.zip
 
-DIR holds the label PNGs (train ids), or folders labelTrainIds and, if you have your own,
-labelTrainIds_invalid and confidence; copies of the labels stand for these two otherwise.
+DIR contains label PNGs (train ids), or a folder labelTrainIds and, optionally, the folders
+labelTrainIds_invalid and confidence; if these two are missing, copies of the labels are used.
 """
 
 import argparse
@@ -23,13 +23,13 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('server', choices=['dark-zurich'])
-    parser.add_argument('folder', metavar='DIR', help='predictions')
+    parser.add_argument('folder', metavar='DIR', help='folder of the predictions')
     parser.add_argument('--out', required=True, metavar='ZIP', help='the archive')
     parser.add_argument(
         '--images',
         metavar='DIR',
-        help=f'test images, which say the names and sizes of the labels (default {IMAGES}; where '
-        'that does not exist, number and size of the real ones are checked alone)',
+        help='folder of the test images; labels must have their names and sizes (default: '
+        f'{IMAGES}; if it does not exist, only number and size of the labels are checked)',
     )
     args = parser.parse_args(argv)
     out = Path(args.out)

@@ -1,8 +1,8 @@
-"""Test the newest whole checkpoint in a work dir: mIoU, and predictions as palette PNGs in preds/.
+"""Test the newest intact checkpoint of a work dir: mIoU, and predictions (palette PNGs) in preds/.
 
-The work dir is that of `mmseg-uda run` (of its trainings, the one that wrote last) or of
-`mmseg-uda train`. Further options are those of `mmseg-uda test`. Relative paths, those of the data
-in the config too, start at the current folder.
+The work dir was made by `mmseg-uda train` or by `mmseg-uda run` (the training that wrote the newest
+checkpoint is tested). Further options are passed to `mmseg-uda test`. Relative paths, also in the
+config, are relative to the current folder.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""Train one config. Below torchrun, one process of the training.
+"""Train one config; started by torchrun, run one process of the training.
 
-`mmseg-uda run` does the same with stages, tests and a table of results around it.
+`mmseg-uda run` also runs the other stages of an experiment, tests the result and writes a table.
 """
 
 from contextlib import nullcontext
@@ -14,18 +14,19 @@ from mmseg_uda.files import exclusive
 
 
 def main(argv: list[str] | None = None) -> int | None:
+    """Run the command."""
     parser = CommandParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', metavar='DIR', help='default: work_dirs/<config name>')
     parser.add_argument(
         '--resume',
         action='store_true',
-        help='go on from the newest whole checkpoint of the work dir',
+        help='resume from the newest intact checkpoint of the work dir',
     )
     parser.add_argument(
         '--accept-changes',
         action='store_true',
-        help='resume even if config or number of processes have changed, with the new ones',
+        help='resume with a changed config or number of processes',
     )
     parser.add_argument('--seed', type=int, help="default: the config's")
     parser.add_argument(
@@ -34,7 +35,7 @@ def main(argv: list[str] | None = None) -> int | None:
     parser.add_argument(
         '--launcher',
         choices=('none', 'pytorch'),
-        help="default: pytorch where torchrun's variables are set, else none",
+        help='default: pytorch if started by torchrun, else none',
     )
     parser.add_argument('--tensorboard', action='store_true', help='write TensorBoard scalars')
     arguments = parser.parse_args(argv)

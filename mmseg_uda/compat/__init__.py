@@ -1,1 +1,1 @@
-"""Configs and checkpoints as other code bases published them."""
+"""Reads configs and checkpoints of other code bases."""

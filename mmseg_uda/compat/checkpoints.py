@@ -1,4 +1,4 @@
-"""Checkpoints, ours and published ones: their layouts in one table, and the configs in them."""
+"""Layouts of our and of published checkpoints, and the configs stored in them."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ from mmseg_uda.errors import UserError
 from mmseg_uda.models.checkpoint import load_checkpoint, load_weights
 
 NETWORKS = ('student', 'teacher', 'mic_teacher')
-# Counts training steps; FADA's frozen networks lack it.
+# Batch norm's step counter; missing in checkpoints of FADA's frozen networks.
 COUNTER = 'num_batches_tracked'
 
 Weights = Mapping[str, Tensor]
@@ -23,12 +23,12 @@ Weights = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the networks stand in the checkpoints of a code base.
+    """Names of the networks' weights in the checkpoints of a code base.
 
     Attributes:
         origin: the code base.
-        prefixes: network -> what the names of its entries begin with.
-        read: from the content of a file to one flat state dict; None if it is of another layout.
+        prefixes: network -> prefix of the names of its weights.
+        read: content of a checkpoint -> flat state dict, or None for another layout.
     """
 
     origin: str
@@ -36,7 +36,7 @@ class Layout:
     read: Callable[[Mapping[str, Any]], Weights | None]
 
     def select(self, content: Mapping[str, Any], network: str) -> dict[str, Tensor]:
-        """The entries of ``network`` by the names that a segmentor has for them; maybe none."""
+        """Return the weights of ``network``, named as in a segmentor; empty if there are none."""
         weights, prefix = self.read(content), self.prefixes.get(network)
         if weights is None or prefix is None:
             return {}
@@ -44,32 +44,32 @@ class Layout:
 
 
 def with_current_names(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """A checkpoint of this package with the names of this version (add-ons were ``parts``)."""
+    """Rename entries of earlier versions of this package (add-ons were called ``parts``)."""
     checkpoint = dict(checkpoint)
     if isinstance(weights := checkpoint.get('state_dict'), Mapping):
         checkpoint['state_dict'] = {
             re.sub(r'^parts\.', 'addons.', n): v for n, v in weights.items()
         }
-    config = (checkpoint.get('meta') or {}).get('config')
-    if isinstance(config, dict):
-        checkpoint['meta'] = checkpoint['meta'] | {'config': with_current_options(config)}
+    meta = checkpoint.get('meta')
+    if isinstance(meta, dict) and isinstance(meta.get('config'), dict):
+        checkpoint['meta'] = meta | {'config': with_current_options(meta['config'])}
     return checkpoint
 
 
 def _state_dict(content: Mapping[str, Any]) -> Weights:
-    """The state dict of mmengine's and mmcv's checkpoints, or a bare one."""
+    """State dict of a checkpoint of mmengine or mmcv, or of a bare state dict."""
     weights = content.get('state_dict', content)
     return {name.removeprefix('module.'): value for name, value in weights.items()}
 
 
 def _segmentor(content: Mapping[str, Any]) -> Weights | None:
-    """A state dict of one segmentor, without prefix."""
+    """State dict of one segmentor, without prefix."""
     weights = _state_dict(content)
     return weights if any(name.startswith('backbone.') for name in weights) else None
 
 
 def _extractor_and_classifier(content: Mapping[str, Any]) -> Weights | None:
-    """The state dicts of a backbone and a classifier that were saved apart."""
+    """One state dict from the separate ones of a backbone and a classifier."""
     networks = content.get('feature_extractor'), content.get('classifier')
     if not all(isinstance(network, Mapping) for network in networks):
         return None
@@ -106,15 +106,16 @@ LAYOUTS = (
 def segmentor_weights(
     content: Mapping[str, Any], network: str, path: str | Path
 ) -> dict[str, Tensor]:
-    """The weights of one network of a checkpoint's content, by the names of a segmentor's entries.
+    """Return the weights of one network of a checkpoint, named as in a segmentor.
 
     Args:
-        network: ``student``, ``teacher``, or ``mic_teacher``, which MIC has in methods without
-            the other.
-        path: of the file, for messages.
+        content: the loaded checkpoint.
+        network: ``student``, ``teacher``, or ``mic_teacher`` (MIC's own teacher in methods
+            without a teacher).
+        path: file of the checkpoint, for messages.
 
     Raises:
-        UserError: the checkpoint holds no such network in any known layout.
+        UserError: the checkpoint has no such network in any known layout.
     """
     for layout in LAYOUTS:
         if weights := layout.select(content, network):
@@ -123,7 +124,7 @@ def segmentor_weights(
     present = sorted({name.split('.')[0] for name in entries if isinstance(name, str)})
     known = ' or '.join(filter(None, (layout.prefixes.get(network) for layout in LAYOUTS)))
     raise UserError(
-        f'checkpoint {path} holds no {network}: none of its entries starts with {known} '
+        f'checkpoint {path} contains no {network}: none of its entries starts with {known} '
         f'(found: {", ".join(present[:8])})'
     )
 
@@ -133,14 +134,16 @@ def load_segmentor_weights(
 ) -> None:
     """Load one network of a checkpoint, in any of :data:`LAYOUTS`, into ``segmentor``.
 
-    Heads that only training uses (``auxiliary_head.*``) and batch norms' counters of steps may be
-    absent from either side.
+    Auxiliary heads (used only in training) and step counters of batch norms may be missing in
+    the checkpoint or in the segmentor.
 
     Args:
+        segmentor: receives the weights.
+        path: file of the checkpoint.
         network: see :func:`segmentor_weights`.
 
     Raises:
-        UserError: unreadable file, no such network in it, or another architecture.
+        UserError: unreadable file, no such network, or another architecture.
     """
     weights = segmentor_weights(load_checkpoint(path), network, path)
     own = segmentor.state_dict()
@@ -153,16 +156,17 @@ def load_segmentor_weights(
 
 
 def config_in(content: Mapping[str, Any], path: str | Path) -> Config:
-    """The config that a checkpoint's content holds, read as data.
+    """Return the config stored in a checkpoint, without running code.
 
-    Ours hold it as plain data; those of an early version, and of mmseg 1.x, as the text of a
-    Python config, of which values alone are read and nothing is run.
+    Our checkpoints store it as plain data; those of early versions and of mmseg 1.x as the text of
+    a Python config, which may contain only assignments of literal values.
 
     Args:
-        path: of the file, for messages.
+        content: the loaded checkpoint.
+        path: file of the checkpoint, for messages.
 
     Raises:
-        UserError: it holds none, or one that is more than values.
+        UserError: there is no config, or its text contains other code.
     """
     meta = content.get('meta') or {}
     config = meta.get('config', meta.get('cfg'))
@@ -172,17 +176,17 @@ def config_in(content: Mapping[str, Any], path: str | Path) -> Config:
         except (SyntaxError, ValueError) as error:
             raise UserError(f'the config in {path} cannot be read as data: {error}') from error
     if not isinstance(config, dict):
-        raise UserError(f'{path} holds no config: give the one that it was trained with')
+        raise UserError(f'{path} contains no config: give the config it was trained with')
     config = with_current_options(config)
-    return Config(config, cfg_text=f'# of {path}', filename=str(path))  # the file is no text
+    return Config(config, cfg_text=f'# of {path}', filename=str(path))  # path is no text file
 
 
 def _values_in(text: str) -> dict[str, Any]:
-    """The names and values of a Python config without expressions."""
+    """Names and values of a Python config that contains only literal values."""
     values = {}
     for node in ast.parse(text).body:
         if not (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)):
-            raise ValueError(f'line {node.lineno} is no assignment')
+            raise ValueError(f'line {node.lineno} is not an assignment')
         values[node.targets[0].id] = _value(node.value)
     return values
 

@@ -1,9 +1,9 @@
-"""Configs of mmseg 0.x, in which DAFormer, HRDA, MIC and SePiCo published their models.
+"""Converts configs of mmseg 0.x, the format of the published DAFormer, HRDA, MIC and SePiCo models.
 
-Read here is what a test needs: the network without the heads and weights of training, and the test
-set. Entries of other matters (``uda``, ``optimizer``, ...) are passed over. Within what is read
-every entry is either understood or refused, because one that went unnoticed would change figures.
-JSON has no tuples: its lists stand for them.
+Only what a test needs is read: the network and the test data. Training entries (``uda``,
+``optimizer``, auxiliary heads, ...) are ignored. Every entry of the network and the test data must
+be supported, because an ignored one could change the metrics. Lists are accepted for tuples, which
+JSON does not have.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ SEGMENTORS = ('EncoderDecoder', 'EncoderDecoderProjector')
 HRDA_SEGMENTORS = ('HRDAEncoderDecoder', 'MultiResEncoderDecoder')
 HRDA_OPTIONS = (
     *('scales', 'hr_crop_size', 'hr_slide_inference', 'hr_slide_overlapping', 'blur_hr_crop'),
-    *('feature_scale', 'crop_coord_divisible'),  # of training
+    *('feature_scale', 'crop_coord_divisible'),  # training options
 )
 HRDA_HEADS = ('HRDAHead', 'MultiResAttentionWrapper')
 DATASETS = {
@@ -30,13 +30,13 @@ DATASETS = {
     'NightDrivingDataset': 'NightDrivingDataset',
     'SynthiaDataset': 'SYNTHIADataset',
 }
-# SePiCo's published code weighs the classes of all images that are named *_rgb_anon.png.
+# SePiCo's published code applies class weights to all images named *_rgb_anon.png.
 NIGHT_DATASETS = ('ACDCDataset', 'DarkZurichDataset')
 NIGHT_WEIGHTS = 'configs/_base_/models/night_weights.py'
-# Transforms below MultiScaleFlipAug: entries that are used, entries that are not.
+# Transforms in MultiScaleFlipAug: (entries that are used, entries that are ignored).
 TRANSFORMS = {
     'Resize': (['keep_ratio'], []),
-    'RandomFlip': ([], ['prob', 'flip_ratio']),  # the outer `flip` decides
+    'RandomFlip': ([], ['prob', 'flip_ratio']),  # `flip` of MultiScaleFlipAug applies
     'Normalize': (['mean', 'std'], ['to_rgb']),
     'ImageToTensor': ([], ['keys']),
     'Collect': ([], ['keys', 'meta_keys']),
@@ -45,19 +45,20 @@ PERCEPTRON = {'type': 'mlp', 'act_cfg': None, 'norm_cfg': None}
 
 
 def is_legacy(config: Config) -> bool:
-    """Whether a config has the data sets of mmseg 0.x and none of mmseg 1.x."""
+    """Whether a config describes its data as mmseg 0.x does, not as mmseg 1.x."""
     return 'data' in config and 'test_dataloader' not in config
 
 
 def from_legacy(config: Config) -> Config:
-    """The config of mmseg 0.x as one of ours, as far as a test needs it.
+    """Convert what a test needs of an mmseg 0.x config to a config of this package.
 
     Returns:
         A config with ``model.segmentor``, ``model.data_preprocessor``, ``test_dataloader`` and
-        ``test_evaluator``; ``training_crop`` is (height, width) of the source crops or ``None``.
+        ``test_evaluator``; ``training_crop`` is (height, width) of the source crops in pixels, or
+        ``None``.
 
     Raises:
-        UserError: names the entry that is missing or unknown.
+        UserError: an entry is missing or not supported.
     """
     old = config.to_dict()
     try:
@@ -113,11 +114,11 @@ def _segmentor(model: dict) -> dict:
 
 
 def _hrda(model: dict) -> dict:
-    """HRDA's options of inference."""
+    """HRDA's inference options."""
     where = 'model'
     scales = sorted(_entry(model, where, 'scales'))
     if len(scales) != 2 or scales[1] != 1:
-        raise UserError(f'{where}.scales = {scales} is not known here, only [1, CONTEXT]')
+        raise UserError(f'{where}.scales = {scales} is not supported, only [CONTEXT, 1]')
     _expect(model, where, 'hr_slide_inference', [True], default=True)
     return dict(
         type='HRDASegmentor',
@@ -177,7 +178,7 @@ def _decode_head(head: dict) -> dict:
 
 
 def _fusion(fusion: dict, where: str) -> str:
-    """Our name of a fusion."""
+    """Convert a fusion config to our name of the fusion."""
     kind = _expect(fusion, where, 'type', ('aspp', 'conv'))
     common = ('type', 'act_cfg', 'norm_cfg', 'align_corners', 'fusion')
     _expect(fusion, where, 'act_cfg', [{'type': 'ReLU'}], default={'type': 'ReLU'})
@@ -197,7 +198,7 @@ def _test_cfg(test_cfg: dict) -> dict:
 
 
 def _dataset(dataset: dict) -> tuple[dict, dict]:
-    """The test set, and the preprocessor that stands for its ``Normalize``."""
+    """Return the test data set, and the data preprocessor that replaces ``Normalize``."""
     where = 'data.test'
     kind = DATASETS[_expect(dataset, where, 'type', DATASETS)]
     known = ['data_root', 'img_dir', 'ann_dir', 'split', 'img_suffix', 'seg_map_suffix', 'pipeline']
@@ -214,7 +215,7 @@ def _dataset(dataset: dict) -> tuple[dict, dict]:
 def _pipeline(pipeline: list[dict]) -> tuple[list[dict], dict]:
     where = 'data.test.pipeline'
     if [step.get('type') for step in pipeline] != ['LoadImageFromFile', 'MultiScaleFlipAug']:
-        raise UserError(f'{where} is not LoadImageFromFile, MultiScaleFlipAug')
+        raise UserError(f'{where} must be LoadImageFromFile, MultiScaleFlipAug')
     load, test = pipeline
     load = _select(load, where, ('type', 'to_float32', 'color_type', 'imdecode_backend'))
     where += '.MultiScaleFlipAug'
@@ -224,7 +225,7 @@ def _pipeline(pipeline: list[dict]) -> tuple[list[dict], dict]:
     _expect(test, where, 'flip', [False], default=False)
     scale = _entry(test, where, 'img_scale')
     if len(scale) != 2 or not all(isinstance(side, int) for side in scale):
-        raise UserError(f'{where}.img_scale = {scale} is not one size [width, height]')
+        raise UserError(f'{where}.img_scale = {scale} must be one size [width, height]')
     preprocessor = dict(type='UDADataPreProcessor')
     resize = dict(type='Resize', scale=tuple(scale), keep_ratio=True)
     for step in _entry(test, where, 'transforms'):
@@ -241,7 +242,7 @@ def _pipeline(pipeline: list[dict]) -> tuple[list[dict], dict]:
 
 
 def _training_crop(train: dict) -> tuple[int, int] | None:
-    """(height, width) of the crops of the training images."""
+    """(height, width) in pixels of the training crops, None if unknown."""
     pipeline = train.get('source', train).get('pipeline', ())
     crops = [step.get('crop_size') for step in pipeline if step.get('type') == 'RandomCrop']
     return _tuple(train.get('sync_crop_size') or next(iter(crops), None))
@@ -256,23 +257,23 @@ def _entry(values: dict, where: str, name: str) -> Any:
 def _expect(
     values: dict, where: str, name: str, choices: Iterable, default: Any = UserError
 ) -> Any:
-    """An entry that must be one of ``choices``; without a default it must be there."""
+    """Return an entry, which must be one of ``choices``; it is required if it has no default."""
     value = _entry(values, where, name) if default is UserError else values.get(name, default)
     choices = list(choices)
     if value not in choices:
         known = ', '.join(map(repr, choices))
-        raise UserError(f'{where}.{name} = {value!r} is not known here, only {known}')
+        raise UserError(f'{where}.{name} = {value!r} is not supported, only {known}')
     return value
 
 
 def _select(
     values: dict, where: str, used: Iterable[str], unused: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """The entries named in ``used``; those that are in neither list are refused."""
+    """Return the entries in ``used``; an entry in neither list is an error."""
     used = list(used)
     for name, value in values.items():
         if name not in used and name not in unused:
-            raise UserError(f'{where}.{name} = {value!r} is not known here')
+            raise UserError(f'{where}.{name} = {value!r} is not supported')
     return {name: values[name] for name in used if name in values}
 
 

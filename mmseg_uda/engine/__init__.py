@@ -1,1 +1,1 @@
-"""Training: mmengine's Runner with exact resume, optimisers, schedules, hooks."""
+"""Training and testing: runner with exact resume, config, optimisers, schedules, hooks."""

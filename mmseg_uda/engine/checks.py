@@ -15,10 +15,10 @@ from mmseg_uda.uda.addon import TrainingData
 
 PACKAGE = __name__.partition('.')[0]
 WORDS = {
-    int: 'a whole number',
+    int: 'an integer',
     float: 'a number',
     bool: 'True or False',
-    str: 'a text',
+    str: 'a string',
     dict: 'a dict',
     type(None): 'None',
 }
@@ -33,7 +33,7 @@ def config_problems(config: Config) -> Iterator[str]:
     config = config.to_dict()
     max_iters = (config.get('train_cfg') or {}).get('max_iters')
     if not fits(max_iters, int) or max_iters < 1:
-        yield f'train_cfg.max_iters is {max_iters!r}, it must be a whole number above 0'
+        yield f'train_cfg.max_iters is {max_iters!r}, it must be a positive integer'
     else:
         for path, schedule in _typed(config.get('param_scheduler'), 'param_scheduler'):
             warmup = schedule.get('warmup_iters')
@@ -164,6 +164,7 @@ def _annotations(kind: type | None) -> dict[str, Any]:
 
 
 def _in_words(kind: Any) -> str:
+    """Describe an annotation for a message."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return ' or '.join(map(_in_words, arguments))

@@ -1,4 +1,4 @@
-"""What SIGINT, SIGTERM and SIGHUP do: a training finishes its step before it ends."""
+"""Handling of SIGINT, SIGTERM and SIGHUP: a training finishes its step, then stops."""
 
 import os
 import signal
@@ -15,39 +15,39 @@ SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
 
 class StopRequest:
-    """Inside of it, the first signal is only noted; a second one acts as it would outside.
+    """Context that records the first signal; a second signal acts as without the context.
 
-    Signals that are ignored outside (because of ``nohup``, say) stay ignored.
+    Signals that were ignored before (by ``nohup``, for example) remain ignored.
 
     Args:
-        reply: what the first signal is answered with on stderr; nothing if it is empty.
+        reply: message printed on stderr at the first signal; empty: none.
     """
 
     def __init__(self, reply: str = '') -> None:
         self.signal = 0
         self.reply = reply
         self._process = os.getpid()
-        self._outside: dict[int, Any] = {}
+        self._handlers: dict[int, Any] = {}  # those before the context
         self._group: Any = None
-        self._exchange: tuple[Any, Any] | None = None
+        self._exchange: tuple[Any, Any] | None = None  # pending all-reduce and its result
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # others cannot set handlers
+        if threading.current_thread() is threading.main_thread():  # only this one can set handlers
             for number in SIGNALS:
                 if signal.getsignal(number) is not signal.SIG_IGN:
-                    self._outside[number] = signal.signal(number, self._note)
+                    self._handlers[number] = signal.signal(number, self._record)
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_) -> None:
-        self._let_go()
-        if error is None:  # else other ranks may never answer
-            self.signal = self._answer() or self.signal
+        self._restore_handlers()
+        if error is None:  # after an error other ranks may not take part
+            self.signal = self._exchanged() or self.signal
 
     def agreed(self) -> int:
-        """The signal at which all ranks stop now, 0 to go on.
+        """Return the signal for which all ranks stop now; 0: continue.
 
-        Every rank must call it equally often. With several ranks it is the answer to the call
-        before: they exchange it on the host beside the step, and nothing waits for that.
+        All ranks must call it equally often. With several ranks it returns the result of the
+        previous call: the signals are exchanged on the host in the background of a step.
         """
         from mmengine.dist import get_world_size
 
@@ -58,45 +58,45 @@ class StopRequest:
 
         if self._group is None:
             self._group = distributed.new_group(backend='gloo')
-        answer, flag = self._answer(), torch.tensor(self.signal)
+        previous, flag = self._exchanged(), torch.tensor(self.signal)
         largest = distributed.ReduceOp.MAX
         work = distributed.all_reduce(flag, largest, group=self._group, async_op=True)
         self._exchange = work, flag
-        return answer
+        return previous
 
-    def _answer(self) -> int:
-        """The largest signal that any rank had noted at the latest exchange."""
+    def _exchanged(self) -> int:
+        """Wait for the latest exchange; return the largest signal of all ranks, 0 if none."""
         if self._exchange is None:
             return 0
         work, flag = self._exchange
         work.wait()
         return int(flag)
 
-    def _note(self, number: int, _: FrameType | None) -> None:
-        if os.getpid() != self._process:  # a forked loader worker: its parent decides
+    def _record(self, number: int, _: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a forked loader worker: only its parent reacts
             return
         if self.signal:
-            self._let_go()
+            self._restore_handlers()
             os.kill(self._process, number)
             return
         self.signal = number
-        if self.reply:  # not print(): the signal may have interrupted one
+        if self.reply:  # print() is not re-entrant
             name = signal.Signals(number).name
-            os.write(2, f'\n{name}: {self.reply}; another signal ends it at once\n'.encode())
+            os.write(2, f'\n{name}: {self.reply}; a second signal stops it immediately\n'.encode())
 
-    def _let_go(self) -> None:
-        while self._outside:
-            signal.signal(*self._outside.popitem())
+    def _restore_handlers(self) -> None:
+        while self._handlers:
+            signal.signal(*self._handlers.popitem())
 
 
 def run_command(command: Sequence[str]) -> int:
-    """Run a command that ends in good order at SIGTERM, as torchrun does; returns its status.
+    """Run a command and return its exit status; a signal is passed on as SIGTERM.
 
     Raises:
-        Interrupted: this process got a signal; the command was sent SIGTERM and has ended.
+        Interrupted: this process received a signal; the command received SIGTERM and has ended.
     """
     with StopRequest() as stop:
-        # In a process group of its own, so that Ctrl-C reaches it through this process alone.
+        # A separate process group: Ctrl-C reaches the command only through this process.
         process = subprocess.Popen(command, process_group=0)
         while process.poll() is None and not stop.signal:
             time.sleep(0.1)

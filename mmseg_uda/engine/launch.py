@@ -1,4 +1,4 @@
-"""The processes of one training: torchrun's variables, and how a process joins the others."""
+"""The processes of one training, as started by torchrun."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from mmseg_uda.errors import UserError
 
 
 def torchrun_world() -> tuple[int, int] | None:
-    """(rank, world size) that torchrun's variables give, ``None`` if this process is on its own."""
+    """Return (rank, world size) set by torchrun, ``None`` without torchrun."""
     if not {'RANK', 'WORLD_SIZE'} <= os.environ.keys():
         return None
     return int(os.environ['RANK']), int(os.environ['WORLD_SIZE'])
@@ -16,11 +16,11 @@ def torchrun_world() -> tuple[int, int] | None:
 
 @contextmanager
 def joined_processes() -> Iterator[None]:
-    """Join the processes that torchrun started: NCCL with a GPU each, gloo where there is none.
+    """Join the processes that torchrun started: NCCL with one GPU each, gloo without GPUs.
 
-    Inside of itself it does nothing. After an error the group is left as it is: the others may
-    wait in it, torchrun ends them. (mmengine's ``init_dist`` sets a CUDA device in any case, which
-    a CPU build of torch lacks.)
+    Nested use has no effect. After an error the group is not destroyed, because other ranks may
+    wait in it; torchrun ends them. (mmengine's ``init_dist`` always sets a CUDA device, which fails
+    in a CPU build of torch.)
 
     Raises:
         UserError: not started by torchrun, or more processes than GPUs.
@@ -33,12 +33,15 @@ def joined_processes() -> Iterator[None]:
         return
     if missing := {'RANK', 'LOCAL_RANK', 'WORLD_SIZE'} - os.environ.keys():
         raise UserError(
-            f'--launcher pytorch: {", ".join(sorted(missing))} not set; start with torchrun, or '
-            'use mmseg-uda run --gpus N'
+            f'--launcher pytorch: {", ".join(sorted(missing))} are not set; start with torchrun, '
+            'or use mmseg-uda run --gpus N'
         )
     gpus, local_rank = torch.cuda.device_count(), int(os.environ['LOCAL_RANK'])
     if gpus and local_rank >= gpus:
-        raise UserError(f'process {local_rank + 1} of this machine has no GPU: it has {gpus}')
+        raise UserError(
+            f'process {local_rank + 1} of this machine has no GPU (it has {gpus}): start fewer '
+            'processes'
+        )
     if gpus:
         torch.cuda.set_device(local_rank)
     distributed.init_process_group('nccl' if gpus else 'gloo')

@@ -1,4 +1,4 @@
-"""May a training go on with other settings, and how does its optimiser?"""
+"""Resuming a training with changed settings."""
 
 import re
 import warnings
@@ -12,23 +12,23 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmseg_uda.errors import UserError
 from mmseg_uda.settings import differences
 
-SETTINGS = 'config', 'processes'  # entries of a checkpoint's meta
-SHOWN = 10
+SETTINGS = 'config', 'processes'  # entries of a checkpoint's meta that are compared
+SHOWN = 10  # differences in a message
 
 
 def check_settings(
     path: Path, stored: dict[str, Any], now: dict[str, Any], accept: bool
 ) -> list[str]:
-    """The settings that matter and differ, as ``key: old -> new``; they are logged.
+    """Return and log the relevant settings that differ, as ``key: old -> new``.
 
     Args:
-        path: the checkpoint.
-        stored: its ``meta``.
-        now: that of the run that would go on with it.
-        accept: go on with what differs, except another optimiser.
+        path: file of the checkpoint.
+        stored: ``meta`` of the checkpoint.
+        now: ``meta`` of the run that resumes from it.
+        accept: accept differences, except another type of optimiser.
 
     Raises:
-        UserError: settings differ, and the run may not go on with them.
+        UserError: there are differences that are not accepted.
     """
     logger = MMLogger.get_current_instance()
     if not isinstance(stored.get('config'), dict):
@@ -41,15 +41,15 @@ def check_settings(
     message = f'{path} was trained with other settings: {"; ".join(changes[:SHOWN])}{more}'
     if not accept:
         raise UserError(
-            f'{message}. Go on with the old ones, choose another --work-dir, or add '
-            '--accept-changes to go on with the new ones'
+            f'{message}. Restore the old settings, choose another --work-dir, or add '
+            '--accept-changes to resume with the new ones'
         )
     if any(re.match(r'config\.optim_wrapper\.(\w+\.)?optimizer\.type:', line) for line in changes):
         raise UserError(
-            f'{message}. Another optimiser cannot go on: start a new training from the weights, '
-            f'with load_from={path} and another --work-dir'
+            f'{message}. A training cannot be resumed with another optimiser: start a new one from '
+            f'the weights, with load_from={path} and another --work-dir'
         )
-    logger.warning(f'{message}. They are accepted')
+    logger.warning(f'{message}. The changes are accepted')
     return changes
 
 
@@ -59,15 +59,16 @@ def load_moments(
     schedulers: Sequence,
     iteration: int,
 ) -> None:
-    """Load what an optimiser has gathered; its settings and schedules stay those of the config.
+    """Load an optimiser's state per parameter; keep the settings and schedules of the config.
 
     Args:
-        optim_wrapper: new, with ``schedulers`` in their first step.
-        state: of the wrapper in the checkpoint.
-        iteration: of the checkpoint.
+        optim_wrapper: a new optimiser wrapper.
+        state: state dict of the wrapper in the checkpoint.
+        schedulers: new schedules; they are advanced to ``iteration``.
+        iteration: iteration of the checkpoint.
 
     Raises:
-        ValueError: the parameter groups are others.
+        ValueError: the parameter groups differ.
     """
     settings = [
         {name: value for name, value in group.items() if name != 'params'}
@@ -76,7 +77,7 @@ def load_moments(
     optim_wrapper.load_state_dict(state)
     for group, own in zip(_groups(optim_wrapper), settings, strict=True):
         group.update(own)
-    with warnings.catch_warnings():  # that no step was taken
+    with warnings.catch_warnings():  # about schedules that step before the optimiser
         warnings.simplefilter('ignore')
         for _ in range(iteration):
             for scheduler in schedulers:

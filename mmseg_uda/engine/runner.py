@@ -1,4 +1,4 @@
-"""mmengine's Runner with exact, safe checkpoints and one gradient all-reduce a step."""
+"""mmengine's Runner with exact resume, checked checkpoints and one gradient all-reduce per step."""
 
 import logging
 import os
@@ -39,69 +39,70 @@ from mmseg_uda.models.precision import set_precision
 from mmseg_uda.settings import plain
 from mmseg_uda.uda.components.teacher import Teacher
 
-GO_ON = 'to go on, run the same command again (mmseg-uda train with --resume)'
+HOW_TO_RESUME = 'to resume, run the same command again (mmseg-uda train with --resume)'
 
 
 @RUNNERS.register_module()
 class UDARunner(Runner):
     """Trains a :class:`~mmseg_uda.uda.method.UDAMethod`.
 
-    A resumed run ends with the very weights of an unbroken one: the checkpoint holds the method's
-    whole state, the optimiser and the schedules; data and draws depend on (seed, position) alone,
-    so no random state need be stored.
+    A resumed run ends with exactly the weights of an uninterrupted run: checkpoints contain the
+    complete state of method, optimiser and schedules. No random state is stored, because data and
+    random draws depend only on (seed, position).
 
-    Config options of its own: ``precision`` of float32 (see ``set_precision``); ``channels_last``
-    and ``compile`` (``True`` or arguments of ``torch.compile``) for the student's and teachers'
+    Additional config options: ``precision`` of float32 (see ``set_precision``); ``channels_last``
+    and ``compile`` (``True`` or arguments of ``torch.compile``) of the student's and teachers'
     networks.
     """
 
     accept_changes = False  # resume with other settings than the checkpoint's
 
     def setup_env(self, env_cfg: dict) -> None:
+        """Set the float32 precision, then as mmengine."""
         self.precision = set_precision(self.cfg)
         super().setup_env(env_cfg)
 
     def _log_env(self, env_cfg: dict) -> None:
-        """As mmengine, which calls every process a GPU, also on a machine without one."""
+        """Log the environment; mmengine's log would call every process a GPU."""
         run = {'seed': self.seed, 'processes': self.world_size, 'launcher': self._launcher}
         lines = [f'{key}: {value}' for key, value in (collect_env() | env_cfg | run).items()]
         self.logger.info('\n    '.join(['environment:', *lines]))
         self.logger.info(f'config:\n{self.cfg.pretty_text}')
 
     def train(self) -> nn.Module:
-        """Train; the first SIGINT, SIGTERM or SIGHUP ends it after the step, with a checkpoint.
+        """Train; the first SIGINT, SIGTERM or SIGHUP stops it after the step, with a checkpoint.
 
         Raises:
-            Interrupted: such a signal came.
+            Interrupted: such a signal was received.
         """
         if get_device() == 'cuda':
             self.logger.info(f'precision of float32: {self.precision}')
-        reply = 'the training ends after this step' if is_main_process() else ''
-        advice = f'{GO_ON} from the newest checkpoint in {self.work_dir}'
+        reply = 'the training stops after this step' if is_main_process() else ''
+        advice = f'{HOW_TO_RESUME} from the newest checkpoint in {self.work_dir}'
         with StopRequest(reply) as self.stop, dead_loader_workers(advice):
             model = super().train()
-        if self.stop.signal:  # it came after the last step
+        if self.stop.signal:  # received after the last step
             self.interrupt(self.stop.signal)
         return model
 
     def interrupt(self, number: int) -> None:
-        """End the training, whose checkpoint of this iteration is on the disk."""
+        """Stop the training; the checkpoint of this iteration has been written."""
         message = (
             f'interrupted by {signal.Signals(number).name} after iteration {self.model.iteration} '
-            f'of {self.max_iters}, whose checkpoint is in {self.work_dir}; {GO_ON}'
+            f'of {self.max_iters}, whose checkpoint is in {self.work_dir}; {HOW_TO_RESUME}'
         )
         raise Interrupted(message if is_main_process() else '', number)
 
     @staticmethod
     def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
-        """As mmengine; signals to the process group (Ctrl-C, torchrun's) spare the workers."""
+        """As mmengine, but signals to the process group (Ctrl-C) do not reach the workers."""
         loader = Runner.build_dataloader(dataloader, *args, **kwargs)
         if loader is not dataloader:
-            loader.worker_init_fn = partial(_begin_worker, loader.worker_init_fn)
+            loader.worker_init_fn = partial(_init_worker, loader.worker_init_fn)
         return loader
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Put the model on the device; no DistributedDataParallel (see ``average_gradients``)."""
+        """Move the model to the device; no DistributedDataParallel (see ``average_gradients``)."""
         model = model.to(get_device())
         if not self.distributed:
             return revert_sync_batchnorm(model)
@@ -110,7 +111,7 @@ class UDARunner(Runner):
         return model
 
     def build_val_loop(self, loop: dict | BaseLoop) -> BaseLoop:
-        """Validation data are checked, and named in errors, as training data are."""
+        """As mmengine; validation data are checked, and named in errors, like training data."""
         from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset
 
         if not isinstance(loop, BaseLoop):
@@ -126,16 +127,16 @@ class UDARunner(Runner):
             self.model.data_preprocessor.channels_last = True
 
     def _refuse_bad_kernels(self) -> None:
-        """On CPU, torch 2.13's bfloat16 convolutions in NHWC go wrong with several threads."""
+        """Raise UserError for bfloat16 in NHWC on several CPU threads: torch 2.13 gives NaN."""
         autocast = uses_autocast(self.optim_wrapper)
         if get_device() == 'cpu' and autocast and torch.get_num_threads() > 1:
             raise UserError(
-                'channels_last with bfloat16 autocast gives NaN now and then on a CPU with several '
-                'threads (a fault of torch there): use one of the two, or OMP_NUM_THREADS=1'
+                'channels_last with bfloat16 autocast sometimes gives NaN on a CPU with several '
+                'threads (a bug of torch): use only one of the two, or OMP_NUM_THREADS=1'
             )
 
     def _maybe_compile(self, target: str) -> None:
-        """Compile the networks, not the step: a step is a generator with host-side choices."""
+        """Compile the networks but not the step, a generator with control flow on the host."""
         options = self.cfg.get('compile')
         if not options:
             return
@@ -146,7 +147,7 @@ class UDARunner(Runner):
             network.decode_head.compile(**options)
 
     def save_checkpoint(self, out_dir: str, filename: str, **_) -> None:
-        """Write everything that the run needs to go on, atomically; between two iterations.
+        """Write the complete state of the run, atomically; call it between two iterations.
 
         Raises:
             UserError: a tensor is not finite, or the file cannot be written.
@@ -160,7 +161,7 @@ class UDARunner(Runner):
         self._save(checkpoint, Path(out_dir) / filename)
 
     def save_weights(self, path: str | Path, **meta) -> None:
-        """Write the networks alone, atomically, with ``meta`` beside iteration, config and such."""
+        """Write the method's state without optimiser, atomically; ``meta`` is added to its meta."""
         checkpoint = dict(meta=self._meta() | meta, state_dict=self.model.state_dict())
         self._save(checkpoint, path)
 
@@ -187,13 +188,13 @@ class UDARunner(Runner):
         )
 
     def _schedulers(self) -> list:
-        """All schedules in order, also where each network has its own."""
+        """Return all schedules in one list, also if each optimiser has its own."""
         if isinstance(self.param_schedulers, dict):
             return list(chain.from_iterable(self.param_schedulers.values()))
         return self.param_schedulers
 
     def load_or_resume(self) -> None:
-        """Go on from the newest whole checkpoint, or start from the weights of ``load_from``."""
+        """Resume from the newest intact checkpoint, or start from the weights of ``load_from``."""
         if self._has_loaded:
             return
         if self._resume:
@@ -203,7 +204,7 @@ class UDARunner(Runner):
             else:
                 self._restore(*found)
         if self._load_from is not None and not self._has_loaded:
-            # New training from old weights: all else of the method begins anew.
+            # A new training: only the student's weights are loaded.
             load_segmentor_weights(self.model.student, self._load_from)
             self.model.student_loaded()
         self._has_loaded = True
@@ -232,36 +233,36 @@ class UDARunner(Runner):
                     scheduler.load_state_dict(state)
         except (ValueError, KeyError, AssertionError) as error:
             raise UserError(
-                f'optimiser and schedules of {path} are not those of this config: {error}'
+                f'optimiser or schedules of {path} do not fit this config: {error}'
             ) from error
         self.train_loop._iter = iteration
         self._has_loaded = True
         self.logger.info(f'resumed {path} at iteration {self.iter}')
 
 
-def _begin_worker(begin: Callable[[int], None], worker: int) -> None:
-    os.setpgrp()  # it ends when the training's process does
-    begin(worker)
+def _init_worker(init: Callable[[int], None], worker: int) -> None:
+    os.setpgrp()  # a worker still ends with the process of the training
+    init(worker)
 
 
 def newest_checkpoint(work_dir: str | Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest checkpoint that is whole, with its content; None when there is none at all.
+    """Return path and content of the newest intact checkpoint; None if there are no checkpoints.
 
-    Damaged ones and those with NaN or Inf in them are passed over with a warning.
+    Damaged checkpoints and those with NaN or Inf are skipped with a warning.
 
     Raises:
-        UserError: there are checkpoints, and all are passed over.
+        UserError: there are checkpoints, but none is intact.
     """
     paths, problems = checkpoints(work_dir), []
     for path in paths:
         try:
             checkpoint = with_current_names(load_checkpoint(path))
             if name := first_not_finite(checkpoint):
-                raise UserError(f'checkpoint {path} is spoilt: {name} is not finite')
+                raise UserError(f'checkpoint {path} is not usable: {name} is not finite')
             return path, checkpoint
         except UserError as error:
             problems.append(str(error))
-            print_log(f'{error}; trying the one before', logger='current', level=logging.WARNING)
+            print_log(f'{error}; trying the previous one', logger='current', level=logging.WARNING)
     if paths:
-        raise UserError(f'no checkpoint in {work_dir} can be used: ' + '; '.join(problems))
+        raise UserError(f'no checkpoint in {work_dir} is usable: ' + '; '.join(problems))
     return None

@@ -1,4 +1,4 @@
-"""Testing a checkpoint: scores, pictures and label files from one pass over the test set."""
+"""Tests a checkpoint: scores, images of predictions and label files in one pass over the data."""
 
 import copy
 import time
@@ -37,22 +37,22 @@ from mmseg_uda.settings import differences
 
 @dataclass(frozen=True)
 class TestSettings:
-    """What is tested and how; with another value the scores are others.
+    """Settings of a test that influence its scores.
 
     Attributes:
         config: path of the config that the checkpoint was trained with.
         checkpoint: path of a ``.pth`` file, or of a folder whose checkpoints are all tested.
         network: ``student``, ``teacher`` or ``mic_teacher``.
-        scales: factors of the network's input over which class probabilities are averaged.
-        flip: average over the mirrored images too.
+        scales: scale factors of the network's input; class probabilities are averaged over them.
+        flip: average over mirrored images, too.
         test_set: see :func:`mmseg_uda.engine.config.load_config`.
-        inference_mode: ``whole``, ``slide``, or ``same`` as the config says.
+        inference_mode: ``whole``, ``slide``, or ``same`` (as in the config).
         hrda_out: ``LR``, ``HR`` or ``ATT``, see :mod:`mmseg_uda.evaluation.modes`.
-        aug_test: the test-time augmentation of mmseg 0.x.
-        cfg_options: dotted config keys and values.
+        aug_test: use the test-time augmentation of mmseg 0.x.
+        cfg_options: changes of the config, dotted key -> value.
     """
 
-    __test__ = False  # no class of tests
+    __test__ = False  # not a test class of pytest
 
     config: str
     checkpoint: str
@@ -66,7 +66,7 @@ class TestSettings:
     cfg_options: Mapping[str, Any] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
-        """The settings as they stand in ``scores.json``, with the checkpoint's SHA-256."""
+        """Return the settings as written to ``scores.json``, with the checkpoint's SHA-256."""
         return vars(self) | dict(
             config=str(locate(self.config).resolve()),
             checkpoint=str(Path(self.checkpoint).resolve()),
@@ -78,15 +78,15 @@ class TestSettings:
 
 @dataclass(frozen=True)
 class TestOutputs:
-    """What a test writes.
+    """Outputs of a test.
 
     Attributes:
-        scores: evaluate against labels: ``scores.json`` and ``scores.csv``.
-        work_dir: their folder; default ``test-<checkpoint>-<network>`` beside the checkpoint.
-        pictures: folder of a picture for each prediction.
-        opacity: of the class colours in pictures, 0..1; 1 writes palette PNGs of train ids.
-        labels: folder of label PNGs for a test server.
-        label_ids: these hold Cityscapes' label ids instead of train ids.
+        scores: evaluate against labels and write ``scores.json`` and ``scores.csv``.
+        work_dir: their folder; default: ``test-<checkpoint>-<network>`` beside the checkpoint.
+        pictures: folder of one image per prediction; None: none.
+        opacity: opacity of the class colours in them, 0..1; 1 writes palette PNGs of train ids.
+        labels: folder of label PNGs for a test server; None: none.
+        label_ids: write Cityscapes' label ids instead of train ids to ``labels``.
     """
 
     __test__ = False
@@ -102,16 +102,20 @@ class TestOutputs:
 def test(
     settings: TestSettings, outputs: TestOutputs = TestOutputs(), launcher: str = 'none'
 ) -> list[SegmentationMetric]:
-    """Test a checkpoint, or every checkpoint of a folder, and write what ``outputs`` asks for.
+    """Test a checkpoint, or every checkpoint of a folder, and write the requested outputs.
 
     Args:
-        launcher: ``pytorch`` below torchrun; the processes share the images.
+        settings: what is tested, and how.
+        outputs: what is written.
+        launcher: ``pytorch`` if started by torchrun (the processes share the images), else
+            ``none``.
 
     Returns:
-        A metric for each checkpoint, with its ``scores``; none without ``outputs.scores``.
+        One metric per checkpoint, with its ``scores``; empty without ``outputs.scores``.
 
     Raises:
-        UserError: whatever the user can mend; scores made with other settings are not replaced.
+        UserError: an error in config, checkpoint or data, or the folder already has scores that
+            were made with other settings.
     """
     config = load_config(settings.config, settings.cfg_options, test_set=settings.test_set)
     modes.set_inference_mode(config, settings.inference_mode)
@@ -127,7 +131,7 @@ def test(
 def _test_folder(
     config: Config, settings: TestSettings, outputs: TestOutputs
 ) -> list[SegmentationMetric]:
-    """Test every checkpoint of a folder, each into a folder of its own; write them up together."""
+    """Test every checkpoint of a folder, each in its own sub-folder; write a joint table."""
     if not outputs.scores:
         raise UserError(
             f'{settings.checkpoint} is a folder: it can only be tested with --eval mIoU'
@@ -138,8 +142,8 @@ def _test_folder(
     metrics = []
     for path in checkpoints.values():
         pictures = outputs.pictures and str(Path(outputs.pictures, path.stem))
-        its_own = replace(outputs, work_dir=str(work_dir / path.stem), pictures=pictures)
-        metrics += _test_file(config, replace(settings, checkpoint=str(path)), its_own)
+        own = replace(outputs, work_dir=str(work_dir / path.stem), pictures=pictures)
+        metrics += _test_file(config, replace(settings, checkpoint=str(path)), own)
     if is_main_process():
         classes = metrics[0].dataset_meta['classes']
         save_results(work_dir, checkpoints, [metric.scores for metric in metrics], classes)
@@ -168,7 +172,7 @@ def _test_file(
     evaluator, work_dir = None, _work_dir(settings, outputs)
     if outputs.scores:
         evaluator = _build_evaluator(config, settings, work_dir, loader.dataset.metainfo)
-    _pass_over(segmentor, loader, views, outputs, evaluator)
+    _predict_all(segmentor, loader, views, outputs, evaluator)
     if is_main_process():
         written = {
             'scores:  ': outputs.scores and f'{work_dir / "scores.json"} (and .csv)',
@@ -181,10 +185,10 @@ def _test_file(
     return evaluator.metrics[:1] if evaluator else []
 
 
-def _pass_over(
+def _predict_all(
     segmentor: Any, loader: DataLoader, views: Views, outputs: TestOutputs, evaluator: Any
 ) -> None:
-    """One pass over the test set, for everything that is asked for."""
+    """Predict the test set once; evaluate and write the requested outputs."""
     palette, names = loader.dataset.metainfo['palette'], _output_names(loader)
     with export.BackgroundWriter() as writer:
         for samples in predict(segmentor, loader, views):
@@ -193,9 +197,9 @@ def _pass_over(
             for sample in samples if outputs.pictures or outputs.labels else ():
                 ids, name = train_ids(sample), f'{names[sample.img_path]}.png'
                 if outputs.pictures:
-                    look = palette, outputs.opacity
+                    colours = palette, outputs.opacity
                     target = Path(outputs.pictures, name)
-                    writer.submit(export.write_picture, target, sample.img_path, ids, *look)
+                    writer.submit(export.write_picture, target, sample.img_path, ids, *colours)
                 if outputs.labels:
                     ids = export.to_label_ids(ids) if outputs.label_ids else ids
                     writer.submit(export.write_label, Path(outputs.labels, name), ids)
@@ -204,7 +208,7 @@ def _pass_over(
 
 
 def _show_attention(segmentor: Any, loader: DataLoader, folder: Path) -> None:
-    """One pass over the test set for grey pictures of the scale attention."""
+    """Predict the test set once; write grey images of HRDA's scale attention."""
     names = _output_names(loader)
     with export.BackgroundWriter() as writer:
         for maps in attention_maps(segmentor, loader):
@@ -215,7 +219,7 @@ def _show_attention(segmentor: Any, loader: DataLoader, folder: Path) -> None:
 
 
 def _output_names(loader: DataLoader) -> dict[str, str]:
-    """Image file -> name of what is written of it, without suffix."""
+    """Return image file -> name of its output files, without suffix."""
     paths = [info['img_path'] for info in loader.dataset.infos]
     return dict(zip(paths, export.output_names(paths), strict=True))
 
@@ -229,12 +233,12 @@ def _work_dir(settings: TestSettings, outputs: TestOutputs) -> Path:
 def _build_evaluator(
     config: Config, settings: TestSettings, work_dir: Path, metainfo: dict
 ) -> Evaluator:
-    """The config's test evaluator; its files go to ``work_dir``, which is made now."""
-    try:  # before hours of inference
+    """Build the config's test evaluator; create ``work_dir``, where it writes its files."""
+    try:  # now, not after hours of inference
         work_dir.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise UserError(
-            f'{work_dir}: a file is in the way of this folder, choose another --work-dir'
+            f'{work_dir} is a file or lies below one: choose another --work-dir'
         ) from error
     except OSError as error:
         raise cannot_write(work_dir, error) from error
@@ -254,18 +258,18 @@ def _build_evaluator(
 
 
 def _refuse_other_results(path: Path, record: Mapping[str, Any]) -> None:
-    """Check that to write scores to ``path`` replaces none that were made with other settings.
+    """Check that the scores in ``path``, if any, were made with the same settings.
 
-    A checkpoint is known by its content, a config by its file's name: folders may be moved.
+    Checkpoints are compared by content and configs by file name, because folders may be moved.
 
     Raises:
-        UserError: it holds others; says what differs.
+        UserError: they were made with other settings.
     """
     if not path.exists():
         return
     old = read_scores(path).get('meta', {})
     keys = old.keys() & record.keys()
-    if 'checkpoint_sha256' in keys:  # scores of before have the path alone
+    if 'checkpoint_sha256' in keys:  # scores of earlier versions have only the path
         keys.discard('checkpoint')
 
     def compared(meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -274,5 +278,5 @@ def _refuse_other_results(path: Path, record: Mapping[str, Any]) -> None:
     if changed := differences(compared(old), compared(record)):
         raise UserError(
             f'{path.parent} holds scores made with other settings ({changed[0]}): choose another '
-            '--work-dir, or delete that one'
+            '--work-dir, or delete this one'
         )

@@ -1,4 +1,4 @@
-"""The files in the work dir of a training: their names, and how they are found."""
+"""Names of the files in the work dir of a training, and how to find them."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from mmseg_uda.files import looked_in
 
 
 def checkpoints(folder: str | Path) -> list[Path]:
-    """The checkpoints ``iter_<n>.pth`` in ``folder``, newest first."""
+    """Return the checkpoints ``iter_<n>.pth`` in ``folder``, highest iteration first."""
     found = {}
     for path in Path(folder).glob('iter_*.pth'):
         if match := re.fullmatch(r'iter_(\d+)\.pth', path.name):
@@ -17,20 +17,20 @@ def checkpoints(folder: str | Path) -> list[Path]:
 
 
 def last_checkpoint(folder: str | Path) -> Path | None:
-    """The checkpoint of the highest iteration in ``folder``."""
+    """Return the checkpoint of the highest iteration in ``folder``, if there is one."""
     return next(iter(checkpoints(folder)), None)
 
 
-def best_checkpoint(folder: str | Path, figure: str) -> Path:
-    """Where a training keeps the weights with which ``figure`` was highest in its validations."""
-    return Path(folder) / f'best_{figure}.pth'
+def best_checkpoint(folder: str | Path, metric: str) -> Path:
+    """Return the file of the weights with the highest validation ``metric``."""
+    return Path(folder) / f'best_{metric}.pth'
 
 
 def training_folder(work_dir: Path) -> Path:
-    """Where the newest checkpoint is: the work dir itself or a folder in it.
+    """Return the folder with the newest checkpoint: the work dir or a sub-folder of it.
 
     Raises:
-        UserError: there is no such work dir, or no checkpoint.
+        UserError: the work dir does not exist or has no checkpoint.
     """
     if not work_dir.is_dir():
         raise UserError(f'work dir {work_dir} does not exist{looked_in(work_dir)}')
@@ -38,23 +38,23 @@ def training_folder(work_dir: Path) -> Path:
     newest = [path for folder in folders if (path := last_checkpoint(folder))]
     if not newest:
         raise UserError(
-            f'{work_dir} and the folders in it hold no checkpoint (iter_<n>.pth): train first, or '
-            'give a work dir of a training'
+            f'{work_dir} and its sub-folders contain no checkpoint (iter_<n>.pth): train first, or '
+            'give the work dir of a training'
         )
     return max(newest, key=lambda path: path.stat().st_mtime_ns).parent
 
 
 def config_of(folder: Path) -> Path:
-    """The config that a training left in its folder.
+    """Return the config that a training saved in its folder.
 
     Raises:
-        UserError: there is none, or several.
+        UserError: there is none, or more than one.
     """
     found = sorted(folder.glob('*.py'))
     if len(found) != 1:
         names = ', '.join(path.name for path in found) or 'none'
         raise UserError(
-            f'{folder} must hold one config beside its checkpoints, it holds {names}: '
+            f'{folder} must contain one config (.py), it contains {names}: '
             'use mmseg-uda test CONFIG CHECKPOINT'
         )
     return found[0]

@@ -1,1 +1,1 @@
-"""Passes over data that are made before a training: conversion, depth banks, pseudo-labels."""
+"""Passes over data before training: conversion, depth banks, pseudo-labels, statistics."""

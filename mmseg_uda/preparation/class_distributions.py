@@ -1,7 +1,7 @@
-"""SDCA's semantic distributions before adaptation: one pass of the source model over its data.
+"""Initial semantic distributions of SDCA: one pass of the source model over the source data.
 
-Li et al., "Semantic Distribution-aware Contrastive Adaptation for Semantic Segmentation", 2021. The
-network does not change, so the pass can break off anywhere and go on.
+Li et al., "Semantic Distribution-aware Contrastive Adaptation for Semantic Segmentation", 2021.
+The pass can be interrupted at any image and resumed.
 """
 
 from pathlib import Path
@@ -36,22 +36,21 @@ def initialise_statistics(
     cfg_options: dict[str, Any] | None = None,
     save_every: int = 200,
 ) -> None:
-    """Write ``feat_dist.pth`` and ``out_dist.pth`` into ``folder``.
+    """Write the statistics of features and logits: ``feat_dist.pth``, ``out_dist.pth``.
 
-    The statistics of the features and of the logits over all images of the config's source, each
-    once, in the order of their names, with its labels; in evaluation mode.
-
-    Runs in one process. While it is under way its state is in ``folder``, so after an interruption
-    the same call goes on and ends with the same files.
+    The source model predicts every labelled source image once, in the order of the file names, in
+    evaluation mode and in one process. The state is saved in ``folder`` meanwhile: the same call
+    resumes after an interruption and writes the same files.
 
     Args:
-        config: of the source training; its ``train_dataloader.dataset.source`` is read.
-        checkpoint: of that training.
-        cfg_options: dotted key -> value, changes of the config.
-        save_every: images between two savings of the state.
+        config: file of the source training; ``train_dataloader.dataset.source`` names the images.
+        checkpoint: file with the weights of that training.
+        folder: where the files are written.
+        cfg_options: changes of the config, dotted key -> value.
+        save_every: save the state after this many images.
 
     Raises:
-        UserError: bad config, checkpoint or data; the state in ``folder`` is of another call.
+        UserError: bad config, checkpoint or data, or ``folder`` has the state of another call.
     """
     settings = load_config(config, cfg_options)
     segmentor = build_segmentor(settings, checkpoint, device=get_device())
@@ -67,7 +66,7 @@ def initialise_statistics(
         )
     )
     progress = Path(folder) / PROGRESS
-    done = _go_on(progress, call, distributions)
+    done = _resume(progress, call, distributions)
 
     rest = torch.utils.data.Subset(source, range(done, len(source)))
     workers = settings.train_dataloader.get('num_workers', 0)
@@ -109,21 +108,22 @@ class Source(Dataset):
 
 @torch.no_grad()
 def observe(segmentor: BaseSegmentor, distributions: SemanticDistributions, sample: dict) -> None:
-    """Take what the network makes of a labelled batch (as collated) into the distributions."""
+    """Add the network's features and logits of a collated labelled batch to the distributions."""
     batch = segmentor.data_preprocessor({'source': sample}).source
     features = segmentor.features(batch.images)
     maps = {'feat': features[-1], 'out': segmentor.decode(features)}
     distributions.update(maps, batch.labels)
 
 
-def _go_on(progress: Path, call: dict, distributions: SemanticDistributions) -> int:
-    """Restore the state of the same call, if there is one; how many images it has seen."""
+def _resume(progress: Path, call: dict, distributions: SemanticDistributions) -> int:
+    """Restore the state that the same call saved, if any; return the number of images done."""
     if not progress.is_file():
         return 0
     saved = load_checkpoint(progress)
     if changed := differences(saved['call'], call):
         raise UserError(
-            f'{progress} is of another call ({changed[0]}): delete it, or choose another folder'
+            f'{progress} was saved with other settings ({changed[0]}): delete it, or choose '
+            'another folder'
         )
     distributions.load_state_dict(saved['state'])
     return saved['images']

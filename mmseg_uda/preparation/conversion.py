@@ -1,8 +1,8 @@
-"""Raw label files of the public data sets -> PNGs of train ids and class statistics.
+"""Converts raw label files of public data sets to PNGs of train ids, and counts the classes.
 
-A converted label stands next to its source as ``<stem>_labelTrainIds.png`` (8-bit grey, 255 =
-ignore). A second run converts only what is missing, damaged or older than its source, and counts
-the rest from the files that are there.
+A converted label is written beside its source as ``<stem>_labelTrainIds.png`` (8-bit grey, 255 =
+ignore). A second run converts only labels that are missing, damaged or older than their source;
+for the others it counts the existing files.
 """
 
 import os
@@ -48,9 +48,9 @@ def convert(
     out_dir: str | None = None,
     nproc: int = 4,
 ) -> None:
-    """Convert a public data set, one of :data:`DATASETS`, by name.
+    """Convert the public data set with this name (one of :data:`DATASETS`).
 
-    Arguments and errors as in :func:`convert_label_images`.
+    Other arguments and errors: see :func:`convert_label_images`.
     """
     if dataset == 'cityscapes':
         convert_cityscapes(root, label_dir or 'gtFine', out_dir, nproc)
@@ -69,16 +69,19 @@ def convert_label_images(
 ) -> None:
     """Convert the label images of GTA, SYNTHIA, Mapillary or a city and write the statistics.
 
+    Labels that were converted before an error are kept; the statistics are written only after all
+    labels are converted.
+
     Args:
-        root: folder of the data set; paths in the statistics start with it as it is given.
-        label_dir: folder of the labels below ``root``, where it differs from the usual one.
-        out_dir: folder of the statistics files, default ``root``.
+        dataset: description of the label images.
+        root: folder of the data set; paths in the statistics start with it as given.
+        label_dir: folder of the labels below ``root``; default: that of ``dataset``.
+        out_dir: folder of the statistics files; default: ``root``.
         nproc: number of processes.
 
     Raises:
-        UserError: no labels there, an image without label or the reverse, a pair of different size,
-            a damaged file, an unknown id. Labels converted so far stay; the statistics are written
-            only when all labels are good.
+        UserError: no labels found, an image without label or the reverse, an image and a label of
+            different size, a damaged file, or an unknown id.
     """
     label_dir = label_dir or dataset.label_dir
     folder = os.path.join(root, label_dir)
@@ -101,7 +104,8 @@ def convert_label_images(
         images = [os.path.join(image_folder, stem + dataset.image_suffix) for stem in stems]
     else:
         print(
-            f'warning: no folder {image_folder}, labels are not compared with it', file=sys.stderr
+            f'warning: no folder {image_folder}: labels are not checked against images',
+            file=sys.stderr,
         )
     sources = [os.path.join(folder, name) for name in names]
     targets = [source.removesuffix('.png') + CONVERTED for source in sources]
@@ -112,11 +116,11 @@ def convert_label_images(
 def convert_cityscapes(
     root: str, label_dir: str = 'gtFine', out_dir: str | None = None, nproc: int = 1
 ) -> None:
-    """Draw the polygon files of Cityscapes as train ids; write statistics and lists of the splits.
+    """Convert the polygon files of Cityscapes; write the statistics and a list of each split.
 
-    Statistics count only files whose path contains ``train/``. ``train.txt``, ``val.txt`` and
-    ``test.txt`` list ``<city>/<stem>`` of each split. Arguments and errors as in
-    :func:`convert_label_images`; an unknown name in a polygon file is an error, too.
+    The statistics include only files whose path contains ``train/``. ``train.txt``, ``val.txt``
+    and ``test.txt`` list ``<city>/<stem>`` of each split. Arguments and errors: see
+    :func:`convert_label_images`; an unknown label name is an error, too.
     """
     folder = os.path.join(root, label_dir)
     names = _files_below(folder, POLYGONS)
@@ -152,14 +156,14 @@ def convert_cityscapes(
 def convert_cities(
     root: str, label_dir: str | None = None, out_dir: str | None = None, nproc: int = 4
 ) -> None:
-    """Convert the test labels of every city of Cross-City below ``root``.
+    """Convert the test labels of every Cross-City city below ``root``.
 
-    Statistics of a city go to its folder below ``out_dir``. Arguments and errors as in
+    The statistics of a city are written to ``<out_dir>/<City>``. Arguments and errors: see
     :func:`convert_label_images`.
     """
     cities = sorted(folder.parents[1] for folder in Path(root).glob('*/Images/Test'))
     if not cities:
-        raise UserError(f'{root}: no <City>/Images/Test in it; see data/README.md')
+        raise UserError(f'{root}: no folder <City>/Images/Test in it; see data/README.md')
     for city in cities:
         jpg = any((city / 'Images/Test').glob('*.jpg'))
         dataset = CROSS_CITY if jpg else replace(CROSS_CITY, image_suffix='.png')
@@ -168,7 +172,7 @@ def convert_cities(
 
 
 def _files_below(folder: str, suffix: str) -> list[str]:
-    """Paths relative to ``folder`` of the files below it that end in ``suffix``, sorted."""
+    """Return the sorted relative paths of the files below ``folder`` that end in ``suffix``."""
     found = []
     for place, _, names in os.walk(folder, followlinks=True):
         for name in names:
@@ -185,9 +189,7 @@ def _check_pairs(
         image = os.path.join(image_folder, stem + image_suffix)
         label = os.path.join(label_folder, stem + label_suffix)
         there, missing = (image, label) if stem in images else (label, image)
-        raise UserError(
-            f'{there} has no partner, {missing} is missing: add it or remove the former'
-        )
+        raise UserError(f'{there} has no counterpart {missing}: add that file or remove this one')
 
 
 def _run(
@@ -197,7 +199,7 @@ def _run(
     images: list[str] | None,
     nproc: int,
 ) -> list[list[int]]:
-    """Call ``work`` on every file, in ``nproc`` processes, with a progress bar; keeps the order."""
+    """Call ``work`` on every file in ``nproc`` processes; return the results in order."""
     jobs = (sources, targets, images or [None] * len(sources))
     bar = partial(tqdm, total=len(sources), unit='label', desc='convert')
     if nproc <= 1:
@@ -208,7 +210,7 @@ def _run(
         except BrokenProcessPool as error:
             raise UserError(
                 'a conversion process was killed (out of memory?): run the same command again with '
-                'fewer --nproc; what is converted is kept'
+                'a smaller --nproc; converted labels are kept'
             ) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -222,7 +224,7 @@ def _convert(
     target: str,
     image: str | None,
 ) -> list[int]:
-    """Convert one label unless that is done; return its pixels per class."""
+    """Convert one label unless it is up to date; return its pixel count per class."""
     size = read_size(source)
     if image is not None and image_size(image) != size:
         width, height = image_size(image)
@@ -234,7 +236,7 @@ def _convert(
     if label is None:
         label = read(source)
         with atomic_write(target) as file:
-            # half the time of the default level 6, for a tenth more bytes
+            # half the time of the default level 6 for 10 % larger files
             Image.fromarray(label).save(file, 'PNG', compress_level=4)
     return count_classes(label)
 
@@ -252,7 +254,7 @@ def _convert_label_image(
 
 
 def _read_converted(source: str, target: str, size: tuple[int, int]) -> np.ndarray | None:
-    """A finished label, or None where it is missing, damaged or older than its source."""
+    """Read a converted label (H, W); None if it is missing, damaged or older than its source."""
     try:
         if os.stat(target).st_mtime_ns < os.stat(source).st_mtime_ns:
             return None

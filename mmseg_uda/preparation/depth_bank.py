@@ -1,11 +1,11 @@
-"""Makes the bank of CDDA, see :mod:`mmseg_uda.datasets.depth_bank`, and its published form.
+"""Makes CDDA's depth bank (:mod:`mmseg_uda.datasets.depth_bank`) and its published form.
 
-Row i is the source sample at position i of a training with the same seed: drawn by rare class
-sampling, cropped and flipped. So the bank does not depend on the number of processes, and one that
-broke off goes on: finished parts of some rows each lie in ``parts/`` until all are there.
+Row i is the source sample at position i of a training with the same seed: chosen by rare class
+sampling, cropped and flipped. The bank therefore does not depend on the number of processes.
+Finished blocks of rows are kept in ``parts/`` until all exist: an interrupted call can be resumed.
 
-Images are decoded although only labels and depth maps are counted: a damaged file comes to light
-now and not in the middle of a training.
+Images are decoded although only labels and depth maps are counted, so that a damaged file is
+found here and not during training.
 """
 
 import json
@@ -24,7 +24,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-import mmseg_uda.register  # noqa: F401 - first: it keeps the remarks of libraries off the screen
+import mmseg_uda.register  # noqa: F401 - first: silences messages of imported libraries
 from mmseg_uda.datasets.bank_source import bank_source
 from mmseg_uda.datasets.depth import BINS, depth_counts
 from mmseg_uda.datasets.depth_bank import (
@@ -44,7 +44,7 @@ from mmseg_uda.files import atomic_write, exclusive, save_record, sha256
 from mmseg_uda.settings import differences
 
 PARTS = 'parts'
-#: Folders of the published form below the bank's: ``<i>.png`` in each.
+#: Sub-folders of the published form, each with files ``<row>.png``.
 IMAGES, LABELS, DEPTHS = 'images', 'labels', 'depth'
 
 _ROWS_PER_PART = 32
@@ -60,14 +60,14 @@ def make_bank_of_config(
     crops: bool = False,
     published: str | None = None,
 ) -> None:
-    """Make the bank of a config's source in ``folder``, or go on with it.
+    """Make, or resume, the bank of a config's source data in ``folder``.
 
     Args:
-        config: of the training.
+        config: file of the training config.
         rows, nproc, crops: see :func:`make_bank`.
-        seed: of the sampling; default the config's.
-        cfg_options: dotted config keys and values.
-        published: name of a data set, such as ``gta``: write the matrix of the published form too,
+        seed: seed of the sampling; default: the config's.
+        cfg_options: changes of the config, dotted key -> value.
+        published: name of a data set, such as ``gta``: also write the published matrix
             ``<name>_<rows>_distribution.pth``.
 
     Raises:
@@ -92,7 +92,7 @@ def count_stored_crops(
 ) -> None:
     """Write the published matrix of the crops in ``folder`` (``labels/``, ``depth/``).
 
-    Arguments and errors as of :func:`make_bank_of_config`.
+    Arguments and errors: see :func:`make_bank_of_config`.
     """
     with _training_data(config, seed, cfg_options) as dataset, exclusive(Path(folder)):
         made_with = bank_source(dataset, rows)[1]
@@ -106,10 +106,10 @@ def count_stored_crops(
 def _training_data(
     config: str, seed: int | None, cfg_options: Mapping[str, Any] | None
 ) -> Iterator[dict]:
-    """The config of the training data; inside, mmseg's registries can build it."""
+    """Yield the config of the training data, with mmseg as the default registry scope."""
     settings = load_config(config, cfg_options, seed)
     if 'train_dataloader' not in settings:
-        raise UserError(f'config {config} says nothing of training data')
+        raise UserError(f'config {config} has no train_dataloader')
     with DefaultScope.overwrite_default_scope('mmseg'):
         yield settings.train_dataloader.dataset
 
@@ -121,18 +121,18 @@ def make_bank(
     nproc: int = 4,
     crops: bool = False,
 ) -> DepthBank:
-    """Make the bank of a training's source, or go on with one; one that is finished is opened.
+    """Make or resume the bank of a training's source data; a finished bank is only opened.
 
     Args:
         cfg: config of the training data, see :func:`bank_source`.
         out: folder of the bank.
-        rows: number of rows; default: as many as the source has images.
-        nproc: processes; with 1 all is done in this one.
-        crops: write the crops too, as the published form has them.
+        rows: number of rows; default: the number of source images.
+        nproc: number of worker processes; 1 = none.
+        crops: also write the crops, as in the published form.
 
     Raises:
-        UserError: no depth maps, a pipeline that a bank cannot repeat, bad data, or ``out`` holds a
-            bank made with other settings.
+        UserError: no depth maps, a pipeline that a bank cannot reproduce, bad data, or ``out``
+            holds a bank made with other settings.
     """
     out = Path(out)
     dataset, made_with = bank_source(cfg, rows)
@@ -154,11 +154,19 @@ def make_bank(
         if is_finished(out, old) and (old['crops'] or not crops):
             return DepthBank.open(out)
     if old is None or {key: old[key] for key in record} != json.loads(json.dumps(record)):
-        (out / COUNTS).unlink(missing_ok=True)  # unfinished again: the crops are not there
+        (out / COUNTS).unlink(missing_ok=True)  # crops are missing: start again
         shutil.rmtree(out / PARTS, ignore_errors=True)
         save_record(out / RECORD, record)
     parts = _Parts(dataset, out, made_with['rows'], crops)
     _make_parts(parts, nproc)
+    _join_parts(parts, out, (made_with['rows'], made_with['num_classes'], BINS))
+    save_record(out / RECORD, record | {'counts_sha256': sha256(out / COUNTS)})
+    shutil.rmtree(out / PARTS)
+    return DepthBank.open(out)
+
+
+def _join_parts(parts: '_Parts', out: Path, shape: tuple[int, int, int]) -> None:
+    """Write the rows and the counts (rows, classes, bins) of all parts as one file each."""
     columns = [
         {name: part[name] for name in ('image', 'label', 'box', 'flip')} for part in parts.read()
     ]
@@ -166,23 +174,19 @@ def make_bank(
         np.savez_compressed(
             file, **{name: np.concatenate([c[name] for c in columns]) for name in columns[0]}
         )
-    shape = (made_with['rows'], made_with['num_classes'], BINS)
     write_counts(out / COUNTS, shape, (part['counts'] for part in parts.read()))
-    save_record(out / RECORD, record | {'counts_sha256': sha256(out / COUNTS)})
-    shutil.rmtree(out / PARTS)
-    return DepthBank.open(out)
 
 
 def write_matrix(bank: DepthBank, path: Path) -> None:
-    """Write the counts as the published code does: a float32 tensor (N, C, 256)."""
+    """Write the counts in the published form: a float32 tensor (rows, classes, 256)."""
     _save_matrix(np.ascontiguousarray(bank.counts.swapaxes(0, 1)), path)
 
 
 def count_crops(folder: Path, rows: int, num_classes: int, path: Path) -> None:
-    """Write the published matrix of stored crops ``labels/<i>.png`` and ``depth/<i>.png``.
+    """Write the published matrix of the crops ``labels/<row>.png`` and ``depth/<row>.png``.
 
     Raises:
-        UserError: a crop is missing or damaged, or label and depth map differ in size.
+        UserError: a crop is missing or damaged, or its label and depth map differ in size.
     """
     counts = np.empty((rows, num_classes, BINS), np.float32)
     for row in tqdm(range(rows), desc='count', unit='crop'):
@@ -200,7 +204,7 @@ def _save_matrix(counts: np.ndarray, path: Path) -> None:
 
 
 class _Parts(Dataset):
-    """The parts of a bank; to load one is to make it, unless it is there."""
+    """Parts (blocks of rows) of a bank; ``parts[i]`` makes part i if its file is missing."""
 
     def __init__(self, dataset: SourceTargetDataset, out: Path, rows: int, crops: bool) -> None:
         self.dataset, self.out, self.crops = dataset, out, crops
@@ -212,7 +216,7 @@ class _Parts(Dataset):
         return len(self.bounds)
 
     def __getitem__(self, number: int) -> int:
-        """Make a part; returns its number of rows."""
+        """Make a part if it is missing; return its number of rows."""
         first, end = self.bounds[number]
         if not self.path(number).exists():
             made = [self._row(row) for row in range(first, end)]
@@ -223,9 +227,11 @@ class _Parts(Dataset):
         return end - first
 
     def path(self, number: int) -> Path:
+        """File of a part."""
         return self.out / PARTS / f'{number:06d}.npz'
 
     def read(self) -> Iterator[Mapping[str, np.ndarray]]:
+        """Yield the arrays of each part; first axis = rows."""
         for number in range(len(self)):
             with np.load(self.path(number)) as part:
                 yield part
@@ -254,7 +260,7 @@ class _Parts(Dataset):
 
 
 def _make_parts(parts: _Parts, nproc: int) -> None:
-    """Make what is missing, in ``nproc`` processes."""
+    """Make the missing parts in ``nproc`` processes."""
     missing = [number for number in range(len(parts)) if not parts.path(number).exists()]
     sizes = [end - first for first, end in parts.bounds]
     rows = sum(sizes)
@@ -274,6 +280,6 @@ def _make_parts(parts: _Parts, nproc: int) -> None:
             if 'killed' not in str(error) and 'exited unexpectedly' not in str(error):
                 raise
             raise UserError(
-                'a process was killed (out of memory?): run the same command again with fewer '
-                '--nproc; what is finished is kept'
+                'a process was killed (out of memory?): run the same command again with a smaller '
+                '--nproc; finished parts are kept'
             ) from error

@@ -1,8 +1,8 @@
-"""Depth maps of photos by Depth Anything V2 (Yang et al., NeurIPS 2024), through transformers.
+"""Depth maps of images by Depth Anything V2 (Yang et al., NeurIPS 2024), using transformers.
 
-Images are prepared as by the model's authors: fitted with cubic interpolation, sides multiples of
-the patch, ImageNet's mean and standard deviation. transformers' own preparation is not used, as its
-usual form needs torchvision.
+Images are preprocessed as by the model's authors: cubic resizing to multiples of the patch size,
+normalisation by ImageNet's mean and standard deviation. The image processor of transformers is not
+used because it needs torchvision.
 """
 
 import itertools
@@ -40,25 +40,29 @@ def estimate_depth(
     workers: int = 2,
     device: str = 'cpu',
 ) -> None:
-    """Write the depth map of every image below a folder; those that are there are kept.
+    """Write the depth map of every image below a folder; existing depth maps are kept.
 
-    A depth map is an 8-bit PNG of the image's size, inverse depth stretched to the range of each
-    image, 255 = nearest. Sub-folders are kept; names as by :func:`depth_name`.
+    A depth map is an 8-bit PNG of the image's size: inverse depth scaled to 0..255 per image, 255 =
+    nearest. The output has the same sub-folders; :func:`depth_name` gives the file names.
 
     Args:
+        images: folder of the images.
+        out: folder of the depth maps.
         model: a folder, or a name on the model hub.
-        size: pixels of the short side of what the network gets; the published models had 518.
-        workers: processes that load images.
+        size: short side of the network input in pixels; the published models used 518.
+        batch_size: images per forward pass.
+        workers: number of processes that load images.
+        device: device of the network.
 
     Raises:
-        UserError: no images, two of them would have the same depth map, a damaged one, transformers
-            is not installed, or the model cannot be loaded or predicts no inverse depth.
+        UserError: no images, two images with the same depth map name, a damaged image, transformers
+            is not installed, or the model cannot be loaded or does not predict inverse depth.
     """
     images, out = Path(images), Path(out)
     names = _names(images)
     missing = {name: target for name, target in names.items() if not (out / target).exists()}
     if len(missing) < len(names):
-        print(f'{out}: {len(names) - len(missing)} of {len(names)} depth maps are there already')
+        print(f'{out}: {len(names) - len(missing)} of {len(names)} depth maps exist already')
     if not missing:
         return
     network = load_model(model).to(device).eval()
@@ -73,7 +77,7 @@ def estimate_depth(
 
 
 def load_model(model: str) -> nn.Module:
-    """A depth estimation model of transformers.
+    """Load a depth estimation model of transformers.
 
     Raises:
         UserError: see :func:`estimate_depth`.
@@ -82,7 +86,7 @@ def load_model(model: str) -> nn.Module:
         from transformers import DepthAnythingForDepthEstimation
     except ImportError as error:
         raise UserError(
-            "depth maps need the extra: pip install 'mmseg-uda[depth]' (transformers)"
+            "depth estimation needs transformers: pip install 'mmseg-uda[depth]'"
         ) from error
     try:
         network = DepthAnythingForDepthEstimation.from_pretrained(model)
@@ -92,12 +96,12 @@ def load_model(model: str) -> nn.Module:
             f'--model {model}: not the folder or hub name of a Depth Anything model ({reason})'
         ) from error
     if network.config.depth_estimation_type != 'relative':
-        raise UserError(f'--model {model}: predicts metric depth; inverse depth is needed')
+        raise UserError(f'--model {model} predicts metric depth: choose a model of relative depth')
     return network
 
 
 def stretch(inverse: np.ndarray) -> np.ndarray:
-    """Inverse depth as uint8: the least is 0, the greatest 255; a constant one is 0."""
+    """Scale inverse depth (H, W) to uint8: minimum 0, maximum 255; all 0 if it is constant."""
     low, high = inverse.min(), inverse.max()
     if high == low:
         return np.zeros(inverse.shape, np.uint8)
@@ -105,7 +109,7 @@ def stretch(inverse: np.ndarray) -> np.ndarray:
 
 
 def fitted_size(height: int, width: int, size: int, patch: int) -> tuple[int, int]:
-    """(height, width) with the short side at about ``size``, both multiples of ``patch``."""
+    """Return (height, width): short side about ``size``, both multiples of ``patch`` (pixels)."""
     factor = size / min(height, width)
 
     def fitted(side: int) -> int:
@@ -123,7 +127,7 @@ class _Images(Dataset):
         return len(self.names)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """``name``, ``size`` (height, width) as it is, ``pixels`` float32 (3, h, w)."""
+        """Return ``name``, original ``size`` (height, width), ``pixels`` float32 (3, h, w)."""
         name = self.names[index]
         image = read_image(str(self.folder / name))[..., ::-1].astype(np.float32) / 255
         height, width = fitted_size(*image.shape[:2], self.size, self.patch)
@@ -136,7 +140,7 @@ class _Images(Dataset):
 def _predict(
     network: nn.Module, batch: list[dict[str, Any]], device: str
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and depth map of each image; neighbours of equal size go through together."""
+    """Yield name and depth map (H, W) uint8; adjacent images of equal size form one batch."""
     for _, group in itertools.groupby(batch, key=lambda sample: sample['pixels'].shape):
         samples = list(group)
         pixels = torch.stack([sample['pixels'] for sample in samples]).to(device)
@@ -147,9 +151,9 @@ def _predict(
 
 
 def _names(folder: Path) -> dict[str, str]:
-    """Image -> depth map, both relative to their folders, sorted."""
+    """Return image -> depth map, relative to their folders, in sorted order."""
     if not folder.is_dir():
-        raise UserError(f'{folder}: no such folder of images')
+        raise UserError(f'{folder}: no such folder')
     paths = (
         os.path.relpath(os.path.join(place, file), folder)
         for place, _, files in os.walk(folder, followlinks=True)
@@ -162,6 +166,8 @@ def _names(folder: Path) -> dict[str, str]:
     images_of: dict[str, str] = {}
     for image, depth in names.items():
         if other := images_of.get(depth):
-            raise UserError(f'{folder}: {other} and {image} would both have the depth map {depth}')
+            raise UserError(
+                f'{folder}: {other} and {image} would have the same depth map {depth}: rename one'
+            )
         images_of[depth] = image
     return names

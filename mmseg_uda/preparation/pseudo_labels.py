@@ -1,8 +1,8 @@
-"""Pseudo-labels of a whole data set, kept where the network is surer than the class's threshold.
+"""Pseudo-labels of a whole data set, for pixels whose confidence reaches their class's threshold.
 
-Threshold of class c: the median confidence of all pixels that are predicted c, at most 0.9 (SDCA,
-after Zou et al., ECCV 2018). The network sees every image once: its logits are kept on the disk
-until all labels are written, so a run that broke off goes on with the image after the last.
+Threshold of class c: the median confidence of all pixels predicted as c, at most 0.9 (SDCA, after
+Zou et al., ECCV 2018). Each image is predicted once; its logits stay on disk until all labels are
+written, so an interrupted call resumes after the last predicted image.
 """
 
 import logging
@@ -30,7 +30,7 @@ from mmseg_uda.tensor_files import read_tensors
 LABELS, THRESHOLDS = 'soft_labels', 'thres_const.npy'
 _RECORD = 'pseudo_labels.json'
 _LOGITS = 'logits'
-_DROPPED_BITS = 6  # of the 23 of a float's fraction; a confidence is then known to 2^-17 of itself
+_DROPPED_BITS = 6  # of a float32's 23 fraction bits; leaves a relative precision of 2^-17
 
 
 def generate_pseudo_labels(
@@ -41,20 +41,21 @@ def generate_pseudo_labels(
     quantile: float = 0.5,
     cap: float = 0.9,
 ) -> None:
-    """Label the target images of a config, resized as its test images are.
+    """Predict pseudo-labels of a config's target images, resized as its test images.
 
-    Writes ``soft_labels/<image file>.png`` below ``folder``, as deep as the image is below its own:
-    palette PNGs of the image's size, train ids of the config's classes, 255 where the confidence
-    is below the threshold; and ``thres_const.npy``, float32 (C,). Target labels are not needed.
+    Writes to ``folder``: ``soft_labels/<image path>.png``, palette PNGs of the image's size with
+    train ids, 255 where the confidence is below the threshold; and the thresholds
+    ``thres_const.npy``, float32 (C,). Target labels are not needed.
 
     Args:
-        config: of the model; ``train_dataloader.dataset.target`` names the images.
-        checkpoint: the student's weights.
-        cfg_options: dotted config keys and values.
-        quantile, cap: see :class:`ConfidenceHistogram`.
+        config: file of the model's config; ``train_dataloader.dataset.target`` names the images.
+        checkpoint: file with the student's weights.
+        folder: where the files are written.
+        cfg_options: changes of the config, dotted key -> value.
+        quantile, cap: see :meth:`ConfidenceHistogram.thresholds`.
 
     Raises:
-        UserError: bad config, checkpoint or images; ``folder`` holds labels of another call.
+        UserError: bad config, checkpoint or images, or ``folder`` holds labels of another call.
     """
     from mmengine.device import get_device
 
@@ -68,7 +69,7 @@ def generate_pseudo_labels(
     metainfo = loader.dataset.metainfo
     if segmentor.num_classes != len(metainfo['classes']):
         raise UserError(
-            f'config {config}: the network has {segmentor.num_classes} classes, the target '
+            f'config {config}: the network has {segmentor.num_classes} classes, the target data '
             f'{len(metainfo["classes"])}: set metainfo of train_dataloader.dataset.target'
         )
     out = Path(folder)
@@ -86,10 +87,7 @@ def generate_pseudo_labels(
 
     caches = [(out / _LOGITS / name).with_suffix('.pth') for name in names]
     _cache_logits(segmentor, loader, caches)
-    histogram = ConfidenceHistogram(segmentor.num_classes, next(segmentor.parameters()).device)
-    for logits, sizes in _cached(segmentor, loader, caches, 'thresholds'):
-        histogram.add(*confidence(logits, sizes['input'], segmentor.align_corners))
-    thresholds = histogram.thresholds(quantile, cap)
+    thresholds = _thresholds(segmentor, loader, caches, quantile, cap)
     with atomic_write(out / THRESHOLDS) as file:
         np.save(file, thresholds.cpu().numpy())
 
@@ -106,33 +104,33 @@ def generate_pseudo_labels(
 
 
 class ConfidenceHistogram:
-    """Counts the confidences of the pixels of each predicted class, in memory that stays the same.
+    """Histogram of the pixel confidences of each predicted class, in constant memory.
 
     Args:
-        num_classes: C.
-        device: where the counts, int64 (C, 2^17 ceil(log2 C)), are.
+        num_classes: number of classes C.
+        device: device of the counts, int64 (C, 2^17 ceil(log2 C) + 1).
     """
 
     def __init__(self, num_classes: int, device: torch.device | str = 'cpu') -> None:
-        # The largest of C probabilities is at least 1 / C: so many powers of two below 1.
+        # The largest of C probabilities is in [1 / C, 1]: octaves = powers of two in this range.
         octaves = max(1, math.ceil(math.log2(num_classes)))
         self.lowest = int(_key(torch.tensor(2.0**-octaves)))
         bins = int(_key(torch.tensor(1.0))) - self.lowest + 1
         self.counts = torch.zeros(num_classes, bins, dtype=torch.int64, device=device)
 
     def add(self, probability: Tensor, label: Tensor) -> None:
-        """Count pixels by their confidence, float32, and predicted class, of the same shape."""
+        """Count pixels: confidences, float32, and predicted classes, int64, of the same shape."""
         bins = self.counts.shape[1]
         key = (_key(probability) - self.lowest).clamp(0, bins - 1)
         index = (label * bins + key).flatten()
         self.counts.view(-1).scatter_add_(0, index, torch.ones_like(index))
 
     def thresholds(self, quantile: float, cap: float) -> Tensor:
-        """Threshold of each class, float32 (C,); 0 for a class that is never predicted.
+        """Return the threshold of each class, float32 (C,); 0 for a class never predicted.
 
-        With v the n ascending confidences of a class it is min(v[round(quantile · n)], cap), where
-        round takes halves to the even number and v is rounded down to a bin's edge: the pixel that
-        sets the threshold is not below it.
+        With the n confidences v of a class in ascending order, it is min(v[round(quantile · n)],
+        cap). Halves are rounded to the even number. v is rounded down to the edge of its bin, so
+        the pixel that sets the threshold reaches it.
         """
         total = self.counts.sum(1)
         rank = (quantile * total.double()).round().long().minimum((total - 1).clamp(min=0))
@@ -142,30 +140,33 @@ class ConfidenceHistogram:
 
 
 def confidence(logits: Tensor, size: tuple[int, int], align_corners: bool) -> tuple[Tensor, Tensor]:
-    """Logits (B, C, h, w) -> largest probability, float32, and its class, both (B, *size)."""
+    """Resize logits (B, C, h, w); return largest probability and its class, both (B, *size)."""
     logits = F.interpolate(logits.float(), size, mode='bilinear', align_corners=align_corners)
     return logits.softmax(1).max(1)
 
 
 def select(probability: Tensor, label: Tensor, thresholds: Tensor) -> Tensor:
-    """``label`` with 255 where its probability is below the threshold of its class."""
+    """Set labels to 255 where the probability is below the threshold of the label's class.
+
+    ``probability`` and ``label`` have the same shape; ``thresholds`` is (C,).
+    """
     return torch.where(probability < thresholds[label], IGNORE, label)
 
 
 def full_palette(palette: list[list[int]]) -> np.ndarray:
-    """The colours of the classes as a palette of 256, black for all that is no class."""
+    """Return a palette (256, 3) uint8 RGB: the colours of the classes, else black."""
     full = np.zeros((256, 3), np.uint8)
     full[: len(palette)] = palette
     return full
 
 
 def _key(probability: Tensor) -> Tensor:
-    """Positive floats sort as their bits do."""
+    """Bin of each probability: the bits of positive floats have the order of the floats."""
     return probability.view(torch.int32).long() >> _DROPPED_BITS
 
 
 def _target_loader(config: Config) -> tuple[Any, list[str]]:
-    """The unlabelled target images as test data, and their files below the images' folder."""
+    """Return a test loader of the unlabelled target images, and their relative paths."""
     from mmseg_uda.evaluation.inference import build_test_loader
 
     target = config.get('train_dataloader', {}).get('dataset', {}).get('target')
@@ -189,7 +190,7 @@ def _target_loader(config: Config) -> tuple[Any, list[str]]:
 
 
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
-    """Write down what the folder is for; refuse one that is for something else."""
+    """Record the settings in the folder; refuse a folder with other settings."""
     from mmseg_uda.settings import plain
 
     path, settings = folder / _RECORD, plain(settings)
@@ -198,14 +199,24 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
         save_record(path, settings)
     elif changed := [key for key, value in settings.items() if old[key] != value]:
         raise UserError(
-            f'{folder} holds pseudo-labels of another call ({", ".join(changed)} differ): choose '
-            'another folder, or delete that one'
+            f'{folder} holds pseudo-labels made with other settings ({", ".join(changed)}): choose '
+            'another folder or delete this one'
         )
+
+
+def _thresholds(
+    segmentor: BaseSegmentor, loader: Any, caches: list[Path], quantile: float, cap: float
+) -> Tensor:
+    """Return the threshold of each class, float32 (C,), from the cached logits."""
+    histogram = ConfidenceHistogram(segmentor.num_classes, next(segmentor.parameters()).device)
+    for logits, sizes in _cached(segmentor, loader, caches, 'thresholds'):
+        histogram.add(*confidence(logits, sizes['input'], segmentor.align_corners))
+    return histogram.thresholds(quantile, cap)
 
 
 @torch.no_grad()
 def _cache_logits(segmentor: BaseSegmentor, loader: Any, caches: list[Path]) -> None:
-    """Predict the images whose file in ``caches`` is missing, and write that."""
+    """Predict the images whose file in ``caches`` is missing, and write these files."""
     missing = [index for index, path in enumerate(caches) if not path.is_file()]
     loader = torch.utils.data.DataLoader(
         torch.utils.data.Subset(loader.dataset, missing),
@@ -231,11 +242,11 @@ def _cache_logits(segmentor: BaseSegmentor, loader: Any, caches: list[Path]) -> 
 def _cached(
     segmentor: BaseSegmentor, loader: Any, caches: list[Path], what: str
 ) -> Iterator[tuple[Tensor, dict[str, tuple[int, int]]]]:
-    """Logits and sizes of each image; those of damaged files are predicted again."""
+    """Yield logits (1, C, h, w) and sizes of each image; damaged files are predicted again."""
     device = next(segmentor.parameters()).device
     for path in tqdm(caches, what, unit='img'):
         try:
-            content = read_tensors(path, 'it is made again')
+            content = read_tensors(path, 'predicting this image again')
         except UserError as error:
             print_log(str(error), logger='current', level=logging.WARNING)
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Reading the public data sets' own label files as maps of train ids."""
+"""Reads the raw label files of public data sets as maps of train ids."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from mmseg_uda.datasets import labels
 from mmseg_uda.datasets.image_files import PILLOW_ERRORS, decode
 from mmseg_uda.errors import UserError
 
-_UNKNOWN = 254  # marks ids outside a table while a label is read
+_UNKNOWN = 254  # marks ids that a table does not contain
 _POLYGON_TRAIN_IDS = {
     name: labels.CITYSCAPES_TO_TRAIN[label_id] for name, label_id in labels.CITYSCAPES_NAMES.items()
 }
@@ -19,18 +19,18 @@ _POLYGON_TRAIN_IDS = {
 
 @dataclass(frozen=True)
 class LabelImages:
-    """Where a data set keeps its label images and what the values in them mean.
+    """Location and format of a data set's label images.
 
     Args:
         label_dir, image_dir: folders below the root.
-        image_suffix: ending of the image that belongs to ``<stem><label_suffix>``.
+        image_suffix: the label ``<stem><label_suffix>`` belongs to ``<stem><image_suffix>``.
         table: raw id -> train id; an id without an entry is an error.
-        red_channel: the id is the red channel of a 16-bit colour PNG, else the value (or palette
-            index) of an 8-bit PNG.
-        label_suffix: ending of a label file, with the dot.
+        red_channel: the id is the red channel of a 16-bit colour PNG; otherwise the value (or
+            palette index) of an 8-bit PNG.
+        label_suffix: see ``image_suffix``.
         numbered: only files whose stem ends in a digit are labels.
-        count_last_id: of several ids that make up a class, the statistics count the last one that
-            has pixels. The published statistics of Mapillary do so.
+        count_last_id: if several ids map to one class, the statistics count only the last id that
+            has pixels, as the published statistics of Mapillary do.
     """
 
     label_dir: str
@@ -48,7 +48,7 @@ SYNTHIA = LabelImages('GT/LABELS', 'RGB', '.png', labels.SYNTHIA_TO_TRAIN, red_c
 MAPILLARY = LabelImages(
     'labels', 'images', '.jpg', labels.MAPILLARY_TO_TRAIN, numbered=False, count_last_id=True
 )
-# One city of it; the labels are of the test images alone.
+# One city; only its test images are labelled.
 CROSS_CITY = LabelImages(
     'Labels/Test',
     'Images/Test',
@@ -60,7 +60,7 @@ CROSS_CITY = LabelImages(
 
 
 def read_ids(dataset: LabelImages, path: str) -> np.ndarray:
-    """Raw ids, uint8 or uint16 (H, W), of a label image.
+    """Read the raw ids of a label image, uint8 or uint16 (H, W).
 
     Raises:
         UserError: the file is damaged or of another pixel format.
@@ -76,12 +76,12 @@ def read_ids(dataset: LabelImages, path: str) -> np.ndarray:
     except PILLOW_ERRORS as error:
         raise UserError(f'{path}: not a readable PNG ({error}), fetch it again') from error
     if mode not in ('P', 'L'):
-        raise UserError(f'{path}: expected 8-bit label ids (palette or grey), found {mode}')
+        raise UserError(f'{path}: expected 8-bit label ids (palette or grey), not mode {mode}')
     return raw
 
 
 def read_label_image(dataset: LabelImages, path: str) -> np.ndarray:
-    """Train ids, uint8 (H, W), of a label image.
+    """Read a label image as train ids, uint8 (H, W).
 
     Raises:
         UserError: the file is damaged, of another pixel format, or has an id outside the table.
@@ -96,7 +96,7 @@ def read_label_image(dataset: LabelImages, path: str) -> np.ndarray:
         ids = ', '.join(map(str, np.unique(raw[unknown])[:10]))
         raise UserError(
             f'{path}: unknown label id {ids} (known: 0..{max(dataset.table)} and {labels.IGNORE}); '
-            'is this the right data set?'
+            'check that this is the right data set'
         )
     return label
 
@@ -114,16 +114,16 @@ def _read_polygons(path: str) -> dict:
 
 
 def canvas_size(path: str) -> tuple[int, int]:
-    """(width, height) of the image that a Cityscapes polygon file describes."""
+    """Return the image size (width, height) in pixels given in a Cityscapes polygon file."""
     annotation = _read_polygons(path)
     return int(annotation['imgWidth']), int(annotation['imgHeight'])
 
 
 def draw_polygons(path: str) -> np.ndarray:
-    """Train ids, uint8 (H, W), of a Cityscapes polygon file: later polygons cover earlier ones.
+    """Draw a Cityscapes polygon file as train ids, uint8 (H, W); later polygons cover earlier ones.
 
     Raises:
-        UserError: the file is damaged, or has a label name that Cityscapes does not know.
+        UserError: the file is damaged, or contains an unknown label name.
     """
     annotation = _read_polygons(path)
     size = int(annotation['imgWidth']), int(annotation['imgHeight'])
@@ -144,7 +144,7 @@ def draw_polygons(path: str) -> np.ndarray:
 
 
 def _train_id(name: str) -> int | None:
-    """Train id of a label name; ``cargroup`` counts as ``car``. None for an unknown name."""
+    """Return the train id of a label name, None if unknown; ``cargroup`` counts as ``car``."""
     if name not in _POLYGON_TRAIN_IDS:
         name = name.removesuffix('group')
     return _POLYGON_TRAIN_IDS.get(name)

@@ -1,4 +1,4 @@
-"""A procedural world of driving scenes in the real data sets' formats, for tests and the demo."""
+"""Procedural driving scenes, written in the real data sets' formats, for tests and the demo."""
 
 from .world import make_world
 

@@ -1,4 +1,4 @@
-"""Names, ids and colours of the labels that the toy world writes."""
+"""Names, ids and colours of the toy world's labels."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ _CLASSES = {
     'motorcycle': (32, 12, (0, 0, 230)),
     'bicycle': (33, 11, (119, 11, 32)),
 }
-# Labels that are not evaluated, with their Cityscapes ids and colours.
+# Labels that are not evaluated: Cityscapes label id, RGB colour.
 _VOID = {
     'unlabeled': (0, (0, 0, 0)),
     'ego vehicle': (1, (0, 0, 0)),
@@ -38,14 +38,14 @@ _VOID = {
 
 CLASSES = tuple(_CLASSES)
 IGNORE = 255
-CROSS_CITY_13 = [0, 1, 2, 6, 7, 8, 10, 11, 12, 13, 15, 17, 18]  # train ids that Cross-City labels
+CROSS_CITY_13 = [0, 1, 2, 6, 7, 8, 10, 11, 12, 13, 15, 17, 18]  # train ids labelled in Cross-City
 
 _IDS = {name: row[0] for name, row in _CLASSES.items()}
 _IDS |= {name: row[0] for name, row in _VOID.items()}
 
 
 def label_id(name: str) -> int:
-    """Cityscapes label id of a label name; ``persongroup`` and its like count as their class."""
+    """Return the Cityscapes label id of a label name; ``persongroup`` etc. count as their class."""
     return _IDS[name.removesuffix('group')]
 
 
@@ -56,11 +56,11 @@ def _table(rows: dict[int, int], default: int) -> np.ndarray:
     return table
 
 
-#: (256,) uint8, Cityscapes label id -> train id (255 = ignore) and -> SYNTHIA class id (0 = void)
+#: (256,) uint8: Cityscapes label id -> train id (255 = ignore), and -> SYNTHIA class id (0 = void)
 TRAIN_IDS = _table({row[0]: train for train, row in enumerate(_CLASSES.values())}, IGNORE)
 SYNTHIA_IDS = _table({row[0]: row[1] for row in _CLASSES.values()}, 0)
 
-#: (256, 3) uint8, colour of a Cityscapes label id
+#: (256, 3) uint8: RGB colour of each Cityscapes label id
 COLOURS = np.zeros((256, 3), np.uint8)
 for _id, *_, _colour in (*_CLASSES.values(), *_VOID.values()):
     if _id >= 0:

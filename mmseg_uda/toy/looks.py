@@ -1,8 +1,8 @@
-"""The four looks as tables: what stands in the street how often, its colours, light and camera.
+"""The looks (visual styles) of the toy world as tables: objects, colours, light and camera.
 
-The domain gap is set here and nowhere else: `LAYOUTS` are the class frequencies, `PALETTE` the
-colours, `LOOKS` texture, light, haze and sensor. Moving a column of `PALETTE` towards another, or
-two rows of `LOOKS` towards each other, makes the gap between two looks smaller.
+A look imitates the style of one real data set. These tables alone set the domain gap: `LAYOUTS`
+holds the class frequencies, `PALETTE` the colours, `LOOKS` texture, light, haze and sensor. The
+more similar two columns of `PALETTE` or two rows of `LOOKS` are, the smaller the gap.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class District:
-    """A kind of neighbourhood: what lines the street, in plots from near to far."""
+    """A kind of neighbourhood: what stands on the plots along the street."""
 
-    row: dict[str, float]  # weights of what stands on a plot
-    height: tuple[float, float]  # of buildings, metres
-    plot: tuple[float, float]  # length of a plot, metres
-    setback: float  # greatest distance from pavement to row, metres
+    row: dict[str, float]  # object on a plot -> relative frequency
+    height: tuple[float, float]  # range of building heights, metres
+    plot: tuple[float, float]  # range of plot lengths, metres
+    setback: float  # largest distance from pavement to plots, metres
     green: float  # probability that open ground is grass
-    skyline: float  # share of buildings (not trees) on the horizon
+    skyline: float  # fraction of buildings (the rest: trees) on the horizon
     gables: bool
 
 
@@ -39,24 +39,24 @@ DISTRICTS = {
 
 @dataclass(frozen=True)
 class Layout:
-    """Camera and frequencies of things. Ranges are (lowest, highest)."""
+    """Camera and frequencies of objects. Pairs are ranges (lowest, highest)."""
 
     camera_height: tuple[float, float]  # metres
-    horizon: tuple[float, float]  # share of the image height, from the top
-    focal: tuple[float, float]  # share of the image width
-    districts: dict[str, float]  # weights
-    furniture: dict[str, float]  # weights of what stands along the kerb
-    spacing: float  # mean distance of furniture, metres
-    cars: float  # probability of each place in a lane
-    parked: float  # probability of each parking place
-    heavy: dict[str, float]  # probability (drawn twice an image) of a truck, a bus
+    horizon: tuple[float, float]  # fraction of the image height, from the top
+    focal: tuple[float, float]  # fraction of the image width
+    districts: dict[str, float]  # district -> relative frequency
+    furniture: dict[str, float]  # object along the kerb -> relative frequency
+    spacing: float  # mean distance between such objects, metres
+    cars: float  # probability that a place in a lane is occupied
+    parked: float  # probability that a parking place is occupied
+    heavy: dict[str, float]  # probability of a truck, a bus (sampled twice per image)
     train: float  # probability of a train
     people: float  # mean number of groups
     cyclists: float  # mean number of people on bicycles
     bicycles: float  # mean number of parked bicycles
-    motorcycles: float  # mean number of parked ones; also their share of the moving traffic
+    motorcycles: float  # mean number of parked ones; also their probability in traffic
     terrain: bool = True
-    hood: bool = False  # the own car's bonnet is in the picture
+    hood: bool = False  # the camera car's bonnet is visible
 
 
 _CITY = Layout(
@@ -85,8 +85,8 @@ LAYOUTS = {
     'night': _CITY,
 }  # fmt: skip
 
-# Colours of each material: game, sim, city (night shows the city's under another light). A shape's
-# tint picks one of a cell's colours.
+# Colours of each material in each look; night uses the city's under another light. A shape's tint
+# selects one of a cell's colours.
 PALETTE = {
     # material         game                           sim               city
     'sky':            ('4a86cc 5a92d2 6a9cd0',        '6ea8e6 84b4e8',  'c2c8ce b0bac6 d2d4d4'),
@@ -154,26 +154,26 @@ _COLUMNS = {'game': 0, 'sim': 1, 'city': 2, 'night': 2}
 
 @dataclass(frozen=True)
 class Look:
-    """How a scene becomes a picture. Colours are RGB in [0, 1]; pairs are ranges per image."""
+    """How a scene is rendered. Colours are RGB in [0, 1]; pairs are ranges, sampled per image."""
 
-    sun: tuple[float, float]  # strength of the direct light
-    ambient: tuple[float, float, float]  # colour of the light from everywhere
-    sunlight: tuple[float, float, float]
-    shadow: float  # share of the light that a shadow takes away
+    sun: tuple[float, float]  # intensity of the direct light
+    ambient: tuple[float, float, float]  # colour of the diffuse light
+    sunlight: tuple[float, float, float]  # colour of the direct light
+    shadow: float  # fraction of the light that a shadow removes
     texture: float  # strength of surface texture
-    coarse: float  # share of coarse blotches (not fine grain) in it
-    clouds: float
+    coarse: float  # fraction of coarse (the rest: fine) noise in the texture
+    clouds: float  # cloud cover of the sky
     haze: tuple[float, float]  # extinction, 1/m
     haze_colour: tuple[float, float, float]
     exposure: tuple[float, float]
     contrast: float
     saturation: float
-    white: tuple[float, float, float]  # gains of R, G, B: the camera's colour cast
-    cast: float  # standard deviation of the cast from image to image
-    blur: float  # of optics and demosaicing, sigma in 1/256 of the image width
-    shot: float  # noise that grows with the root of the light
-    read: float  # noise that does not
-    lit: bool = False  # lamps, windows and headlights shine (night)
+    white: tuple[float, float, float]  # gains of R, G, B (white balance)
+    cast: float  # standard deviation of these gains between images
+    blur: float  # Gaussian sigma in 1/256 of the image width
+    shot: float  # shot noise at full brightness (grows with its square root)
+    read: float  # read noise (constant)
+    lit: bool = False  # lamps, windows and headlights emit light (night)
 
 
 LOOKS = {
@@ -205,7 +205,7 @@ LOOKS = {
 
 
 def palette(look: str) -> dict[str, list[tuple[float, float, float]]]:
-    """Colours of every material in a look, RGB in [0, 1]."""
+    """Return the colours of every material in a look, RGB in [0, 1]."""
     column = _COLUMNS[look]
     return {
         material: [tuple(byte / 255 for byte in bytes.fromhex(c)) for c in row[column].split()]

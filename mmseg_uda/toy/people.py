@@ -1,4 +1,4 @@
-"""People, bicycles and motorcycles: upright cut-outs that face the camera."""
+"""People, bicycles and motorcycles: flat upright shapes that face the camera."""
 
 import math
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ Rng = np.random.Generator
 
 
 class Cutout:
-    """Draws polygons given in metres right of and above a foot point on the ground."""
+    """Draws polygons whose corners are metres right of and above a point on the ground."""
 
     def __init__(self, scene: Scene, x: float, z: float, *, mirror: bool = False) -> None:
         self.scene = scene
@@ -21,6 +21,7 @@ class Cutout:
         self.sign = -1 if mirror else 1
 
     def pixels(self, points: Iterable[Point]) -> list[Point]:
+        """Convert corners from metres to pixels (column, row)."""
         u, v = self.foot
         across = self.scale * self.sign
         return [(u + across * px, v - self.scale * py) for px, py in points]
@@ -28,23 +29,25 @@ class Cutout:
     def add(
         self, points: Iterable[Point], material: str, *, label: str = '', tint: float = 0.0
     ) -> None:
+        """Add a polygon to the scene."""
         self.scene.add(self.pixels(points), label, material, self.plane, tint=tint)
 
     def shadow(self, half_width: float) -> None:
+        """Add an elliptic shadow on the ground; ``half_width`` in metres."""
         u, v = self.foot
         rx, ry = half_width * self.scale, 0.18 * half_width * self.scale + 0.5
         self.scene.shadow(ellipse(u, v, rx, ry))
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, start: float = 0, end: float = 360):
-    """Points of an elliptic arc, angles in degrees."""
+    """Return points along an elliptic arc from angle ``start`` to ``end`` (degrees)."""
     count = max(4, int(abs(end - start) / 30))
     angles = [math.radians(start + (end - start) * i / count) for i in range(count + 1)]
     return [(x + rx * math.cos(a), y + ry * math.sin(a)) for a in angles]
 
 
 def person(scene: Scene, rng: Rng, x: float, z: float, *, label: str = 'person') -> None:
-    """A standing or walking pedestrian, 1.5 to 1.9 m tall."""
+    """Draw a standing or walking pedestrian, 1.5 to 1.9 m tall, at (x, z) metres."""
     scene.instances += 1
     h, stride = rng.uniform(1.5, 1.9), rng.uniform(0.03, 0.2)
     skin, top, bottom = rng.random(3)
@@ -74,7 +77,7 @@ def person(scene: Scene, rng: Rng, x: float, z: float, *, label: str = 'person')
 def two_wheeler(
     scene: Scene, rng: Rng, kind: str, x: float, z: float, *, ridden: bool, turn: float
 ) -> None:
-    """A ``bicycle`` or ``motorcycle``, with its rider or parked.
+    """Draw a ``bicycle`` or ``motorcycle`` at (x, z) metres, with a rider or parked.
 
     ``turn`` in [0, 1]: 0 = seen from behind, 1 = seen from the side.
     """
@@ -137,7 +140,7 @@ def _rider(cut: Cutout, rng: Rng, turn: float, motor: bool) -> None:
     def at(points):
         return [(q * lean + px, py + lift) for lean, px, py in points]
 
-    # each corner: metres forward (foreshortened by the turn), metres across, metres up
+    # corners in metres: forward (foreshortened by the turn), to the right, up
     cut.add(
         at(
             [(-0.25, -0.16, 0.8), (-0.12, -0.24, 1.4), (0.05, -0.08, 1.5), (0.08, -0.1, 1.7)]

@@ -1,4 +1,4 @@
-"""Turns a scene into a picture: colours, texture on the surfaces, light, haze, lens and sensor."""
+"""Renders a scene as an image: colours, surface texture, light, haze, lens and sensor."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -9,17 +9,17 @@ import numpy as np
 from .looks import LOOKS, Look, palette
 from .scene import GROUND, SIDE, Scene, pixel_grid
 
-_SCALE = 2  # pixels are averaged from a grid twice as fine
-_TILE = 256
+_SCALE = 2  # supersampling: a pixel is the average of 2 x 2 rendered ones
+_TILE = 256  # texels along a side of a noise tile
 Rng = np.random.Generator
 
-# Strength of texture, relative to the look's.
+# Texture strength of a material, relative to the look's.
 _ROUGHNESS = {
     'asphalt': 0.1, 'parking': 0.1, 'paving': 0.1, 'gravel': 0.25, 'facade': 0.08, 'plaster': 0.08,
     'roof': 0.12, 'wall': 0.14, 'fence': 0.1, 'trunk': 0.2, 'foliage': 0.32, 'bright foliage': 0.32,
     'grass': 0.18, 'truck': 0.03, 'jacket': 0.08, 'trousers': 0.08, 'clutter': 0.08,
 }  # fmt: skip
-# Light that a material sends out when lamps are on, RGB.
+# Light that a material emits at night, RGB.
 _GLOW = {
     'taillight': (0.9, 0.08, 0.05), 'headlight': (1.6, 1.5, 1.3), 'lamp': (2.2, 1.7, 1.0),
     'red light': (1.2, 0.15, 0.1), 'amber light': (1.1, 0.65, 0.1), 'green light': (0.15, 1.1, 0.6),
@@ -28,12 +28,12 @@ _GLOW = {
 
 
 def render(scene: Scene, look: str, rng: Rng) -> np.ndarray:
-    """Picture of a scene in one of the four looks: (H, W, 3) uint8 RGB."""
+    """Render a scene in a look (a key of ``LOOKS``): (H, W, 3) uint8 RGB."""
     return _Shot(scene, look, rng).develop()
 
 
 class _Shot:
-    """Buffers of one picture on the fine grid; the methods run in the order of ``develop``."""
+    """Buffers of one image on the supersampled grid; ``develop`` runs the steps in order."""
 
     def __init__(self, scene: Scene, look: str, rng: Rng) -> None:
         self.scene, self.rng = scene, rng
@@ -48,11 +48,12 @@ class _Shot:
         self.y = camera.height - (row - camera.horizon) / camera.focal * self.distance
         facing = np.array([shape.facing for shape in scene.shapes], np.uint8)[self.index]
         self.on_ground = facing == GROUND
-        # coordinates on the surface, metres: (x, z) on the ground, (z, y) along the street, (x, y)
+        # surface coordinates in metres: (x, z) on the ground, (z, y) along the street, else (x, y)
         self.s = np.where(facing == SIDE, self.distance, self.x)
         self.t = np.where(self.on_ground, self.distance, self.y)
 
     def develop(self) -> np.ndarray:
+        """Return the image: (H, W, 3) uint8 RGB."""
         tone = self.texture()
         self.colour = self.albedo()[self.index]
         self.glow: np.ndarray | None = None
@@ -72,7 +73,7 @@ class _Shot:
         return self.camera()
 
     def albedo(self) -> np.ndarray:
-        """(shapes, 3) float32: colour of each shape in this light."""
+        """Return the lit colour of each shape: (shapes, 3) float32 RGB."""
         look, rng = self.look, self.rng
         sun = rng.uniform(*look.sun) * np.array(look.sunlight)
         ambient = np.array(look.ambient)
@@ -86,13 +87,13 @@ class _Shot:
                 share = 0.8 if shape.plane[1] * bright_side > 0 else 0.3
             light = ambient + share * sun
             if shape.material == 'sky' and not look.lit:
-                light = np.ones(3)  # by day the sky is the light
-            # the tint's remainder also makes things of one colour differ a little
+                light = np.ones(3)  # by day the sky is the light source
+            # the fractional part varies the brightness of shapes with the same colour
             row[:] = light * (0.88 + 0.24 * (place % 1)) * colours[int(place)]
         return rows
 
     def texture(self) -> np.ndarray:
-        """(h, w) float32 factor around 1, from noise that is fixed to the surfaces."""
+        """Return brightness factors around 1, (h, w) float32: noise attached to the surfaces."""
         look = self.look
         rough = [_ROUGHNESS.get(shape.material, 0.0) for shape in self.scene.shapes]
         rough = np.array(rough, np.float32)[self.index] * look.texture
@@ -101,21 +102,21 @@ class _Shot:
         return 1 + rough * tone
 
     def sample(self, tile: np.ndarray, density: float) -> np.ndarray:
-        """Noise at every pixel; ``density`` in texels a metre."""
+        """Sample a noise tile at every pixel: (h, w) float32; ``density`` in texels/m."""
         shift = self.rng.random(2) * _TILE
         column = (self.s * density + shift[0]).astype(np.int32) & (_TILE - 1)
         row = (self.t * density + shift[1]).astype(np.int32) & (_TILE - 1)
         return tile[row, column]
 
     def on(self, material: str, paint: Callable) -> None:
-        """Apply a pattern to the pixels of a material."""
+        """Call ``paint(self, where)`` with the flat indices of a material's pixels."""
         flags = np.array([shape.material == material for shape in self.scene.shapes])
         where = np.flatnonzero(flags[self.index])
         if where.size:
             paint(self, where)
 
     def blend(self, where: np.ndarray, share: np.ndarray, colour) -> None:
-        """Mix a colour into pixels, by a share per pixel."""
+        """Mix a colour into pixels; ``share`` in [0, 1] is its weight per pixel."""
         flat = self.colour.reshape(-1, 3)
         flat[where] += share[:, None] * (np.asarray(colour, np.float32) - flat[where])
 
@@ -124,18 +125,18 @@ class _Shot:
         self.colour.reshape(-1, 3)[where] *= factor[:, None]
 
     def pick(self, material: str) -> np.ndarray:
-        """One of a material's colours, in this light."""
+        """Choose one of a material's colours, lit: (3,) float32 RGB."""
         colours = self.palette[material]
         colour = np.array(colours[int(self.rng.random() * len(colours))], np.float32)
         return colour * (np.array(self.look.ambient, np.float32) + 0.4 * np.mean(self.look.sun))
 
     def sharpness(self, where: np.ndarray, period: float) -> np.ndarray:
-        """1 where a pattern of this period (metres) can be seen, fading to 0 with distance."""
+        """Return 1 where a pattern of this period (m) is resolved, falling to 0 with distance."""
         pixels = period * self.scene.camera.focal * self.inverse.ravel()[where]
         return np.clip(pixels / 2 - 0.5, 0, 1)
 
     def shine(self) -> None:
-        """Light of the own headlights and of the street lamps (night), on a coarse grid."""
+        """Add the light of headlights and street lamps (night), computed on a coarse grid."""
         step = 4
         x, y, z = (a[::step, ::step] for a in (self.x, self.y, self.distance))
         head = np.exp(-((x / (1.5 + 0.16 * z)) ** 2) - (np.maximum(y - 0.8, 0) / 1.2) ** 2)
@@ -152,7 +153,7 @@ class _Shot:
         self.colour += 0.6 * self.glow + 0.7 * cv2.resize(halo, size)
 
     def air(self) -> None:
-        """Haze in front of everything but the sky, which has its own gradient."""
+        """Add haze in front of everything but the sky, which has its own gradient."""
         density = self.rng.uniform(*self.look.haze)
         clear = np.exp(-density * self.distance)[..., None]
         haze = np.float32(self.look.haze_colour) * (1 - clear)
@@ -160,7 +161,7 @@ class _Shot:
         self.colour = np.where(sky, self.colour, self.colour * clear + haze)
 
     def camera(self) -> np.ndarray:
-        """Exposure, colour cast, lens and sensor; averages down to the image's size."""
+        """Average down to the image size, then apply exposure, white balance, lens and sensor."""
         look, rng = self.look, self.rng
         height, width = self.scene.camera.size
         image = cv2.resize(self.colour, (width, height), interpolation=cv2.INTER_AREA)
@@ -180,7 +181,7 @@ class _Shot:
 
 @lru_cache(maxsize=1)
 def _noise_tiles() -> tuple[np.ndarray, np.ndarray]:
-    """Fine and coarse noise, (256, 256) float32 of unit deviation, periodic."""
+    """Fine and coarse noise: periodic, (256, 256) float32, unit variance before clipping."""
     rng = np.random.default_rng(19)
     frequency = np.hypot(*np.meshgrid(*(2 * [np.fft.fftfreq(_TILE)]), indexing='ij'))
     tiles = []
@@ -192,7 +193,7 @@ def _noise_tiles() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _within(value: np.ndarray, low: float, high: float) -> np.ndarray:
-    """1 where the fraction of a value lies between two bounds."""
+    """Return 1 where the fractional part of a value lies between two bounds, else 0."""
     value = value - np.floor(value)
     return ((value > low) & (value < high)).astype(np.float32)
 

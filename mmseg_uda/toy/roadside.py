@@ -1,4 +1,7 @@
-"""What stands beside the road: buildings, walls, fences, hedges, trees, poles, lights and signs."""
+"""Roadside objects: buildings, walls, fences, hedges, trees, poles, traffic lights and signs.
+
+Positions are world coordinates (x, z), heights and widths are in metres.
+"""
 
 import math
 
@@ -23,9 +26,10 @@ def upright(
     base: float = 0.0,
     rough: np.ndarray | None = None,
 ) -> None:
-    """An upright strip over the ground line from start (x, z) to end.
+    """Draw an upright strip on the ground line from ``start`` (x, z) to ``end``.
 
-    ``rough``: metres to add to the height at even steps (in the image) from start to end.
+    ``base`` is the height of its lower edge. ``rough`` is added to the height at equal image
+    distances from start to end.
     """
     (x1, z1), (x2, z2) = start, end
     camera = scene.camera
@@ -36,7 +40,7 @@ def upright(
     count = max(len(steps) - 1, 1)
     for i in range(count, -1, -1):
         s = i / count
-        # even steps in the image, not on the ground: a long hedge has no crowded far end
+        # equal steps in the image, not on the ground: else points crowd at the far end
         z = 1 / (s / z2 + (1 - s) / z1)
         share = s if level else (z - z1) / (z2 - z1)
         top = height + float(steps[min(i, len(steps) - 1)])
@@ -48,7 +52,7 @@ def upright(
 def building(
     scene: Scene, rng: Rng, start: Point, end: Point, height: float, *, gable: bool
 ) -> None:
-    """A house with its front along the street, from start (x, z) to end; nearer end first."""
+    """Draw a house whose front runs along the street from ``start`` (the nearer end) to ``end``."""
     scene.instances += 1
     tint = rng.random()
     (x1, z1), (x2, _) = start, end
@@ -73,14 +77,14 @@ def building(
 
 
 def hedge(scene: Scene, rng: Rng, start: Point, end: Point, height: float) -> None:
-    """Bushes or a line of trees along a ground line."""
+    """Draw bushes or a line of trees along a ground line."""
     scene.instances += 1
     rough = height * (rng.random(14) - 0.5) * 0.35
     upright(scene, start, end, height, 'vegetation', 'foliage', tint=rng.random(), rough=rough)
 
 
 def tree(scene: Scene, rng: Rng, x: float, z: float) -> None:
-    """A tree of 4 to 9 m."""
+    """Draw a tree, 4 to 9 m tall."""
     scene.instances += 1
     height, tint = rng.uniform(4, 9), rng.random()
     cut = Cutout(scene, x, z)
@@ -100,7 +104,7 @@ def tree(scene: Scene, rng: Rng, x: float, z: float) -> None:
 
 
 def street_lamp(scene: Scene, rng: Rng, x: float, z: float, inward: int) -> None:
-    """A lamp post, 5 to 8 m, with an arm over the road (``inward`` = -1 or 1)."""
+    """Draw a lamp post, 5 to 8 m tall, with an arm over the road (at its left: ``inward`` = -1)."""
     scene.instances += 1
     height, arm, w = rng.uniform(5, 8), 1.6 * inward, 0.09
     cut = Cutout(scene, x, z)
@@ -116,7 +120,7 @@ def street_lamp(scene: Scene, rng: Rng, x: float, z: float, inward: int) -> None
 
 
 def traffic_light(scene: Scene, rng: Rng, x: float, z: float, inward: int) -> None:
-    """A signal on a post, in half of the cases with a second one on an arm over the road."""
+    """Draw a traffic light on a post, with probability 1/2 with a second one on an arm."""
     scene.instances += 1
     cut = Cutout(scene, x, z)
     w = 0.08
@@ -140,7 +144,7 @@ def _signal(cut: Cutout, x: float, y: float, state: int, tint: float) -> None:
 
 
 def traffic_sign(scene: Scene, rng: Rng, x: float, z: float) -> None:
-    """One or two round, triangular or square signs on a post."""
+    """Draw one or two round, triangular or square signs on a post."""
     scene.instances += 1
     cut = Cutout(scene, x, z)
     height, w = rng.uniform(2.3, 3.2), 0.06
@@ -160,7 +164,7 @@ def traffic_sign(scene: Scene, rng: Rng, x: float, z: float) -> None:
 
 
 def sign_board(scene: Scene, rng: Rng, x: float, z: float) -> None:
-    """A wide direction board on two posts."""
+    """Draw a wide direction board on two posts."""
     scene.instances += 1
     cut = Cutout(scene, x, z)
     for foot in (-1.0, 1.0):
@@ -173,7 +177,7 @@ def sign_board(scene: Scene, rng: Rng, x: float, z: float) -> None:
 
 
 def clutter(scene: Scene, rng: Rng, x: float, z: float) -> None:
-    """A bin, a box or a trolley; static and dynamic are not evaluated."""
+    """Draw a bin or box, labelled ``static`` or ``dynamic`` (neither is evaluated)."""
     scene.instances += 1
     w, h = rng.uniform(0.3, 0.8), rng.uniform(0.7, 1.4)
     cut = Cutout(scene, x, z)

@@ -1,4 +1,4 @@
-"""Composes a street scene: ground, the rows of houses, street furniture, traffic and people."""
+"""Composes random street scenes: ground, houses, street furniture, traffic and people."""
 
 import math
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from .looks import DISTRICTS, Layout
 from .scene import GROUND, Camera, Point, Scene, Street
 from .vehicles import vehicle
 
-_NEAR, _FAR = 1.8, 130.0  # metres; reach of the strips on the ground
+_NEAR, _FAR = 1.8, 130.0  # extent of the strips on the ground, metres
 _STEPS = [float(z) for z in np.geomspace(_NEAR, _FAR, 12)]
 
 
 def compose(rng: np.random.Generator, layout: Layout, size: tuple[int, int]) -> Scene:
-    """A random scene of the given statistics for images of ``size`` (H, W) pixels."""
+    """Compose a random scene of a layout for an image of ``size`` (H, W) pixels."""
     return _Composer(rng, layout, size).run()
 
 
@@ -45,7 +45,7 @@ class _Composer:
         self.lanes = lanes
         self.parking = 2.2 if self.chance(0.6) else 0.0
         self.walk = rng.uniform(2.5, 5.0)
-        # lateral distances from the centre line, going outwards on each side
+        # distances from the centre line on each side (-1 = left, 1 = right), metres
         self.kerb = {side: half + self.parking for side in (-1, 1)}
         self.train = self.chance(layout.train)
         if self.train:
@@ -86,22 +86,22 @@ class _Composer:
         return options[-1]
 
     def at(self, lateral: float, z: float) -> Point:
-        """World (x, z) of a place ``lateral`` metres right of the centre line."""
+        """World (x, z) of a point ``lateral`` metres right of the centre line."""
         return lateral + self.scene.street.centre(z), z
 
     def later(self, z: float, draw: Callable, *args, **kwargs) -> None:
-        """Put an object on the list of those that are drawn far to near."""
+        """Queue an object; queued objects are drawn from far to near."""
         self.standing.append((z, lambda: draw(self.scene, self.rng, *args, **kwargs)))
 
     def strip(self, inner: float, outer: float, label: str, material: str) -> None:
-        """A band on the ground along the whole street, between two lateral positions."""
+        """Draw a band on the ground along the whole street, between two lateral positions."""
         project = self.scene.camera.project
         left = [project(self.at(inner, z)[0], 0, z) for z in _STEPS]
         right = [project(self.at(outer, z)[0], 0, z) for z in reversed(_STEPS)]
         plane = self.scene.camera.ground()
         self.scene.add(left + right, label, material, plane, facing=GROUND)
 
-    # -- the parts, in drawing order
+    # -- the steps of run()
 
     def sky_and_backdrop(self) -> None:
         scene, rng = self.scene, self.rng
@@ -132,33 +132,42 @@ class _Composer:
             label = 'ground'
         scene.instances += 1
         scene.add(base, label, material, scene.camera.ground(), facing=GROUND)
-        half = scene.street.half_width
         for side in (-1, 1):
-            scene.instances += 1
-            kerb = self.kerb[side]
-            verge = layout.terrain and self.chance(DISTRICTS[self.district].green * 0.5)
-            if verge:  # a green strip between road and pavement
-                self.strip(side * kerb, side * (kerb + 1.3), 'terrain', 'grass')
-            inner = kerb + 1.3 * verge
-            self.strip(side * inner, side * (kerb + self.walk), 'sidewalk', 'paving')
-            self.strip(side * inner, side * (inner + 0.18), '', 'kerb')
-            if self.train and side < 0:
-                self.strip(-half, -kerb, 'rail track', 'gravel')
-                for rail in (1.25, 2.7):
-                    self.strip(-half - rail, -half - rail - 0.12, '', 'rail')
-            elif kerb > half:
-                label = 'parking' if self.chance(0.15) else 'road'
-                self.strip(side * half, side * kerb, label, 'parking')
+            self.pavement(side)
         scene.instances += 1
+        half = scene.street.half_width
         self.strip(-half, half, 'road', 'asphalt')
+        self.shade()
+
+    def pavement(self, side: int) -> None:
+        """Draw the strips between the lanes and the plots on one side."""
+        self.scene.instances += 1
+        half, kerb = self.scene.street.half_width, self.kerb[side]
+        verge = self.layout.terrain and self.chance(DISTRICTS[self.district].green * 0.5)
+        if verge:  # grass between road and pavement
+            self.strip(side * kerb, side * (kerb + 1.3), 'terrain', 'grass')
+        inner = kerb + 1.3 * verge
+        self.strip(side * inner, side * (kerb + self.walk), 'sidewalk', 'paving')
+        self.strip(side * inner, side * (inner + 0.18), '', 'kerb')
+        if self.train and side < 0:
+            self.strip(-half, -kerb, 'rail track', 'gravel')
+            for rail in (1.25, 2.7):
+                self.strip(-half - rail, -half - rail - 0.12, '', 'rail')
+        elif kerb > half:
+            label = 'parking' if self.chance(0.15) else 'road'
+            self.strip(side * half, side * kerb, label, 'parking')
+
+    def shade(self) -> None:
+        """Draw the shadow that the houses on one side cast on the street."""
         reach = self.front[self.sun]
         shade = reach - self.rng.uniform(2, 9)
         near, far = self.rng.uniform(_NEAR, 15), self.rng.uniform(20, 90)
         band = [(shade, near), (shade, far), (reach, far), (reach, near)]
-        scene.shadow([scene.camera.project(self.at(self.sun * x, z)[0], 0, z) for x, z in band])
+        project = self.scene.camera.project
+        self.scene.shadow([project(self.at(self.sun * x, z)[0], 0, z) for x, z in band])
 
     def row(self, side: int) -> None:
-        """Houses, walls, fences, hedges and gaps along one side, far to near."""
+        """Draw houses, walls, fences, hedges and gaps along one side, from far to near."""
         rng, district = self.rng, DISTRICTS[self.district]
         ends = [rng.uniform(_NEAR, 6)]
         while ends[-1] < 120:
@@ -211,34 +220,40 @@ class _Composer:
                 z += rng.exponential(layout.spacing) + 1.5
 
     def traffic(self) -> None:
-        rng, layout, street = self.rng, self.layout, self.scene.street
-        specials = [k for k in ('truck', 'bus') for _ in range(2) if self.chance(layout.heavy[k])]
+        street = self.scene.street
+        heavy = self.layout.heavy
+        specials = [k for k in ('truck', 'bus') for _ in range(2) if self.chance(heavy[k])]
         lanes = [(i + 0.5 - self.lanes / 2) * street.lane_width for i in range(self.lanes)]
         hosts = [self.pick(lanes) for _ in specials]
         for lateral in lanes:
-            ego = abs(street.start + lateral) < 1.5
-            z = rng.uniform(9, 22) if ego else rng.uniform(5, 18)
-            waiting = [k for k, host in zip(specials, hosts, strict=True) if host == lateral]
-            while z < 95:
-                kind = waiting.pop() if waiting else 'car'
-                length = {'car': 4.6, 'truck': 9.0, 'bus': 12.0}[kind]
-                middle = z + length / 2
-                heading = street.heading(middle) + (math.pi if lateral < 0 else 0.0)
-                if kind == 'car' and self.chance(layout.motorcycles):
-                    turn = rng.uniform(0, 0.7)
-                    place = self.at(lateral + rng.normal(0, 0.4), z)
-                    self.cycle('motorcycle', place, ridden=True, turn=turn)
-                elif kind != 'car' or self.chance(layout.cars):
-                    x, _ = self.at(lateral + rng.normal(0, 0.2), middle)
-                    self.later(z, vehicle, kind, x, middle, heading)
-                z += length + 3 + rng.exponential(9)
+            own = [kind for kind, host in zip(specials, hosts, strict=True) if host == lateral]
+            self.lane(lateral, own)
         if self.train:
-            middle = rng.uniform(19, 38)
+            middle = self.rng.uniform(19, 38)
             x, _ = self.at(-street.half_width - 2.0, middle)
             self.later(middle - 9, vehicle, 'train', x, middle, street.heading(middle))
         for side in (-1, 1):
             if self.parking and not (self.train and side < 0):
                 self.parked(side)
+
+    def lane(self, lateral: float, specials: list[str]) -> None:
+        """Queue the traffic of one lane: the given trucks and buses, then cars and motorcycles."""
+        rng, layout, street = self.rng, self.layout, self.scene.street
+        ego = abs(street.start + lateral) < 1.5
+        z = rng.uniform(9, 22) if ego else rng.uniform(5, 18)
+        while z < 95:
+            kind = specials.pop() if specials else 'car'
+            length = {'car': 4.6, 'truck': 9.0, 'bus': 12.0}[kind]
+            middle = z + length / 2
+            heading = street.heading(middle) + (math.pi if lateral < 0 else 0.0)
+            if kind == 'car' and self.chance(layout.motorcycles):
+                turn = rng.uniform(0, 0.7)
+                place = self.at(lateral + rng.normal(0, 0.4), z)
+                self.cycle('motorcycle', place, ridden=True, turn=turn)
+            elif kind != 'car' or self.chance(layout.cars):
+                x, _ = self.at(lateral + rng.normal(0, 0.2), middle)
+                self.later(z, vehicle, kind, x, middle, heading)
+            z += length + 3 + rng.exponential(9)
 
     def parked(self, side: int) -> None:
         rng, street = self.rng, self.scene.street
@@ -281,7 +296,7 @@ class _Composer:
         self.later(z, people.two_wheeler, kind, x, z, ridden=ridden, turn=turn)
 
     def hood(self) -> None:
-        """The own car's bonnet; it has the ground's plane, so it does not stretch the depth."""
+        """Draw the camera car's bonnet, at the ground's depth to keep the depth range."""
         scene = self.scene
         height, width = scene.camera.size
         scene.instances += 1

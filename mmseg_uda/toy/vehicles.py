@@ -1,4 +1,4 @@
-"""Cars, vans, trucks, buses and trains: boxes in perspective with windows, wheels and lights."""
+"""Cars, vans, trucks, buses and trains: boxes with windows, wheels and lights."""
 
 import math
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from .scene import FRONT, SIDE, Plane, Point, Scene
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A visible side of a box: which one (rear, front, left, right) and where in the image."""
+    """A visible side of a box; coordinates on it are fractions s (along) and t (up)."""
 
-    name: str
-    corners: tuple[Point, Point, Point, Point]  # bottom start, bottom end, top end, top start
+    name: str  # rear, front, left or right
+    corners: tuple[Point, Point, Point, Point]  # pixels: bottom left and right, top right and left
 
     def at(self, s: float, t: float) -> Point:
-        """Image point at share s along the face and t up it."""
+        """Pixel (column, row) of the point (s, t)."""
         (u0, v0), (u1, v1), (u2, v2), (u3, v3) = self.corners
         return (
             (1 - t) * ((1 - s) * u0 + s * u1) + t * ((1 - s) * u3 + s * u2),
@@ -25,11 +25,11 @@ class Face:
         )
 
     def patch(self, s0: float, t0: float, s1: float, t1: float) -> list[Point]:
-        """The part of the face between two corners given as shares."""
+        """Rectangle from (s0, t0) to (s1, t1)."""
         return [self.at(s0, t0), self.at(s1, t0), self.at(s1, t1), self.at(s0, t1)]
 
     def disc(self, s: float, t: float, rs: float, rt: float) -> list[Point]:
-        """An ellipse on the face."""
+        """Ellipse around (s, t) with radii rs and rt."""
         return [
             self.at(s + rs * math.cos(a), t + rt * math.sin(a)) for a in np.arange(0, 6.2, 0.63)
         ]
@@ -37,21 +37,21 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box that stands along a heading; the top may be shorter than the bottom (a car's cabin)."""
+    """A box in the world, in metres; its top may be smaller than its bottom (a car's cabin)."""
 
-    x: float  # middle of the footprint, metres
+    x: float  # centre of the footprint
     z: float
     heading: float  # radians clockwise from straight ahead
     width: float
     length: float
     bottom: float
     top: float
-    rear: float = 0.0  # metres by which the top is shorter at the rear, the front and each side
+    rear: float = 0.0  # inset of the top at the rear; below: at the front, at each side
     front: float = 0.0
     side: float = 0.0
 
     def corner(self, right: int, ahead: int, upper: bool) -> tuple[float, float, float]:
-        """World point of a corner; right and ahead are -1 or 1."""
+        """World point (x, y, z) of a corner; ``right`` and ``ahead`` are -1 or 1."""
         across = right * (self.width / 2 - (self.side if upper else 0))
         along = ahead * self.length / 2
         if upper:
@@ -64,12 +64,12 @@ class Box:
         )
 
     def nearest(self) -> float:
-        """Distance of the nearest corner, metres."""
+        """Distance z of the nearest corner."""
         sin, cos = abs(math.sin(self.heading)), abs(math.cos(self.heading))
         return self.z - (self.width * sin + self.length * cos) / 2
 
     def hull(self, scene: Scene) -> list[Point]:
-        """Outline in the image."""
+        """Outline in the image, pixels."""
         points = [
             scene.camera.project(*self.corner(right, ahead, upper))
             for right in (-1, 1)
@@ -79,7 +79,7 @@ class Box:
         return convex_hull(points)
 
     def faces(self, scene: Scene) -> Iterator[Face]:
-        """The sides that the camera sees; each runs from its start to its end left to right."""
+        """Yield the sides that the camera sees."""
         sin, cos = math.sin(self.heading), math.cos(self.heading)
         for name, (right, ahead) in _SIDES.items():
             normal = right * cos + ahead * sin, -right * sin + ahead * cos
@@ -97,7 +97,7 @@ _SIDES = {'left': (-1, 0), 'right': (1, 0), 'rear': (0, -1), 'front': (0, 1)}
 
 
 def convex_hull(points: list[Point]) -> list[Point]:
-    """Corners of the convex hull (monotone chain)."""
+    """Return the corners of the convex hull (monotone chain)."""
     points = sorted(points)
     hull: list[Point] = []
     for sequence in (points, points[::-1]):
@@ -117,7 +117,7 @@ def _turn(a: Point, b: Point, c: Point) -> float:
 def vehicle(
     scene: Scene, rng: np.random.Generator, kind: str, x: float, z: float, heading: float
 ) -> None:
-    """Draw a ``car``, ``truck``, ``bus`` or ``train``; (x, z) is the middle of its footprint."""
+    """Draw a ``car``, ``truck``, ``bus`` or ``train``; (x, z) is the centre of its footprint."""
     scene.instances += 1
     _VEHICLES[kind](scene, rng, x, z, heading)
 
@@ -127,7 +127,7 @@ def _car(scene: Scene, rng: np.random.Generator, x: float, z: float, heading: fl
     width, length, waist, roof = 1.8 * size, 4.2 * size, 0.92 * size, 1.48 * size
     van = rng.random() < 0.15
     body = Box(x, z, heading, width, length, 0.0, waist)
-    back = 0.02 if van else 0.1  # share of the length by which the cabin sits behind the middle
+    back = 0.02 if van else 0.1  # offset of the cabin to the rear, as a fraction of the length
     cabin = Box(
         x - back * length * math.sin(heading),
         z - back * length * math.cos(heading),
@@ -227,7 +227,7 @@ _VEHICLES = {'car': _car, 'truck': _truck, 'bus': _bus, 'train': _train}
 
 
 class _Painter:
-    """Adds the parts of one vehicle; its depth is that of its nearest corner."""
+    """Adds the shapes of one vehicle, all at the depth of its nearest corner."""
 
     def __init__(self, scene: Scene, box: Box, tint: float) -> None:
         self.scene, self.box, self.tint = scene, box, tint

@@ -1,4 +1,4 @@
-"""Makes a toy world on disk: its data sets, restartable and the same whatever the order."""
+"""Writes toy data sets to disk; can be interrupted and repeated."""
 
 import hashlib
 import multiprocessing
@@ -15,7 +15,7 @@ from .writers import FOLDERS, SPLITS, Sample, files
 
 LOOKS = tuple(FOLDERS)
 DEFAULT_COUNTS = {'train': 300, 'val': 60, 'test': 10}
-_RECIPE = 1  # to be raised when code changes the scenes or pictures; the tables count by themselves
+_RECIPE = 1  # increment when code changes the images; table changes are detected
 _RECORD = 'toy_world.json'
 
 Job = tuple[str, str, int]  # look, split, index
@@ -33,13 +33,19 @@ def make_world(
 ) -> None:
     """Write the data sets of the given looks below ``out``, in the real data sets' layouts.
 
-    ``size`` is (H, W) in pixels; ``counts`` maps ``train``, ``val`` and ``test`` to images a look
-    (a look without such a split ignores it). Image i of a split depends on (seed, look, split, i)
-    and the size alone. Files that are there are kept, so a broken-off call can be repeated, and a
-    later call may ask for more images or looks. ``nproc`` > 1 starts processes by ``spawn``.
+    Image i of a split depends only on (seed, look, split, i) and the size. Existing files are kept,
+    so an interrupted call can be repeated, and a later call may request more images or looks.
 
-    Raises :class:`UserError` for bad arguments, and when ``out`` holds a world of another seed,
-    size or recipe, one with more images, or data that are not a toy world's.
+    Args:
+        size: (H, W) of the images in pixels.
+        counts: images per look of the splits ``train``, ``val`` and ``test``. A look that has no
+            such split ignores it.
+        nproc: number of processes (started with ``spawn`` if more than 1).
+        progress: show a progress bar.
+
+    Raises:
+        UserError: for a bad argument, or when ``out`` holds a world of another seed, size or
+            recipe, a world with more images, or other data.
     """
     out, size = Path(out), (int(size[0]), int(size[1]))
     counts = DEFAULT_COUNTS | dict(counts or {})
@@ -99,7 +105,7 @@ def _check_arguments(seed, size, counts, nproc, looks) -> None:
 
 
 def _record(out: Path, seed: int, size: tuple[int, int], wanted: dict) -> None:
-    """Check ``out`` against what is asked for, then write down what it is going to hold."""
+    """Check that ``out`` fits the request, then record what it will contain."""
     path = out / _RECORD
     new = {'seed': seed, 'size': list(size), 'recipe': _recipe()}
     keys = (*new, 'images')
@@ -107,21 +113,21 @@ def _record(out: Path, seed: int, size: tuple[int, int], wanted: dict) -> None:
     for name, value in new.items():
         if old and old[name] != value:
             raise UserError(
-                f'{path}: the world there has {name} {old[name]}, not {value}; '
-                'choose another folder or delete that one'
+                f'{path}: the existing world has {name} {old[name]}, not {value}; '
+                'choose another folder or delete this one'
             )
     images = dict(old['images']) if old else {}
     for look, splits in wanted.items():
         if look not in images and (out / FOLDERS[look]).exists():
             raise UserError(
-                f'{out / FOLDERS[look]} exists and is not of a toy world; choose another folder'
+                f'{out / FOLDERS[look]} exists but is no toy data set; choose another folder'
             )
         for split, count in splits.items():
             there = images.get(look, {}).get(split, 0)
             if there > count:
                 raise UserError(
-                    f'{path}: the world there has {there} {split} images of look {look}, not '
-                    f'{count}; choose another folder or delete that one'
+                    f'{path}: the existing world has {there} {split} images of look {look}, not '
+                    f'{count}; choose another folder or delete this one'
                 )
         images[look] = splits
     new['images'] = images
@@ -130,6 +136,6 @@ def _record(out: Path, seed: int, size: tuple[int, int], wanted: dict) -> None:
 
 
 def _recipe() -> str:
-    """Identifies the tables and the code that scenes and pictures come from."""
+    """Return an identifier of the code and tables that determine the images."""
     recipe = (_RECIPE, tables.DISTRICTS, tables.LAYOUTS, tables.PALETTE, tables.LOOKS)
     return f'{_RECIPE}-{hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]}'

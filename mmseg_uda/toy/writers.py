@@ -1,4 +1,4 @@
-"""The real data sets' folders, names and pixel formats, in which the toy world is written.
+"""Encodes toy images and labels in the folders, names and formats of the real data sets.
 
 ============ ================================ ==========================================
 look         data set                         labels
@@ -40,7 +40,7 @@ SPLITS = {
     'night': ('train', 'val', 'test'),
     'rio': ('train', 'val'),
 }
-_SCENERY = {'rio': 'sim'}  # other streets and colours than Cityscapes', as another city has
+_SCENERY = {'rio': 'sim'}  # a city other than Cityscapes': other streets and colours
 _LOOK_KEYS = {look: key for key, look in enumerate(FOLDERS)}
 _SPLIT_KEYS = {'train': 0, 'val': 1, 'test': 2}
 _CITIES = {
@@ -51,7 +51,7 @@ _DRIVES = {'train': 'GOPR0001', 'val': 'GOPR0002', 'test': 'GOPR0003'}
 
 
 class Sample:
-    """One image of the world with all that is known of it; each part is made when asked for."""
+    """One image with its labels and depth, each computed on first access."""
 
     def __init__(self, seed: int, look: str, split: str, index: int, size: tuple[int, int]) -> None:
         key = seed, _LOOK_KEYS[look], _SPLIT_KEYS[split], index
@@ -74,14 +74,14 @@ class Sample:
 
     @property
     def instance_ids(self) -> np.ndarray:
-        """(H, W) uint16 number of the object."""
+        """(H, W) uint16 object numbers."""
         return self.scene.instance_ids(self._label_map)
 
     @property
     def depth(self) -> np.ndarray:
-        """(H, W) uint8 inverse depth, stretched to the image's range: 255 = nearest, 0 = farthest.
+        """(H, W) uint8 inverse depth, scaled per image: 255 = nearest, 0 = farthest.
 
-        The form of Depth Anything V2's maps, which CDDA reads.
+        The format of Depth Anything V2's maps, which CDDA reads.
         """
         inverse = self.scene.inverse_depth(self._label_map)
         low, high = inverse.min(), inverse.max()
@@ -89,7 +89,7 @@ class Sample:
 
     @property
     def polygons(self) -> dict:
-        """Annotation in the form of Cityscapes' ``gtFine_polygons.json``."""
+        """Annotation in the format of Cityscapes' ``gtFine_polygons.json``."""
         height, width = self.scene.camera.size
         objects = [
             {'label': label, 'polygon': [list(point) for point in points]}
@@ -99,7 +99,7 @@ class Sample:
 
 
 def files(look: str, split: str, index: int) -> dict[str, Callable[[Sample], bytes]]:
-    """Files of an image of a split: path below the world's folder -> encoder of its bytes."""
+    """Files of one image: path below the world's folder -> function that encodes a sample."""
     return {f'{FOLDERS[look]}/{path}': encode for path, encode in _FILES[look](split, index)}
 
 
@@ -131,14 +131,14 @@ def _dark_zurich(split: str, index: int):
     drive = _DRIVES[split]
     stem = f'{split}/night/{drive}/{drive}_frame_{index + 1:06d}'
     yield f'rgb_anon/{stem}_rgb_anon.png', _image
-    if split == 'val':  # the real set's other labels are not public
+    if split == 'val':  # the other labels of the real data set are not public
         yield f'gt/{stem}_gt_labelTrainIds.png', lambda s: _png(TRAIN_IDS[s.label_ids])
         yield f'gt/{stem}_gt_labelIds.png', lambda s: _png(s.label_ids)
         yield f'gt/{stem}_gt_labelColor.png', lambda s: _png(COLOURS[s.label_ids])
 
 
 def _cross_city(split: str, index: int):
-    if split == 'train':  # without labels, in the real set too
+    if split == 'train':  # unlabelled, as in the real data set
         yield f'Rio/Images/Train/pano_{index + 1:05d}.jpg', _photo
     else:
         yield f'Rio/Images/Test/pano_{index + 1:05d}.jpg', _photo
@@ -187,7 +187,7 @@ def _synthia_labels(sample: Sample) -> bytes:
 
 
 def _png(pixels: np.ndarray) -> bytes:
-    """PNG of grey or RGB pixels, 8 or 16 bits."""
+    """Encode (H, W) grey or (H, W, 3) RGB pixels, uint8 or uint16, as PNG."""
     done, data = cv2.imencode('.png', pixels if pixels.ndim == 2 else pixels[..., ::-1])
     assert done
     return data.tobytes()

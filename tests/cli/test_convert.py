@@ -58,4 +58,4 @@ def test_cross_citys_cities(tmp_path):
     (tmp_path / 'Rome/Images/Test/a.jpg').unlink()
     (tmp_path / 'Rome/Images/Test/b.png').touch()
     result = run(script, tmp_path, '--nproc', 1)
-    assert result.returncode == 2 and 'has no partner' in result.stderr
+    assert result.returncode == 2 and 'has no counterpart' in result.stderr

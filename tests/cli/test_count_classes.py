@@ -31,7 +31,7 @@ def test_it_writes_what_rare_class_sampling_reads(tmp_path):
 
 
 def test_no_labels_and_colour_images_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r'labels holds no file that ends in \.png'):
+    with pytest.raises(UserError, match=r'labels contains no file that ends in \.png'):
         main([str(tmp_path)])
     (tmp_path / 'labels').mkdir()
     cv2.imwrite(str(tmp_path / 'labels' / 'a.png'), np.zeros((2, 2, 3), np.uint8))

@@ -47,7 +47,7 @@ def test_bad_input(tiny_config, tmp_path):
     with pytest.raises(UserError, match='--nproc 0'):
         depth_distributions.main([tiny_config, '--out', str(tmp_path / 'bank'), '--nproc', '0'])
     (tmp_path / 'file').touch()
-    with pytest.raises(UserError, match='a file is in the way'):
+    with pytest.raises(UserError, match='is a file or lies below one'):
         depth_distributions.main([tiny_config, '--out', str(tmp_path / 'file'), *OPTIONS])
     with pytest.raises(UserError, match=r'nowhere\.py does not exist'):
         depth_distributions.main(['nowhere.py', '--out', str(tmp_path / 'bank')])

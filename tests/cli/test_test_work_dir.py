@@ -81,15 +81,15 @@ def test_what_cannot_be_tested_is_named(trained, tmp_path, tested, capfd, monkey
     line = failure(capfd, test_work_dir.main, 'nowhere')
     assert line == f'error: work dir nowhere does not exist (looked for in {tmp_path})'
     Path('empty/test').mkdir(parents=True)
-    assert 'empty and the folders in it hold no checkpoint' in failure(
+    assert 'empty and its sub-folders contain no checkpoint' in failure(
         capfd, test_work_dir.main, 'empty'
     )
     folder = stage(trained, tmp_path, 'run', 0)
     (folder / 'other.py').touch()
-    with pytest.raises(UserError, match='it holds other.py, tiny.py: use mmseg-uda test'):
+    with pytest.raises(UserError, match='it contains other.py, tiny.py: use mmseg-uda test'):
         test_work_dir.main(['run'])
     for name in ('other.py', 'tiny.py'):
         (folder / name).unlink()
-    with pytest.raises(UserError, match='it holds none'):
+    with pytest.raises(UserError, match='it contains none'):
         test_work_dir.main(['run'])
     assert not tested

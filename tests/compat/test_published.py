@@ -201,7 +201,7 @@ def test_synthia_is_compared_on_fewer_classes(tmp_path):
         ('model.backbone.type', 'ResNet', "model.backbone.type = 'ResNet'"),
         ('model.backbone.dcn', True, 'model.backbone.dcn = True'),
         ('model.neck', {'type': 'FPN'}, 'model.neck'),
-        ('model.decode_head.type', 'ASPPHead', "'ASPPHead' is not known here, only 'DAFormerHead'"),
+        ('model.decode_head.type', 'ASPPHead', "'ASPPHead' is not supported, only 'DAFormerHead'"),
         ('model.decode_head.norm_cfg.type', 'subprocess.call', "'subprocess.call' is not the name"),
         ('model.decode_head.concat', True, 'model.decode_head.concat = True'),
         ('model.decode_head.decoder_params.fusion_cfg.type', 'isa', "fusion_cfg.type = 'isa'"),
@@ -213,7 +213,7 @@ def test_synthia_is_compared_on_fewer_classes(tmp_path):
         ('data.test.pipeline.1.img_ratios', [0.5, 1.0], 'img_ratios'),
         ('data.test.pipeline.1.img_scale', [[2, 1], [4, 2]], 'img_scale'),
         ('data.test.pipeline.1.transforms.2.to_rgb', False, 'Normalize.to_rgb = False'),
-        ('data.test.pipeline.0.type', 'LoadImageFromNDArray', 'data.test.pipeline is not'),
+        ('data.test.pipeline.0.type', 'LoadImageFromNDArray', 'data.test.pipeline must be'),
     ],
 )
 def test_unknown_entries_are_named(place, value, message, tmp_path):
@@ -309,7 +309,7 @@ def test_hrda_configs_and_their_older_names(tmp_path):
         ('hr_slide_inference', False, 'hr_slide_inference = False'),
         ('hr_crop_sizes', [1, 1], 'model.hr_crop_sizes'),
         ('decode_head.debug_output_attention', True, 'debug_output_attention = True'),
-        ('decode_head.single_scale_head', 'ASPPHead', "'ASPPHead' is not known"),
+        ('decode_head.single_scale_head', 'ASPPHead', "'ASPPHead' is not supported"),
     ],
 )
 def test_unknown_entries_of_hrda_are_named(place, value, message, tmp_path):
@@ -323,5 +323,5 @@ def test_unknown_entries_of_hrda_are_named(place, value, message, tmp_path):
 
 def test_they_serve_tests_alone(tmp_path):
     config = load_config(write_config(tmp_path / 'old.json', published_config(1)))
-    with pytest.raises(UserError, match='nothing of training data'):
+    with pytest.raises(UserError, match='has no train_dataloader'):
         train(config)

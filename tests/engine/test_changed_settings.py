@@ -55,7 +55,7 @@ def test_changed_rate_is_refused_and_leaves_all_as_it_is(tiny_config, half):
     before = (half / 'iter_4.pth').read_bytes()
     message = (
         rf'^{half}/iter_4\.pth was trained with other settings: config\.{RATE}: 0\.002 -> 0\.5\. '
-        r'Go on with the old ones, choose another --work-dir, or add --accept-changes'
+        r'Restore the old settings, choose another --work-dir, or add --accept-changes'
     )
     with pytest.raises(UserError, match=message):
         run(tiny_config, half, f'{RATE}=0.5')
@@ -65,7 +65,9 @@ def test_changed_rate_is_refused_and_leaves_all_as_it_is(tiny_config, half):
 
 def test_another_method_is_refused(world, half, tmp_path):
     more = "model['addons']['mic'] = dict(type='MaskedConsistency', block_size=16)\n"
-    with pytest.raises(UserError, match=r"config\.model\.parts\.mic\.type: \(not set\) -> 'Masked"):
+    with pytest.raises(
+        UserError, match=r"config\.model\.addons\.mic\.type: \(not set\) -> 'Masked"
+    ):
         run(write_config(tmp_path / 'mic.py', world, more), half, f'{RATE}=2e-3')
 
 
@@ -116,7 +118,7 @@ def test_processes_are_compared():
 
 def test_long_lists_of_differences_are_cut():
     now = META | {'config': {f'key{number}': number for number in range(20)}}
-    with pytest.raises(UserError, match='; and 12 more. Go on'):
+    with pytest.raises(UserError, match='; and 12 more. Restore'):
         check_settings(Path('a.pth'), META, now, accept=False)
 
 

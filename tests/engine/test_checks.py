@@ -124,7 +124,7 @@ def test_all_problems_are_in_one_message(world, problems, tmp_path):
 @pytest.mark.parametrize(
     ('option', 'message'),
     [
-        ('train_cfg.max_iters=0', 'train_cfg.max_iters is 0, it must be a whole number above 0'),
+        ('train_cfg.max_iters=0', 'train_cfg.max_iters is 0, it must be a positive integer'),
         ('train_cfg.max_iters=-5', 'train_cfg.max_iters is -5'),
         ('train_cfg.max_iters=x', "train_cfg.max_iters is 'x'"),
         ('train_cfg.max_iters=2.5', 'train_cfg.max_iters is 2.5'),

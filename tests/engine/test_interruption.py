@@ -85,9 +85,9 @@ def test_signal_ends_the_step_with_a_checkpoint(tiny_config, unbroken, tmp_path,
     assert status == 128 + getattr(signal, name) and 'Traceback' not in said, said
     lines = [line for line in said.splitlines() if name in line]
     assert lines == [
-        f'{name}: the training ends after this step; another signal ends it at once',
+        f'{name}: the training stops after this step; a second signal stops it immediately',
         f'interrupted by {name} after iteration 3 of {MAX_ITERS}, whose checkpoint is in {broken}; '
-        'to go on, run the same command again (mmseg-uda train with --resume)',
+        'to resume, run the same command again (mmseg-uda train with --resume)',
     ]
     assert names(broken) == ['iter_3.pth', 'iter_2.pth']
     train.main([tiny_config, '--work-dir', str(broken), '--resume'])
@@ -99,7 +99,7 @@ def test_signal_ends_the_step_with_a_checkpoint(tiny_config, unbroken, tmp_path,
 def test_second_signal_ends_at_once(tiny_config, tmp_path):
     twice = f'{HERE.format("SIGINT")}; {HERE.format("SIGTERM")}'
     status, said = interrupted(tiny_config, tmp_path, twice, 4)
-    assert status == -signal.SIGTERM and 'SIGINT: the training ends' in said
+    assert status == -signal.SIGTERM and 'SIGINT: the training stops' in said
     assert names(tmp_path) == ['iter_2.pth']
 
 
@@ -126,8 +126,8 @@ def test_dead_loader_worker_is_one_message(tiny_config, tmp_path):
     assert status == 2 and 'Traceback' not in said, said
     (line,) = [line for line in said.splitlines() if line.startswith('error: ')]
     assert line.startswith('error: DataLoader worker (pid') and line.endswith(
-        f'is killed by signal: Killed: too little memory, or ended by somebody; try fewer '
-        f'num_workers; to go on, run the same command again (mmseg-uda train with --resume) from '
+        f'is killed by signal: Killed: out of memory, or killed by a user; try fewer '
+        f'num_workers; to resume, run the same command again (mmseg-uda train with --resume) from '
         f'the newest checkpoint in {tmp_path}'
     )
 

@@ -15,7 +15,7 @@ def test_world_is_what_torchrun_says(monkeypatch):
 def test_joining_without_torchrun_is_an_error(monkeypatch):
     for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE'):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(UserError, match='LOCAL_RANK, RANK, WORLD_SIZE not set'):
+    with pytest.raises(UserError, match='LOCAL_RANK, RANK, WORLD_SIZE are not set'):
         with joined_processes():
             pass
 
@@ -24,7 +24,7 @@ def test_more_processes_than_gpus_is_an_error(monkeypatch):
     monkeypatch.setattr('torch.cuda.device_count', lambda: 1)
     for name, value in (('RANK', '1'), ('LOCAL_RANK', '1'), ('WORLD_SIZE', '2')):
         monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match='process 2 of this machine has no GPU: it has 1'):
+    with pytest.raises(UserError, match=r'process 2 of this machine has no GPU \(it has 1\)'):
         with joined_processes():
             pass
 

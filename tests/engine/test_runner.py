@@ -40,7 +40,7 @@ def test_one_that_is_not_finite_falls_back_too(tmp_path, name, value, caplog):
         path, _ = newest_checkpoint(tmp_path)
     assert path.name == 'iter_5.pth'
     (tmp_path / 'iter_5.pth').unlink()
-    with pytest.raises(UserError, match=r'iter_10\.pth is spoilt: .* is not finite'):
+    with pytest.raises(UserError, match=r'iter_10\.pth is not usable: .* is not finite'):
         newest_checkpoint(tmp_path)
 
 

@@ -208,7 +208,7 @@ def test_bad_polygon_files_are_named(cityscapes_root, content, message):
 
 def test_cityscapes_pairs_are_checked(cityscapes_root):
     next(cityscapes_root.glob('gtFine/val/*/*.json')).unlink()
-    with pytest.raises(UserError, match='lindau_000000_000001_leftImg8bit.png has no partner'):
+    with pytest.raises(UserError, match='lindau_000000_000001_leftImg8bit.png has no counterpart'):
         convert_cityscapes(str(cityscapes_root))
 
 

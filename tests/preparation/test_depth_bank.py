@@ -392,7 +392,7 @@ def test_published_forms_that_do_not_fit(published, tmp_path):
     with pytest.raises(UserError, match=r'7\.png is missing'):
         DepthBank.from_published(matrix, images, labels)
     (tmp_path / 'text.pth').write_text('no tensor')
-    with pytest.raises(UserError, match=r'text\.pth is damaged or no file'):
+    with pytest.raises(UserError, match=r'text\.pth is damaged or was not'):
         DepthBank.from_published(tmp_path / 'text.pth', images, labels)
 
 

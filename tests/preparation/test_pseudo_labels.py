@@ -90,7 +90,7 @@ def test_a_folder_of_another_call_is_refused(tiny, tmp_path):
     written = {p: p.stat().st_mtime_ns for p in folder.rglob('*') if p.is_file()}
     generate_pseudo_labels(*tiny, str(folder))
     assert {p: p.stat().st_mtime_ns for p in folder.rglob('*') if p.is_file()} == written
-    with pytest.raises(UserError, match='another call .cap differ'):
+    with pytest.raises(UserError, match='other settings .cap.: choose'):
         generate_pseudo_labels(*tiny, str(folder), cap=0.5)
 
 
@@ -124,7 +124,7 @@ def test_a_foreign_record_is_named(tiny, tmp_path):
 
 def test_wrong_number_of_classes_and_missing_target(tiny, tmp_path):
     options = {'train_dataloader.dataset.target.metainfo': dict(classes=['road', 'sky'])}
-    with pytest.raises(UserError, match='the network has 19 classes, the target 2'):
+    with pytest.raises(UserError, match='the network has 19 classes, the target data 2'):
         generate_pseudo_labels(*tiny, str(tmp_path / 'made'), options)
     options = {'train_dataloader.dataset.target': None}
     with pytest.raises(UserError, match='no train_dataloader.dataset.target to label'):

@@ -159,7 +159,7 @@ def test_worlds_are_not_mixed(world, changed, message):
 
 def test_real_data_are_left_alone(tmp_path):
     (tmp_path / 'gta/images').mkdir(parents=True)
-    with pytest.raises(UserError, match='gta exists and is not of a toy world'):
+    with pytest.raises(UserError, match='gta exists but is no toy data set'):
         make_world(tmp_path, size=SIZE)
     for text in ('{"seed"', '{"images": {}}', '[]'):
         (tmp_path / 'toy_world.json').write_text(text)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""``mmseg-uda convert cityscapes``, at the path that users of mmseg know."""
+"""Alias of ``mmseg-uda convert cityscapes``."""
 
 import sys
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""``mmseg-uda convert gta``, at the path that users of mmseg know."""
+"""Alias of ``mmseg-uda convert gta``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Hooks that mmengine lacks."""
+"""Hooks in addition to those of mmengine."""
 
 from mmseg_uda.engine.hooks.checkpoint import ExactCheckpointHook
 from mmseg_uda.engine.hooks.losses import DeferredLossHook

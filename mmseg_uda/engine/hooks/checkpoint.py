@@ -1,4 +1,4 @@
-"""When checkpoints are written, and how many are kept; no validation is lost or made twice."""
+"""Writes and removes checkpoints; after a resume no validation is missing or repeated."""
 
 import json
 import logging
@@ -19,27 +19,26 @@ from mmseg_uda.evaluation import SegmentationMetric
 from mmseg_uda.files import save_json
 from mmseg_uda.models.checkpoint import load_checkpoint
 
-VALIDATED = 'validated.json'  # the last iteration whose validation was finished
+VALIDATED = 'validated.json'  # records the last iteration with a finished validation
 
 
 @HOOKS.register_module()
 class ExactCheckpointHook(Hook):
     """Writes ``iter_<n>.pth`` every ``interval`` iterations and at the end.
 
-    The oldest ones are removed only when a newer one is safely on the disk. A signal (see
-    ``StopRequest``) ends the run with a checkpoint at any iteration; it does not count among those
-    to keep, and goes when a newer one is there.
+    Old checkpoints are removed only after a newer one is on disk. A signal (see ``StopRequest``)
+    stops the run with an additional checkpoint, which does not count in ``keep`` and is removed
+    after the next one is written.
 
-    A run that resumes makes up for the validation of its iteration first, if the run before ended
-    without it.
+    A resumed run first repeats the validation of its iteration if that was not finished.
 
     Args:
         interval: iterations between two checkpoints.
-        keep: how many to keep; at least 2, so that a damaged one can be passed over.
-        save_best: a figure of :class:`SegmentationMetric`, such as ``mIoU``. The weights with which
-            it was highest stay in ``best_<figure>.pth``; its ``meta`` has iteration and score. They
-            are chosen by labels of the target, which adaptation is said to do without: a figure to
-            state beside the last iteration's, not in its place.
+        keep: number of checkpoints to keep; at least 2, in case the newest is damaged.
+        save_best: a metric of :class:`SegmentationMetric`, such as ``mIoU``. The weights with its
+            highest value are kept in ``best_<metric>.pth``, whose ``meta`` has iteration and score.
+            They are selected with target labels, which unsupervised adaptation must not use: report
+            this score in addition to that of the last iteration, not instead.
     """
 
     priority = 'VERY_LOW'
@@ -51,15 +50,15 @@ class ExactCheckpointHook(Hook):
         self.keep = keep
         self.save_best = save_best
         self.best_score = -math.inf
-        self.written = 0  # the iteration whose checkpoint is on the disk
+        self.written = 0  # iteration of the latest checkpoint on disk
 
     def before_train(self, runner: Runner) -> None:
-        """Go on where the last run ended: tidy up, read its best score, make up its validation.
+        """Clean up after the previous run, read its best score, finish its validation.
 
         Raises:
-            UserError: the validation has no ``SegmentationMetric`` with a figure ``save_best``.
+            UserError: the validation has no ``SegmentationMetric`` with the metric ``save_best``.
         """
-        if is_main_process():  # a run that was killed while it wrote leaves its temporary file
+        if is_main_process():  # a run that was killed while writing leaves a temporary file
             for rest in Path(runner.work_dir).glob('.*.pth.*.tmp'):
                 rest.unlink()
             if runner.iter == 0:
@@ -68,7 +67,7 @@ class ExactCheckpointHook(Hook):
         if self.save_best is not None:
             self._read_best_score(runner)
         if runner.iter > 0 and self._validation_is_missing(runner):
-            runner.logger.info(f'validation at iteration {runner.iter}, which was not finished')
+            runner.logger.info(f'repeating the unfinished validation at iteration {runner.iter}')
             runner.val_loop.run()
 
     def _read_best_score(self, runner: Runner) -> None:
@@ -76,8 +75,8 @@ class ExactCheckpointHook(Hook):
         known = [m.mean_names for m in metrics if isinstance(m, SegmentationMetric)]
         if self.save_best not in chain(*known):
             raise UserError(
-                f'save_best={self.save_best!r} is no figure of the SegmentationMetric of '
-                f'val_evaluator, which gives {", ".join(chain(*known)) or "none"}'
+                f'save_best={self.save_best!r} is not a metric of the SegmentationMetric in '
+                f'val_evaluator: choose from {", ".join(chain(*known)) or "none"}'
             )
         path = best_checkpoint(runner.work_dir, self.save_best)
         if path.exists():
@@ -88,7 +87,7 @@ class ExactCheckpointHook(Hook):
                 print_log(message, logger='current', level=logging.WARNING)
 
     def _validation_is_missing(self, runner: Runner) -> bool:
-        """Whether one was due at this iteration, and was not finished or left no best weights."""
+        """Whether a validation due at this iteration is unfinished or has no best weights."""
         loop = runner.train_loop
         loop._decide_current_val_interval()
         due = loop.iter % loop.val_interval == 0 or loop.iter == loop.max_iters
@@ -98,6 +97,7 @@ class ExactCheckpointHook(Hook):
         return no_best or last_validated(runner.work_dir) < loop.iter
 
     def after_train_iter(self, runner: Runner, *_, **__) -> None:
+        """Write a checkpoint if one is due or a signal was received; stop after a signal."""
         stop = runner.stop.agreed()
         if stop or self._planned(runner, runner.iter + 1):
             self._write(runner, runner.iter + 1)
@@ -105,6 +105,7 @@ class ExactCheckpointHook(Hook):
             runner.interrupt(stop)
 
     def after_val_iter(self, runner: Runner, *_, **__) -> None:
+        """Stop with a checkpoint if a signal was received."""
         if stop := runner.stop.agreed():
             self._write(runner, runner.iter)
             runner.interrupt(stop)
@@ -113,7 +114,7 @@ class ExactCheckpointHook(Hook):
         return iteration % self.interval == 0 or iteration == runner.max_iters
 
     def _write(self, runner: Runner, iteration: int) -> None:
-        """Write the checkpoint of ``iteration``, the current one; then remove what is too old."""
+        """Write the checkpoint of the current ``iteration``, then remove old ones."""
         if iteration == self.written:
             return
         self.written = iteration
@@ -128,7 +129,7 @@ class ExactCheckpointHook(Hook):
         barrier()
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
-        """Keep the weights if they are better than any before; note that the validation is done."""
+        """Save the weights if they are the best so far; record that the validation is finished."""
         score = (metrics or {}).get(self.save_best, -math.inf)
         better = score > self.best_score
         self.best_score = max(self.best_score, score)
@@ -142,7 +143,7 @@ class ExactCheckpointHook(Hook):
 
 
 def last_validated(work_dir: str | Path) -> int:
-    """The last iteration whose validation was finished; 0 if there is none, or no telling."""
+    """Return the last iteration with a finished validation; 0 if none is recorded."""
     try:
         return int(json.loads(Path(work_dir, VALIDATED).read_text())['iteration'])
     except (FileNotFoundError, ValueError, TypeError, KeyError):

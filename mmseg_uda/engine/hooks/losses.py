@@ -1,4 +1,4 @@
-"""Logged values leave the device once per log line, not once per step."""
+"""Copies logged values from the device once per log line instead of once per step."""
 
 import math
 
@@ -15,23 +15,24 @@ from mmseg_uda.errors import UserError
 
 @HOOKS.register_module()
 class DeferredLossHook(RuntimeInfoHook):
-    """mmengine's ``RuntimeInfoHook`` without its host round trip per value and step.
+    """mmengine's ``RuntimeInfoHook`` without a device-to-host synchronisation per value and step.
 
-    Keeps the steps' values on the device and hands all of them to the message hub, averaged over
-    the ranks, just before a log line or a checkpoint is due. There it also stops a run whose loss
-    is not finite, so no checkpoint is replaced by a spoilt one.
+    The values stay on the device until a log line or checkpoint is due; then they are averaged over
+    the ranks and passed to the message hub. A loss that is not finite stops the run there, before a
+    checkpoint with NaN could replace a usable one.
     """
 
     def before_train(self, runner: Runner) -> None:
+        """Read from the other hooks when values are due."""
         super().before_train(runner)
         readers = (LoggerHook, ExactCheckpointHook)
         self.intervals = {hook.interval for hook in runner.hooks if isinstance(hook, readers)}
         self.pending: list[dict[str, Tensor]] = []
 
     def before_train_iter(self, runner: Runner, *_, **__) -> None:
-        """One rate for each optimiser: that of its config times the schedule.
+        """Log one learning rate per optimiser: that of its config times the schedule.
 
-        With several parameter groups mmengine tells it beside the first group's (``base_lr``).
+        With several parameter groups this is mmengine's ``base_lr``, not that of the first group.
         """
         runner.message_hub.update_info('iter', runner.iter)
         rates = runner.optim_wrapper.get_lr()
@@ -43,6 +44,11 @@ class DeferredLossHook(RuntimeInfoHook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch=None, outputs: dict | None = None
     ) -> None:
+        """Collect the values of a step: ``outputs``, name -> scalar tensor.
+
+        Raises:
+            UserError: a loss is not finite.
+        """
         self.pending.append(outputs or {})
         due = any(self.every_n_train_iters(runner, interval) for interval in self.intervals)
         if due or self.is_last_train_iter(runner):
@@ -58,7 +64,7 @@ class DeferredLossHook(RuntimeInfoHook):
             if 'loss' in name and not math.isfinite(value):
                 raise UserError(
                     f'{name} became {value} between iterations {first} and {runner.iter + 1}; the '
-                    f'checkpoints before that are in {runner.work_dir}. Try a lower learning rate, '
+                    f'earlier checkpoints are in {runner.work_dir}. Try a lower learning rate, '
                     'a longer warm-up, or float32'
                 )
             runner.message_hub.update_scalar(f'train/{name}', value)

@@ -1,6 +1,7 @@
-"""Pictures of what a method sees and believes, every so many iterations."""
+"""Images of a method's inputs, pseudo-labels and predictions during training."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,12 +20,11 @@ from mmseg_uda.uda.components.augmentation import denormalise
 
 @HOOKS.register_module()
 class PicturePanelHook(Hook):
-    """Draws a panel per image of the batch into ``<work_dir>/pictures/<iteration>_<image>.png``.
+    """Writes a panel per image of the batch: ``<work_dir>/pictures/<iteration>_<image>.png``.
 
-    Three rows: source image, its truth, and the student's prediction for the target image; target
-    image, pseudo-label and its weight; mixed image, its label and its weight. For methods that
-    keep their step (``keep_pictures``); others have nothing to draw. A picture that cannot be
-    written is a warning.
+    Its rows are: source image, its label, the student's prediction for the target image; target
+    image, pseudo-label, pseudo-label weight; mixed image, its label, its weight. Methods without
+    ``keep_pictures`` are ignored. An image that cannot be written causes only a warning.
 
     Args:
         interval: iterations between two panels.
@@ -43,35 +43,17 @@ class PicturePanelHook(Hook):
         )
 
     def before_train_iter(self, runner: Runner, *_, **__) -> None:
+        """Request the images of the step if a panel is due."""
         if hasattr(runner.model, 'keep_pictures'):
             runner.model.keep_pictures = self._due(runner)
 
     def after_train_iter(self, runner: Runner, *_, **__) -> None:
+        """Write the panels of the step if they are due."""
         if not self._due(runner):
             return
-        model, step = runner.model, runner.model.pictures
         palette = np.array(runner.train_dataloader.dataset.metainfo['palette'], np.uint8)
-        source, target, mixed = step.batch.source, step.batch.target, step.mixed
-        model.student.eval()  # the loop puts it back into training mode
-        with torch.no_grad():
-            prediction = model.student.encode_decode(target.images).argmax(1)
-
-        def photo(images: Tensor) -> Tensor:
-            norm = model.data_preprocessor
-            return denormalise(images, norm.mean, norm.std).clamp(0, 1)
-
-        tiles = [
-            photo(source.images),
-            source.labels,
-            prediction,
-            photo(target.images),
-            step.pseudo.labels,
-            step.pseudo.weight,
-            photo(mixed.images),
-            mixed.labels,
-            mixed.weight,
-        ]
-        for index in range(len(source.images)):
+        tiles = _tiles(runner.model)
+        for index in range(len(tiles[0])):
             pictures = [_to_rgb(tile[index], palette) for tile in tiles]
             panel = np.vstack([np.hstack(pictures[start : start + 3]) for start in (0, 3, 6)])
             path = Path(runner.work_dir) / 'pictures' / f'{runner.iter + 1:06d}_{index}.png'
@@ -79,12 +61,37 @@ class PicturePanelHook(Hook):
                 with atomic_write(path) as file:
                     file.write(cv2.imencode('.png', panel[..., ::-1])[1].tobytes())
             except UserError as error:
-                runner.logger.warning(f'{error}. The training goes on without this picture')
-        model.pictures = None
+                runner.logger.warning(f'{error}. The training continues without this picture')
+        runner.model.pictures = None
+
+
+def _tiles(model: Any) -> list[Tensor]:
+    """Return the nine tiles of a panel, each a batch of images, labels or weights."""
+    step = model.pictures
+    source, target, mixed = step.batch.source, step.batch.target, step.mixed
+    model.student.eval()  # the training loop sets it back to training mode
+    with torch.no_grad():
+        prediction = model.student.logits(target.images).argmax(1)
+
+    def photo(images: Tensor) -> Tensor:
+        norm = model.data_preprocessor
+        return denormalise(images, norm.mean, norm.std).clamp(0, 1)
+
+    return [
+        photo(source.images),
+        source.labels,
+        prediction,
+        photo(target.images),
+        step.pseudo.labels,
+        step.pseudo.weight,
+        photo(mixed.images),
+        mixed.labels,
+        mixed.weight,
+    ]
 
 
 def _to_rgb(picture: Tensor, palette: np.ndarray) -> np.ndarray:
-    """A photo (3, H, W) or weight (H, W) in [0, 1], or a label map (H, W), as RGB uint8."""
+    """Convert an image (3, H, W) or weights (H, W) in [0, 1], or labels (H, W), to RGB uint8."""
     array = picture.cpu().numpy()
     if picture.ndim == 3:
         return (255 * array).round().astype(np.uint8).transpose(1, 2, 0)

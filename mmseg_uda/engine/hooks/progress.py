@@ -1,4 +1,4 @@
-"""A progress bar for people who watch."""
+"""Progress bar of a training."""
 
 import resource
 import sys
@@ -13,11 +13,12 @@ from tqdm import tqdm
 
 @HOOKS.register_module()
 class ProgressBarHook(Hook):
-    """Iterations done, time to go, waiting time for data and peak memory, on a terminal only."""
+    """Shows progress, remaining time, waiting time for data and peak memory, if on a terminal."""
 
     priority = 'LOW'
 
     def before_train(self, runner: Runner) -> None:
+        """Create the bar."""
         self.bar = tqdm(
             total=runner.max_iters,
             initial=runner.iter,
@@ -27,6 +28,7 @@ class ProgressBarHook(Hook):
         )
 
     def after_train_iter(self, runner: Runner, *_, **__) -> None:
+        """Advance the bar."""
         if not self.bar.disable:
             waiting = runner.message_hub.get_scalar('train/data_time').current()
             self.bar.set_postfix_str(
@@ -35,11 +37,12 @@ class ProgressBarHook(Hook):
         self.bar.update()
 
     def after_train(self, runner: Runner) -> None:
+        """Close the bar."""
         self.bar.close()
 
 
 def _peak_memory_gb() -> float:
-    """Peak memory of the GPU, or without one of the process, in GiB."""
+    """Return the peak memory of the GPU, or of the process if there is no GPU, in GiB."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

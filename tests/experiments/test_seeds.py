@@ -47,5 +47,5 @@ def test_the_same_seed_by_option_or_config_is_no_change(trainings):
 @pytest.mark.parametrize('seed', ["'x'", '-1', '0.5'])
 def test_a_configs_seed_that_is_none_is_refused(trainings, seed):
     Path('config.py').write_text(CONFIG + f'randomness = dict(seed={seed})\n')
-    with pytest.raises(UserError, match='a seed is a whole number of 0 or more'):
+    with pytest.raises(UserError, match='it must be an integer of at least 0'):
         run()

@@ -58,7 +58,7 @@ def test_two_runs_do_not_share_a_work_dir(trainings):
 
 def test_a_work_dir_that_is_a_file_is_refused(trainings):
     Path('out').touch()
-    with pytest.raises(UserError, match='out: a file is in the way of this folder'):
+    with pytest.raises(UserError, match='out is a file or lies below one'):
         run()
 
 

@@ -71,7 +71,7 @@ def _tiles(model: Any) -> list[Tensor]:
     source, target, mixed = step.batch.source, step.batch.target, step.mixed
     model.student.eval()  # the training loop sets it back to training mode
     with torch.no_grad():
-        prediction = model.student.logits(target.images).argmax(1)
+        prediction = model.student.encode_decode(target.images).argmax(1)
 
     def photo(images: Tensor) -> Tensor:
         norm = model.data_preprocessor

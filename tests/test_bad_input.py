@@ -151,7 +151,7 @@ def test_truncated_label_is_not_converted(own_world, capfd):
         ('val_evaluator.no_such=1', 'SegmentationMetric'),
         ('optim_wrapper.optimizer.no_such=1', 'AdamW'),
         ('optim_wrapper.paramwise_cfg.custom_key=1', 'did you mean custom_keys'),
-        ('optim_wrapper.optimizer.type=Adamm', 'no optimiser Adamm'),
+        ('optim_wrapper.optimizer.type=Adamm', 'Adamm is not a known optimiser'),
         ('param_scheduler.0.no_such=1', 'no_such'),
         ('model.type=SelfTrainin', 'SelfTrainin is not in the mmseg::model registry'),
         ("param_scheduler=[dict(type='PolyLR',end=3)]", 'cannot be read as a value'),

@@ -1,5 +1,6 @@
 """Pretrained backbone weights, from the files that users have."""
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -12,20 +13,25 @@ from mmseg_uda.errors import UserError
 from mmseg_uda.files import looked_in
 from mmseg_uda.models.backbones.mit import MiT
 from mmseg_uda.models.backbones.vgg import DilatedVGG16
+from mmseg_uda.models.backbones.vgg_bn import DilatedVGG16BN, VGG16BNPools
 from mmseg_uda.tensor_files import read_tensors
 
 MIN_SHARE = 0.95
 CLASSIFIERS = ('head.', 'fc.', 'classifier.')
 # Counts training steps, says nothing about the weights, and older files lack it.
 COUNTER = 'num_batches_tracked'
-FOURTH_POOL = 23  # position in VGG-16's list, which DilatedVGG16 lacks
+# Position of the fourth pool in torchvision's lists of VGG-16, where the backbone lacks it.
+REMOVED_POOL = {DilatedVGG16: 23, DilatedVGG16BN: 33, VGG16BNPools: math.inf}
 
 # Where people find the file, by the backbone's type.
 SOURCES = {
     'MiT': 'download mit_b<n>.pth (ImageNet-1k encoders) as the SegFormer project describes',
     'ResNetV1c': "download it from OpenMMLab's model zoo (third-party ResNet v1c weights)",
     'ResNet': "download resnet101-5d3b4d8f.pth, one of torchvision's model weights,",
+    'CaffeResNet': "download resnet101-5d3b4d8f.pth, one of torchvision's model weights,",
     'DilatedVGG16': "download vgg16-00b39a1b.pth (Caffe's VGG-16, converted by J. Johnson)",
+    'DilatedVGG16BN': "download vgg16_bn-6c64b313.pth, one of torchvision's model weights,",
+    'VGG16BNPools': "download vgg16_bn-6c64b313.pth, one of torchvision's model weights,",
 }
 
 
@@ -41,19 +47,21 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | os.PathLike) -> No
       mmseg's ``ResNet``.
     - ``vgg16-*.pth`` (``features.*``) for ``DilatedVGG16``, whose last two layers stay as they are.
       The Caffe-trained file goes with BGR images in 0..255 less the mean.
+    - torchvision's ``vgg16_bn-*.pth`` (``features.*``) for ``DilatedVGG16BN``, whose last two
+      convolutions keep their initial weights, and for ``VGG16BNPools``.
 
     The file is read as tensors only, see :func:`mmseg_uda.tensor_files.read_tensors`.
 
     Raises:
         UserError: the file is missing, holds anything but weights, or belongs to another
             backbone: fewer than 95 % of the backbone's entries are in the file, or of the file's
-            in the backbone, by name and shape.
+            in the backbone, by name and shape. VGG-16 with batch norm needs all entries.
     """
     weights = _strip_prefixes(_read(backbone, Path(path)))
     if isinstance(backbone, MiT) and any(name.startswith('layers.') for name in weights):
         weights = _mit_from_mmseg(weights)
-    if isinstance(backbone, DilatedVGG16):
-        weights = _vgg_without_pools(weights)
+    if type(backbone) in REMOVED_POOL:
+        weights = _vgg_positions(weights, REMOVED_POOL[type(backbone)])
     weights = {name: value for name, value in weights.items() if not name.startswith(CLASSIFIERS)}
 
     own = backbone.state_dict()
@@ -74,7 +82,8 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | os.PathLike) -> No
         f'{agreed} of {agreed + len(missing)} entries of {type(backbone).__name__} match'
         f'{_first("missing", missing)}{_first("unexpected in the file", unexpected)}'
     )
-    if agreed < MIN_SHARE * (agreed + max(len(missing), len(unexpected))):
+    min_share = 1 if getattr(backbone, 'complete_weights', False) else MIN_SHARE
+    if agreed < min_share * (agreed + max(len(missing), len(unexpected))):
         raise UserError(f'{path} is not for this backbone: {summary}; give the matching weights')
     backbone.load_state_dict(matched, strict=False)
     print_log(f'pretrained weights {path}: {summary}', logger='current')
@@ -149,13 +158,13 @@ def _mit_from_mmseg(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def _vgg_without_pools(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Keep ``features.<n>.*`` as ``<n>.*``, without the place of the fourth pool."""
+def _vgg_positions(weights: dict[str, Tensor], removed_pool: float) -> dict[str, Tensor]:
+    """Rename ``features.<n>.*`` to ``<n>.*``; positions behind a removed pool move up by one."""
     kept = {}
     for name, value in weights.items():
         if match := re.fullmatch(r'features\.(\d+)\.(\w+)', name):
             position = int(match[1])
-            name = f'{position - (position > FOURTH_POOL)}.{match[2]}'
+            name = f'{position - (position > removed_pool)}.{match[2]}'
         kept[name] = value
     return kept
 

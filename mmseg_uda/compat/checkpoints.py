@@ -83,6 +83,35 @@ def _extractor_and_classifier(content: Mapping[str, Any]) -> Weights | None:
     return extractor | head
 
 
+# Names of the layers in DA-SAC's networks -> in our segmentors; the first that matches applies.
+_DASAC = {
+    r'^(?:model\.layer5|classifier)\.conv2d_list\.(\d+)\.': r'decode_head.aspp_modules.\1.conv.',
+    r'^(?:model|features|block[123])\.': 'backbone.',
+    r'^(?=vgg_head\.|score_pool[34]\.)': 'decode_head.',
+}
+
+
+def _dasac(content: Mapping[str, Any]) -> Weights | None:
+    """The student ``backbone`` and the teacher ``slow_net`` of a snapshot of DA-SAC.
+
+    ``opt``, ``score`` and ``epoch`` beside the weights and the running confidence are left out.
+    """
+    weights = content.get('model')
+    if not isinstance(weights, Mapping):
+        return None
+    found = (re.fullmatch(r'module\.((?:backbone|slow_net)\.)(.+)', name) for name in weights)
+    return {match[1] + _segmentor_name(match[2]): weights[match[0]] for match in found if match}
+
+
+def _segmentor_name(name: str) -> str:
+    """The name of an entry of DA-SAC's networks in our segmentors."""
+    for published, ours in _DASAC.items():
+        renamed, matches = re.subn(published, ours, name)
+        if matches:
+            return renamed
+    return name
+
+
 LAYOUTS = (
     Layout(
         'mmseg-uda',
@@ -99,6 +128,7 @@ LAYOUTS = (
         _state_dict,
     ),
     Layout('FADA, SDCA', {'student': ''}, _extractor_and_classifier),
+    Layout('DA-SAC', {'student': 'backbone.', 'teacher': 'slow_net.'}, _dasac),
     Layout('mmseg', {'student': ''}, _segmentor),
 )
 

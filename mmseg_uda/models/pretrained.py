@@ -1,5 +1,6 @@
 """Loading of pretrained backbone weights from published files."""
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -12,19 +13,24 @@ from mmseg_uda.errors import UserError
 from mmseg_uda.files import looked_in
 from mmseg_uda.models.backbones.mit import MiT
 from mmseg_uda.models.backbones.vgg import DilatedVGG16
+from mmseg_uda.models.backbones.vgg_bn import DilatedVGG16BN, VGG16BNPools
 from mmseg_uda.tensor_files import read_tensors
 
 MIN_SHARE = 0.95
 CLASSIFIERS = ('head.', 'fc.', 'classifier.')
 COUNTER = 'num_batches_tracked'  # BatchNorm's step counter: not a weight, missing in older files
-FOURTH_POOL = 23  # position in VGG-16's list of layers; DilatedVGG16 omits this layer
+# Position of the fourth pool in torchvision's list of VGG-16's layers, where the backbone omits it.
+REMOVED_POOL = {DilatedVGG16: 23, DilatedVGG16BN: 33, VGG16BNPools: math.inf}
 
 # How to get the file, by type of backbone; completes "pretrained weights ... do not exist: ".
 SOURCES = {
     'MiT': 'download mit_b<n>.pth (ImageNet-1k encoders) as the SegFormer project describes',
     'ResNetV1c': "download it from OpenMMLab's model zoo (third-party ResNet v1c weights)",
     'ResNet': "download resnet101-5d3b4d8f.pth, one of torchvision's model weights,",
+    'CaffeResNet': "download resnet101-5d3b4d8f.pth, one of torchvision's model weights,",
     'DilatedVGG16': "download vgg16-00b39a1b.pth (Caffe's VGG-16, converted by J. Johnson)",
+    'DilatedVGG16BN': "download vgg16_bn-6c64b313.pth, one of torchvision's model weights,",
+    'VGG16BNPools': "download vgg16_bn-6c64b313.pth, one of torchvision's model weights,",
 }
 
 
@@ -38,7 +44,9 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | os.PathLike) -> No
     - OpenMMLab's ``resnet<n>_v1c-*.pth`` for ``ResNetV1c``, and torchvision's ``resnet<n>-*.pth``
       for mmseg's ``ResNet``;
     - ``vgg16-*.pth`` (``features.*``) for ``DilatedVGG16``, whose last two convolutions keep their
-      initial weights. The Caffe-trained file needs BGR images in 0..255 minus the mean.
+      initial weights. The Caffe-trained file needs BGR images in 0..255 minus the mean;
+    - torchvision's ``vgg16_bn-*.pth`` (``features.*``) for ``DilatedVGG16BN``, whose last two
+      convolutions keep their initial weights, and for ``VGG16BNPools``.
 
     The weights may be inside ``state_dict`` or ``model`` and have the prefixes ``module.`` and
     ``backbone.``. Entries of classifiers are ignored. Reading a file never runs code stored in it,
@@ -47,7 +55,7 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | os.PathLike) -> No
     Raises:
         UserError: the file is missing, holds no weights, or does not match: less than 95 % of the
             backbone's entries are in the file by name and shape, or less than 95 % of the file's
-            in the backbone.
+            in the backbone. VGG-16 with batch norm needs all entries.
     """
     weights = _converted(backbone, _strip_prefixes(_read(backbone, Path(path))))
     own = backbone.state_dict()
@@ -64,7 +72,8 @@ def load_pretrained_backbone(backbone: nn.Module, path: str | os.PathLike) -> No
         f'{count} of {count + len(missing)} entries of {type(backbone).__name__} match'
         f'{_first("missing", missing)}{_first("unexpected in the file", unexpected)}'
     )
-    if count < MIN_SHARE * (count + max(len(missing), len(unexpected))):
+    min_share = 1 if getattr(backbone, 'complete_weights', False) else MIN_SHARE
+    if count < min_share * (count + max(len(missing), len(unexpected))):
         raise UserError(
             f'{path} does not match this backbone: {summary}; set pretrained to a file of its '
             'weights, or to None to train from scratch'
@@ -105,8 +114,8 @@ def _converted(backbone: nn.Module, weights: dict[str, Tensor]) -> dict[str, Ten
     """Rename the entries to those of the backbone and drop classifiers."""
     if isinstance(backbone, MiT) and any(name.startswith('layers.') for name in weights):
         weights = _mit_from_mmseg(weights)
-    if isinstance(backbone, DilatedVGG16):
-        weights = _vgg_without_pools(weights)
+    if type(backbone) in REMOVED_POOL:
+        weights = _vgg_positions(weights, REMOVED_POOL[type(backbone)])
     return {name: value for name, value in weights.items() if not name.startswith(CLASSIFIERS)}
 
 
@@ -160,13 +169,13 @@ def _mit_from_mmseg(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def _vgg_without_pools(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename ``features.<n>.*`` to ``<n>.*``, where later positions move up by the fourth pool."""
+def _vgg_positions(weights: dict[str, Tensor], removed_pool: float) -> dict[str, Tensor]:
+    """Rename ``features.<n>.*`` to ``<n>.*``; positions after a removed pool move up by one."""
     kept = {}
     for name, value in weights.items():
         if match := re.fullmatch(r'features\.(\d+)\.(\w+)', name):
             position = int(match[1])
-            name = f'{position - (position > FOURTH_POOL)}.{match[2]}'
+            name = f'{position - (position > removed_pool)}.{match[2]}'
         kept[name] = value
     return kept
 

@@ -1,5 +1,6 @@
 """The segmentation network that adaptation methods train."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -148,6 +149,7 @@ class Segmentor(EncoderDecoder):
             # mmseg's heads build a loss of their own, which is not used.
             warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
             super().__init__(test_cfg=test_cfg, **kwargs)
+        self.size_divisor = getattr(self.backbone, 'size_divisor', 1)
         self.pretrained = pretrained
         self.average = average
         self.lovasz_weight = lovasz_weight
@@ -183,6 +185,21 @@ class Segmentor(EncoderDecoder):
                 yield (
                     f'model.segmentor: {name} has {len(weight)} numbers, but the data set has '
                     f'{num_classes} classes'
+                )
+
+    def size_problems(self, **sizes: Sequence[int] | None) -> Iterator[str]:
+        """Describe image sizes that are not multiples of ``size_divisor``, one sentence each.
+
+        Args:
+            sizes: (height, width) in pixels, by the name of the images ('source', 'target').
+        """
+        for name, size in sizes.items():
+            if size is not None and any(side % self.size_divisor for side in size):
+                fitting = [math.ceil(side / self.size_divisor) * self.size_divisor for side in size]
+                yield (
+                    f'{name} images have {size[0]} x {size[1]} pixels, but both sides must be '
+                    f'multiples of {self.size_divisor} for model.segmentor: crop or resize them '
+                    f'in the pipeline, e.g. to {fitting[0]} x {fitting[1]}'
                 )
 
     @property

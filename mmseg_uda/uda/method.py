@@ -70,6 +70,7 @@ class UDAMethod(BaseModel):
     def problems(self, data: TrainingData) -> Iterator[str]:
         """Before training: what does not fit the data, one sentence each."""
         yield from self.student.problems(data.num_classes)
+        yield from self.student.size_problems(source=data.source_size, target=data.target_size)
         if self.needs_target and data.target_size is None:
             yield f'{type(self).__name__} needs target images: set train_dataloader.dataset.target'
         labelled = any(host.makes_pseudo_labels for host in (self, *self.addons.values()))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -13,6 +14,7 @@ from torch import nn
 
 from mmseg_uda.compat.checkpoints import load_segmentor_weights
 from tests.golden.cases import Layout
+from tests.golden.functions.networks_dasac import groups_of, norm_layers
 from tests.golden.functions.optimisation import rates_and_decays
 from tests.golden.networks import (
     CONFIGS,
@@ -24,6 +26,7 @@ from tests.golden.networks import (
     sdca_name,
     segmentor_config,
 )
+from tests.golden.networks_dasac import DASAC_NETWORKS, NAMES, dasac_config, dasac_name
 from tests.golden.registry import Params, Unsupported
 
 DAFORMER = dict(head='daformer', fusion='sep_aspp', num_classes=19)
@@ -59,6 +62,8 @@ def network_config(name: str) -> dict:
         return head_config(Params(DAFORMER | dict(channels=256, embed_dims=256)), mit_channels())
     if name in SDCA_NETWORKS:
         return sdca_config(name, num_classes=19)
+    if name in DASAC_NETWORKS:
+        return dasac_config(name, num_classes=19)
     if name == 'cdda_daformer':
         return segmentor_config(Params(DAFORMER | dict(encoder='mit_b5')))
     if name == 'cdda_hrda_mic':
@@ -114,7 +119,7 @@ def unequal(ours: Any, published: Any) -> Iterator[str]:
 
 def state_dict(network: nn.Module, published: list[list]) -> Iterator[str]:
     """Names, shapes and types of the entries, in order."""
-    rename = sdca_name if published_as_halves(published) else str
+    rename = naming(network, published)
     ours = [
         [rename(name), list(entry.shape), str(entry.dtype).removeprefix('torch.')]
         for name, entry in network.state_dict().items()
@@ -122,9 +127,11 @@ def state_dict(network: nn.Module, published: list[list]) -> Iterator[str]:
     yield from unequal(ours, published)
 
 
-def published_as_halves(entries: list[list]) -> bool:
-    """FADA and SDCA name the branches of their classifier differently."""
-    return any(name.startswith('conv2d_list.') for name, *_ in entries)
+def naming(network: nn.Module, entries: list[list]) -> Callable[[str], str]:
+    """Our name -> published name. Only FADA, SDCA and DA-SAC have names of their own."""
+    if type(getattr(network, 'backbone', None)).__name__ in NAMES:
+        return partial(dasac_name, network)
+    return sdca_name if any(name.startswith('conv2d_list.') for name, *_ in entries) else str
 
 
 def parameters(network: nn.Module, published: int) -> Iterator[str]:
@@ -194,6 +201,46 @@ def checkpoint(network: nn.Module, published: dict[str, Any]) -> Iterator[str]:
             read_networks(network, published[kind]['prefixes'])
 
 
+def checkpoint_top_level(network: nn.Module, published: list[str]) -> Iterator[str]:
+    yield from unequal(list(snapshot([])), published)
+
+
+def snapshot(entries: list[list]) -> dict[str, Any]:
+    """The content of a snapshot of DA-SAC, without memory for its weights."""
+    weights = {name: torch.empty(shape, device='meta') for name, shape in entries}
+    return dict(model=weights, opt={}, score=0.5, epoch=1)
+
+
+def state_dict_baseline_checkpoint_model(network: nn.Module, published: list) -> Iterator[str]:
+    """Read a snapshot of the first training; ``UserError`` if an entry does not fit."""
+    yield from unequal(len(published), len(network.state_dict()))
+    read(network, snapshot(published), 'student')
+
+
+def state_dict_final_checkpoint_model(network: nn.Module, published: list) -> Iterator[str]:
+    """Read both networks of a last snapshot, which also has two buffers of the method."""
+    yield from unequal(len(published), 2 * len(network.state_dict()) + 2)
+    read(network, snapshot(published), 'student')
+    read(network, snapshot(published), 'teacher')
+
+
+def batch_norm_layers(network: nn.Module, published: list[str]) -> Iterator[str]:
+    yield from unequal(norm_layers(network), published)
+
+
+def optimizer_groups(network: nn.Module, published: list[dict]) -> Iterator[str]:
+    """Groups and their parameters in order: the optimiser's state depends on it."""
+    for ours, theirs in zip(groups_of(network), published, strict=True):
+        ours = {key: ours[key] for key in theirs}
+        rounded = {key: round(ours[key], 12) for key in ('lr', 'weight_decay')}
+        yield from unequal(ours | rounded, theirs)
+
+
+def optimizer_groups_stage3_equal(network: nn.Module, published: bool) -> Iterator[str]:
+    """Ours have one config for both trainings."""
+    yield from unequal(True, published)
+
+
 CHECKS: dict[str, Callable[[nn.Module, Any], Iterator[str]]] = {
     check.__name__: check
     for check in (
@@ -205,6 +252,12 @@ CHECKS: dict[str, Callable[[nn.Module, Any], Iterator[str]]] = {
         trainable,
         parts,
         checkpoint,
+        checkpoint_top_level,
+        state_dict_baseline_checkpoint_model,
+        state_dict_final_checkpoint_model,
+        batch_norm_layers,
+        optimizer_groups,
+        optimizer_groups_stage3_equal,
     )
 }
 

@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-DEVICE_TESTS = 'tests/uda/test_devices.py'
+DEVICE_TESTS = 'tests/uda/test_contract.py'
 GTA_IMAGES = 24_966
 
 # The config of each experiment, and options that make steps with random weights compute everything

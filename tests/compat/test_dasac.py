@@ -59,7 +59,9 @@ def test_a_baseline_has_no_teacher(state, tmp_path):
     network = empty_network(NETWORK)
     load_segmentor_weights(network, tmp_path / 'baseline_abn_e115.pth')
     assert not any(value.any() for value in network.state_dict().values())
-    with pytest.raises(UserError, match=r'baseline_abn_e115\.pth contains no teacher: .* slow_net\.'):
+    with pytest.raises(
+        UserError, match=r'baseline_abn_e115\.pth contains no teacher: .* slow_net\.'
+    ):
         load_segmentor_weights(network, tmp_path / 'baseline_abn_e115.pth', 'teacher')
 
 

@@ -1,24 +1,30 @@
 """The same steps on one rank with the whole batch, and on two with a half each, in float64."""
 
+import json
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from unittest.mock import patch
 
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from mmengine.dist import all_gather
 from mmengine.registry import DefaultScope
-from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from mmseg_uda.datasets.batch import UDABatch
+from mmseg_uda.random import seed_all
 from mmseg_uda.uda.components.distributed import average_gradients
 from mmseg_uda.uda.method import UDAMethod
 from tests.precision import assert_same, double_precision
 
-from .steps import Batches, batch_of, optimiser
+from .steps import Batches, optimiser
 
 STEPS = 3
+Case = tuple[Callable[[], UDAMethod], Batches]
 
 
 @contextmanager
@@ -27,79 +33,84 @@ def process_group(rank: int, world_size: int, rendezvous: Path) -> Iterator[None
     torch.set_num_threads(1)
     if world_size > 1:
         meeting = dict(init_method=f'file://{rendezvous}', rank=rank, world_size=world_size)
-        dist.init_process_group('gloo', **meeting)
-    with DefaultScope.overwrite_default_scope('mmseg'), double_precision():
-        yield
-    if world_size > 1:
-        dist.barrier()
-        dist.destroy_process_group()
+        dist.init_process_group('gloo', timeout=timedelta(minutes=5), **meeting)
+    try:
+        with DefaultScope.overwrite_default_scope('mmseg'), double_precision():
+            yield
+            if world_size > 1:
+                dist.barrier()
+    finally:  # a rank that waits for one that failed gets an error
+        if world_size > 1:
+            dist.destroy_process_group()
 
 
 def own_share(batch: UDABatch, rank: int, world_size: int) -> UDABatch:
     """A rank's images of a batch."""
     number = len(batch.source.images) // world_size
     part = slice(rank * number, (rank + 1) * number)
-    for domain in (batch.source, batch.target):
-        domain.images = domain.images[part]
-        domain.labels = None if domain.labels is None else domain.labels[part]
-    return batch
+    return UDABatch(*(domain.map(lambda maps: maps[part]) for domain in vars(batch).values()))
 
 
-def run(
-    rank: int,
-    world_size: int,
-    rendezvous: Path,
-    results: dict,
-    make: Callable[[], UDAMethod],
-    state: Callable[[UDAMethod], dict[str, Tensor]],
-    batches: Batches,
-) -> None:
+def trajectory(case: Case, rank: int, world_size: int) -> dict[str, list[dict]]:
     """Losses as means over the ranks, gradients as averaged, and the state after the last step."""
-    losses, gradients, gradient_reduces = [], [], 0
-    with process_group(rank, world_size, rendezvous):
-        method = make()
-        wrapper = optimiser(method, lr=1e-5)
-        for iteration in range(STEPS):
-            batch = own_share(batches(iteration), rank, world_size)
-            with patch.object(dist, 'all_reduce', wraps=dist.all_reduce) as reduces:
-                logs = method.backward_passes(method.begin(batch), wrapper)
-                average_gradients(method)
-            found = {n: p.grad for n, p in method.student.named_parameters() if p.grad is not None}
-            gradients.append({name: gradient.clone() for name, gradient in found.items()})
-            size = sum(gradient.numel() for gradient in found.values())
-            gradient_reduces += sum(c.args[0].numel() == size for c in reduces.call_args_list)
-            wrapper.step()
-            wrapper.zero_grad()
-            method.iteration += 1
-            values = torch.stack(list(logs.values()))
-            if world_size > 1:
-                dist.all_reduce(values)
-            losses.append(dict(zip(logs, (values / world_size).tolist(), strict=True)))
-        results[world_size, rank] = dict(
-            losses=losses,
-            gradients=gradients,
-            gradient_reduces=gradient_reduces,
-            state={name: value.clone() for name, value in state(method).items()},
-        )
+    make, batches = case
+    method, losses, gradients = make(), [], []
+    wrapper = optimiser(method, lr=1e-5)
+    for iteration in range(STEPS):
+        seed_all(0, iteration, rank=rank)
+        step = method.begin(own_share(batches(iteration), rank, world_size))
+        with patch.object(dist, 'all_reduce', wraps=dist.all_reduce) as reduces:
+            logs = method.backward_passes(step, wrapper)
+            average_gradients(method)
+        found = {n: p.grad for n, p in method.named_parameters() if p.grad is not None}
+        assert found, 'no parameter has a gradient'
+        size = sum(gradient.numel() for gradient in found.values())
+        exchanges = sum(call.args[0].numel() == size for call in reduces.call_args_list)
+        assert exchanges == (world_size > 1), 'gradients are exchanged once a step'
+        gradients.append({name: gradient.clone() for name, gradient in found.items()})
+        wrapper.step()
+        wrapper.zero_grad()
+        method.after_step(step)
+        method.iteration += 1
+        means = torch.stack(all_gather(torch.stack(list(logs.values())))).mean(dim=0)
+        losses.append(dict(zip(logs, means.tolist(), strict=True)))
+    return dict(losses=losses, gradients=gradients, state=[method.state_dict()])
 
 
-def two_ranks_equal_one(
-    folder: Path,
-    make: Callable[[], UDAMethod],
-    state: Callable[[UDAMethod], dict[str, Tensor]],
-    batches: Batches = batch_of,
-) -> tuple[dict, dict, dict]:
-    """What one rank found and what each of the two did, which is the same.
+def assert_same_on_all_ranks(found: dict[str, list[dict]]) -> None:
+    """Gradients and state are equal bit by bit."""
+    for what in ('gradients', 'state'):
+        flat = torch.cat([value.double().flatten() for value in tree_leaves(found[what])])
+        first, second = all_gather(flat)
+        assert torch.equal(first, second), f'the {what} of the ranks differ'
 
-    The functions go to other processes: they stand at the top of their modules.
+
+def check(rank: int, folder: Path, cases: dict[str, Case]) -> None:
+    """Write what failed on this rank: case -> traceback."""
+    failed = {}
+    for number, (name, case) in enumerate(cases.items()):
+        try:
+            with process_group(rank, 2, folder / f'rendezvous{number}'):
+                together = trajectory(case, rank, 2)
+                assert_same_on_all_ranks(together)
+            if rank == 0:
+                with process_group(0, 1, folder):
+                    alone = trajectory(case, 0, 1)
+                for what, values in alone.items():
+                    assert_same(together[what], values, what)
+        except Exception:  # the next case must run
+            failed[name] = f'rank {rank}: {traceback.format_exc()}'
+    (folder / f'{rank}.json').write_text(json.dumps(failed))
+
+
+def two_ranks_and_one(folder: Path, cases: dict[str, Case]) -> dict[str, str]:
+    """Compare two ranks with one in each case; returns the tracebacks of those that failed.
+
+    Cases are sent to other processes: their functions must be at the top of a module.
     """
-    with mp.Manager() as manager:
-        results = manager.dict()
-        for world_size in (2, 1):
-            given = (world_size, folder / 'rendezvous', results, make, state, batches)
-            mp.spawn(run, given, nprocs=world_size)
-        one, two, other = results[1, 0], results[2, 0], results[2, 1]
-    assert two['gradient_reduces'] == STEPS
-    for what in ('losses', 'gradients', 'state'):
-        assert_same(two[what], one[what], what)
-    return one, two, other
+    mp.spawn(check, (folder, cases), nprocs=2)
+    ranks = [json.loads((folder / f'{rank}.json').read_text()) for rank in range(2)]
+    return {
+        name: '\n'.join(failed[name] for failed in ranks if name in failed)
+        for name in {**ranks[0], **ranks[1]}
+    }

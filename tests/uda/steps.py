@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -29,10 +31,14 @@ def optimiser(method: UDAMethod, lr: float = 1e-3) -> OptimWrapper | OptimWrappe
     return _build(method, student, dict(network, optimizer=judge))
 
 
-def bfloat16_optimiser(method: UDAMethod) -> OptimWrapper | OptimWrapperDict:
+def sgd(method: UDAMethod, student='OptimWrapper') -> OptimWrapper | OptimWrapperDict:
+    """Plain gradient descent, whose step, unlike Adam's, reads no counter on the host."""
     network = dict(optimizer=dict(type='SGD', lr=0.01))
-    student = dict(network, type='AutocastOptimWrapper')
-    return _build(method, student, dict(network, type='OptimWrapper'))
+    return _build(method, dict(network, type=student), dict(network, type='OptimWrapper'))
+
+
+def bfloat16_optimiser(method: UDAMethod) -> OptimWrapper | OptimWrapperDict:
+    return sgd(method, 'AutocastOptimWrapper')
 
 
 def _build(method: UDAMethod, student: dict, discriminator: dict):
@@ -42,16 +48,16 @@ def _build(method: UDAMethod, student: dict, discriminator: dict):
     return build_optim_wrapper(method, dict(joint, constructor='JointOptimWrapperConstructor'))
 
 
+def train_step(method: UDAMethod, batch: UDABatch, wrapper) -> Logs:
+    """One whole training step on a batch that is preprocessed already."""
+    with patch.object(method.data_preprocessor, 'forward', lambda data, training: data):
+        return method.train_step(batch, wrapper)
+
+
 def steps(method: UDAMethod, number: int, wrapper=None, batches: Batches = batch_of) -> list[Logs]:
     """The logs of ``number`` steps, each with the batch of its iteration."""
     wrapper = wrapper or optimiser(method)
-    logs = []
-    for _ in range(number):
-        logs.append(method.backward_passes(method.begin(batches(method.iteration)), wrapper))
-        wrapper.step()
-        wrapper.zero_grad()
-        method.iteration += 1
-    return logs
+    return [train_step(method, batches(method.iteration), wrapper) for _ in range(number)]
 
 
 def learn(method: UDAMethod, batches: Batches = batch_of) -> tuple[set[str], Logs]:
@@ -63,40 +69,42 @@ def learn(method: UDAMethod, batches: Batches = batch_of) -> tuple[set[str], Log
 
 
 def continue_exactly(make: Callable[[], UDAMethod], batches: Batches = batch_of) -> list[Logs]:
-    """A run that breaks off after two of four steps ends as an unbroken one, whose logs it gives.
+    """A run that resumes after two of four steps is the uninterrupted one, whose logs it returns.
 
-    What the second half knows of the first are the state dicts.
+    The resumed run has other initial weights: all that it knows is in the state dicts.
     """
-    unbroken, broken, resumed = make(), make(), make()
-    logs = steps(unbroken, 4, batches=batches)
-
-    wrapper = optimiser(broken)
-    steps(broken, 2, wrapper, batches)
-    resumed_wrapper = optimiser(resumed)
-    resumed.load_state_dict(broken.state_dict())
-    resumed_wrapper.load_state_dict(wrapper.state_dict())
+    method, resumed = make(), make()
+    with torch.no_grad():
+        for parameter in resumed.parameters():
+            parameter.add_(1)
+    wrapper, resumed_wrapper = optimiser(method), optimiser(resumed)
+    first = steps(method, 2, wrapper, batches)
+    resumed.load_state_dict(deepcopy(method.state_dict()))
+    resumed_wrapper.load_state_dict(deepcopy(wrapper.state_dict()))
     assert resumed.iteration == 2
-    restored = resumed_wrapper.state_dict()
-    if isinstance(resumed_wrapper, OptimWrapperDict):
-        assert restored['student']['state'] and restored['discriminator']['state']
-    else:
-        assert restored['state']
-    assert steps(resumed, 2, resumed_wrapper, batches) == logs[2:]
-    for name, value in unbroken.state_dict().items():
+    last = steps(method, 2, wrapper, batches)
+    assert steps(resumed, 2, resumed_wrapper, batches) == last
+    for name, value in method.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
-    return logs
+    return first + last
 
 
 @contextmanager
-def no_host_round_trips(but: str | None = None) -> Iterator[None]:
-    """Nothing but the function ``but`` may read a tensor's values."""
+def no_host_round_trips(tolists: int = 0) -> Iterator[None]:
+    """Nothing may read a tensor's values, but for so many calls of ``Tensor.tolist``."""
 
     def refuse(self, *_):
         raise AssertionError('host round trip in the step')
 
-    reads = ('item', 'tolist', 'cpu', 'numpy', 'nonzero', '__bool__', '__int__', '__float__')
-    with pytest.MonkeyPatch.context() as patch:
+    def tolist(self):
+        calls.append(self)
+        return original(self) if len(calls) <= tolists else refuse(self)
+
+    calls, original = [], torch.Tensor.tolist
+    reads = ('item', 'cpu', 'numpy', 'nonzero', '__bool__', '__int__', '__float__')
+    with pytest.MonkeyPatch.context() as patches:
         for name in reads:
-            if name != but:
-                patch.setattr(torch.Tensor, name, refuse)
+            patches.setattr(torch.Tensor, name, refuse)
+        patches.setattr(torch.Tensor, 'tolist', tolist)
         yield
+    assert len(calls) == tolists

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mmseg_uda.uda.addon import AddOn
 from tests.uda.conftest import build, segmentor, sepico, sepico_batch, uda_batch
-from tests.uda.steps import optimiser
+from tests.uda.steps import optimiser, train_step
 
 PSEUDO_LABELS = 'probabilities', 'reweight', 'mask'
 IN_STEP = {
@@ -71,18 +71,12 @@ class Recorder(AddOn):
         self.weights.append(self.weight(step))
 
 
-def train_step(method, batch):
-    """One whole training step on a batch that is preprocessed already."""
-    method.data_preprocessor.forward = lambda data, training: data
-    return method.train_step(batch, optimiser(method))
-
-
 @pytest.mark.parametrize('kind', IN_STEP)
 def test_hooks_are_called_in_order(kind):
     method = build(
         dict(type=kind, segmentor=segmentor(), addons=dict(recorder=dict(type='Recorder')))
     )
-    logs, recorder = train_step(method, uda_batch()), method.addons['recorder']
+    logs, recorder = train_step(method, uda_batch(), optimiser(method)), method.addons['recorder']
     assert recorder.calls == [*IN_STEP[kind], 'after_step']
     before, after = recorder.weights
     assert not torch.equal(before, after)
@@ -93,7 +87,7 @@ def test_hooks_are_called_in_order(kind):
 
 def test_sepico_labels_before_it_learns():
     method = sepico(start_iteration=0, addons=dict(recorder=dict(type='Recorder')))
-    train_step(method, sepico_batch())
+    train_step(method, sepico_batch(), optimiser(method))
     assert method.addons['recorder'].calls == [
         'probabilities',  # of the whole image, to choose the crop
         *PSEUDO_LABELS,

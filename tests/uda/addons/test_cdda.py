@@ -6,7 +6,6 @@ import torch.nn.functional as F
 
 from mmseg_uda.datasets.depth_bank import DepthBank
 from mmseg_uda.errors import UserError
-from mmseg_uda.random import seed_all
 from mmseg_uda.uda.addons.cdda import CDDA
 from mmseg_uda.uda.components.depth_alignment import (
     reweight_by_class,
@@ -19,11 +18,11 @@ from mmseg_uda.uda.components.depth_guidance import (
     guidance_loss,
     last_pair,
 )
-from mmseg_uda.uda.components.depth_similarity import DepthSimilarity, distribution_tables
+from mmseg_uda.uda.components.depth_similarity import distribution_tables
 from tests.precision import assert_same
-from tests.uda.conftest import build, hrda, segmentor, sepico, uda_batch
+from tests.uda.conftest import build, segmentor, sepico, uda_batch
 from tests.uda.depth_banks import CLASSES, EVERYTHING, ROWS, SIZE, Bank, depths, label_maps
-from tests.uda.steps import continue_exactly, no_host_round_trips, optimiser
+from tests.uda.steps import optimiser
 from tests.uda.steps import steps as steps_with
 
 NOTHING = dict(reweight_threshold=2.0, relabel_threshold=2.0)
@@ -51,14 +50,8 @@ def method(options=EVERYTHING, margins=True, **others):
     )
 
 
-def seeded_batch(iteration):
-    """An iteration's batch, behind the seeds that the engine sets before a step."""
-    seed_all(0, iteration, rank=0)
-    return batch(iteration)
-
-
 def steps(model, number, wrapper=None):
-    return steps_with(model, number, wrapper, seeded_batch)
+    return steps_with(model, number, wrapper, batch)
 
 
 def addon(**options):
@@ -248,38 +241,6 @@ def reweighted(addon, data, labels, confidence=1.0):
     )
     maps = (torch.full(labels.shape, value) for value in (0.4, confidence))
     return addon.reweight(step, PseudoLabels(labels, *maps))
-
-
-def test_one_host_round_trip_a_step(bank, monkeypatch):
-    """Which crop to read, and whether to guide: one list; nothing else may read a tensor."""
-    ours = method()
-    wrapper, data, trips = optimiser(ours), batch(), []
-    # The CPU skips absent classes, which it knows without a round trip; a GPU takes all.
-    monkeypatch.setattr(DepthSimilarity, '_present', lambda self, areas: range(CLASSES))
-    tolist = torch.Tensor.tolist
-    monkeypatch.setattr(torch.Tensor, 'tolist', lambda self: trips.append(self) or tolist(self))
-    with no_host_round_trips(but='tolist'):
-        ours.backward_passes(ours.begin(data), wrapper)
-    assert len(trips) == 1
-
-
-DECAY = dict(threshold_decay=0.1, decay_begin=1, decay_end=5, decay_interval=1)
-
-
-def with_masked_consistency_on_hrda():
-    addons = dict(
-        cdda=dict(type='CDDA', bank='bank', **EVERYTHING, **DECAY),
-        mic=dict(type='MaskedConsistency', block_size=16),
-    )
-    return build(dict(type='SelfTraining', segmentor=hrda(), threshold=0.06, addons=addons))
-
-
-@pytest.mark.parametrize(
-    'make', [lambda: method(EVERYTHING | DECAY), with_masked_consistency_on_hrda]
-)
-def test_a_resumed_run_goes_on_exactly(bank, make):
-    logs = continue_exactly(make, seeded_batch)
-    assert all('tgt.loss' in step for step in logs)
 
 
 def guided(options, labels=None):

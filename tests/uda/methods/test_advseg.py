@@ -6,11 +6,7 @@ from mmseg_uda.uda.methods.advseg import SOURCE, TARGET, domain_loss
 from tests.precision import assert_same
 from tests.uda.conftest import MIC, build, hrda, segmentor, uda_batch
 from tests.uda.steps import (
-    bfloat16_optimiser,
-    continue_exactly,
     learn,
-    no_host_round_trips,
-    optimiser,
     steps,
 )
 
@@ -95,21 +91,3 @@ def test_the_discriminator_sees_hrdas_fused_prediction_at_half_size():
     assert {'decode.hr.loss_seg', 'masked.decode.hr.loss_seg'} < logs.keys()
     assert all(p.grad is None for p in method.addons['mic'].parameters())
     assert all(value.isfinite() for value in logs.values())
-
-
-@pytest.mark.parametrize('addons', [{}, dict(mic=MIC)])
-def test_state_dicts_continue_a_run_exactly(addons):
-    continue_exactly(lambda: advseg(addons=addons))
-
-
-def test_the_step_asks_the_device_for_nothing():
-    method = advseg(addons=dict(mic=MIC))
-    wrapper, batch = optimiser(method), uda_batch()
-    with no_host_round_trips():
-        method.backward_passes(method.begin(batch), wrapper)
-
-
-def test_steps_run_in_bfloat16():
-    method = advseg()
-    logs = steps(method, 2, bfloat16_optimiser(method))
-    assert all(value.isfinite() for value in logs[1].values())

@@ -5,13 +5,9 @@ import torch
 
 from mmseg_uda.uda.methods.fada import SOURCE, TARGET, Seen, class_domain_loss
 from tests.precision import assert_same
-from tests.uda.conftest import MIC, build, segmentor, uda_batch
+from tests.uda.conftest import build, segmentor, uda_batch
 from tests.uda.methods.test_advseg import gradients
 from tests.uda.steps import (
-    bfloat16_optimiser,
-    continue_exactly,
-    no_host_round_trips,
-    optimiser,
     steps,
 )
 
@@ -103,21 +99,3 @@ def test_the_student_fools_and_the_discriminator_tells_apart():
         optimizer.step()
         method.zero_grad()
         assert judged(domain) < loss
-
-
-def test_state_dicts_continue_a_run_exactly():
-    logs = continue_exactly(lambda: fada(addons=dict(mic=MIC)))
-    assert 'masked.decode.loss_seg' in logs[0]
-
-
-def test_the_step_asks_the_device_for_nothing():
-    method = fada()
-    wrapper, batch = optimiser(method), uda_batch()
-    with no_host_round_trips():
-        method.backward_passes(method.begin(batch), wrapper)
-
-
-def test_steps_run_in_bfloat16():
-    method = fada()
-    logs = steps(method, 2, bfloat16_optimiser(method))
-    assert all(value.isfinite() for value in logs[1].values())

@@ -3,7 +3,7 @@ import torch
 
 from mmseg_uda.uda.methods.minent import entropy
 from tests.uda.conftest import MIC, build, segmentor, uda_batch
-from tests.uda.steps import no_host_round_trips, optimiser, steps
+from tests.uda.steps import optimiser, steps
 
 
 def test_entropy_is_1_for_no_idea_and_0_for_certainty():
@@ -42,10 +42,3 @@ def test_losses_of_masked_images_are_logged_and_summed():
     losses = [value for name, value in logs.items() if 'loss' in name and name != 'loss']
     assert {'decode.loss_seg', 'ent.loss.main', 'masked.decode.loss_seg'} < logs.keys()
     assert logs['loss'].item() == pytest.approx(sum(losses).item(), rel=1e-6)
-
-
-def test_the_step_asks_the_device_for_nothing():
-    method = build(dict(type='MinEnt', segmentor=segmentor()))
-    wrapper, batch = optimiser(method), uda_batch()
-    with no_host_round_trips():
-        method.backward_passes(method.begin(batch), wrapper)

@@ -7,11 +7,7 @@ from mmseg_uda.uda.components.pseudo_labels import confident_labels
 from mmseg_uda.uda.components.semantic_distributions import SemanticDistributions
 from tests.precision import assert_same
 from tests.uda.conftest import MIC, build, segmentor, uda_batch
-from tests.uda.ranks import two_ranks_equal_one
 from tests.uda.steps import (
-    bfloat16_optimiser,
-    continue_exactly,
-    no_host_round_trips,
     optimiser,
     steps,
 )
@@ -105,53 +101,6 @@ def test_it_starts_from_the_statistics_of_a_folder_or_file(tmp_path):
         other.init_weights()
         for name, value in method.distributions.state_dict().items():
             assert torch.equal(value, other.distributions.state_dict()[name]), name
-
-
-def test_state_dict_continues_a_run_exactly():
-    continue_exactly(sdca)
-
-
-def test_the_step_asks_the_device_for_nothing():
-    method = sdca(lovasz_weight=0.75)
-    wrapper = optimiser(method)
-    steps(method, 1, wrapper)
-    batch = uda_batch(seed=1)
-    with no_host_round_trips():
-        method.backward_passes(method.begin(batch), wrapper)
-
-
-def test_steps_run_in_bfloat16():
-    method = sdca(lovasz_weight=0.75)
-    (logs,) = steps(method, 1, bfloat16_optimiser(method))
-    assert all(value.isfinite() for value in logs.values())
-    assert all(c.mean.dtype == torch.float32 for c in method.distributions.levels.values())
-
-
-def of_ranks():
-    return sdca(norm='GN', lovasz_weight=0.75, lovasz_images=2).double()
-
-
-def four_images(seed):
-    batch = uda_batch(images=4, seed=seed)
-    for domain in (batch.source, batch.target):
-        domain.images = domain.images.double()
-    return batch
-
-
-def statistics(method):
-    return method.distributions.state_dict()
-
-
-@pytest.mark.slow
-def test_two_ranks_equal_one_rank_with_the_whole_batch(tmp_path):
-    one, two, other = two_ranks_equal_one(tmp_path, of_ranks, statistics, four_images)
-    for name, value in two['state'].items():
-        assert torch.equal(value, other['state'][name]), name
-    for alone, together in zip(one['losses'], two['losses'], strict=True):
-        assert 'decode.loss_lovasz' in alone and alone == pytest.approx(together, rel=1e-9)
-    for alone, together in zip(one['gradients'], two['gradients'], strict=True):
-        for name, value in alone.items():
-            torch.testing.assert_close(together[name], value, rtol=1e-7, atol=1e-10, msg=name)
 
 
 def test_a_process_takes_as_many_images_for_the_lovasz_loss_as_a_published_one():

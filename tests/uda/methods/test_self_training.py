@@ -6,7 +6,7 @@ from mmengine.optim import build_optim_wrapper
 
 from mmseg_uda.uda.components.draws import StepDraws
 from tests.uda.conftest import build, hrda, segmentor, uda_batch
-from tests.uda.steps import continue_exactly, learn, no_host_round_trips, optimiser, steps
+from tests.uda.steps import learn, optimiser, steps
 
 ADDONS = dict(
     feature_distance=dict(type='FeatureDistance', classes=list(range(19))),
@@ -41,10 +41,6 @@ def test_the_teacher_follows():
     assert any(not torch.equal(p, teacher[n]) for n, p in method.student.named_parameters())
 
 
-def test_state_dict_continues_a_run_exactly():
-    continue_exactly(self_training)
-
-
 def test_mixed_pixels_outside_the_margins_count_and_source_pixels_always_do():
     method = self_training(threshold=0.0)
     method.keep_pictures = True
@@ -74,14 +70,6 @@ def test_draws_depend_on_the_key_and_the_global_image_alone(monkeypatch):
     assert both.jitters(0.2)[1:] == second.jitters(0.2)
     assert both.sigmas()[1:] == second.sigmas()
     assert both.sigmas() != StepDraws(1, 6, 2).sigmas()
-
-
-@pytest.mark.parametrize('network', [segmentor, hrda])
-def test_the_step_asks_the_device_for_nothing(network):
-    method = self_training(segmentor=network())
-    wrapper, batch = optimiser(method), uda_batch()
-    with no_host_round_trips():
-        method.backward_passes(method.begin(batch), wrapper)
 
 
 def test_hrda_learns_from_fused_and_detail_in_each_pass():

@@ -2,15 +2,10 @@ import pytest
 import torch
 
 from mmseg_uda.errors import UserError
-from mmseg_uda.uda.components.pixel_contrast import VARIANTS
 from tests.precision import assert_same
 from tests.uda.conftest import build, hrda, segmentor, sepico, sepico_batch, uda_batch
-from tests.uda.ranks import two_ranks_equal_one
 from tests.uda.steps import (
-    bfloat16_optimiser,
-    continue_exactly,
     learn,
-    no_host_round_trips,
     optimiser,
 )
 from tests.uda.steps import steps as steps_with
@@ -83,21 +78,6 @@ def test_no_forward_is_wasted():
     assert counts == {'student': 3, 'student head': 2, 'teacher': 3, 'teacher head': 2}
 
 
-@pytest.mark.parametrize('variant', VARIANTS)
-def test_state_dict_continues_a_run_exactly(variant):
-    continue_exactly(lambda: sepico(variant), sepico_batch)
-
-
-@pytest.mark.parametrize('variant', VARIANTS)
-def test_the_step_asks_the_device_for_nothing(variant):
-    method = sepico(variant)
-    wrapper = optimiser(method)
-    steps(method, 1, wrapper)
-    batch = sepico_batch(1)
-    with no_host_round_trips():
-        method.backward_passes(method.begin(batch), wrapper)
-
-
 def test_a_day_partner_is_used_for_static_classes_alone(float64):
     day = dict(type='DayPartner', ratio=0.8, classes=[0, 2])
     method = sepico(addons=dict(day=day))
@@ -120,24 +100,3 @@ def test_a_step_by_night_labels_with_both_images():
     logs = method.backward_passes(method.begin(batch), optimiser(method))
     assert all(value.isfinite() for value in logs.values())
     assert method.pictures.batch.target.day.shape == (2, 3, 32, 32)
-
-
-def test_steps_run_in_bfloat16():
-    method = sepico('bank')
-    logs = steps(method, 2, bfloat16_optimiser(method))
-    assert all(value.isfinite() for value in logs[1].values())
-    assert all(s.mean.dtype == torch.float32 for s in method.contrast.statistics)
-
-
-def of_ranks():
-    return sepico('bank', norm='GN')
-
-
-def statistics(method):
-    (found,) = method.contrast.statistics
-    return found.state_dict()
-
-
-@pytest.mark.slow
-def test_two_ranks_equal_one_rank_with_the_whole_batch(tmp_path):
-    two_ranks_equal_one(tmp_path, of_ranks, statistics, sepico_batch)

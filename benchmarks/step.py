@@ -150,7 +150,7 @@ class _Pass:
 
     def _ends(self, method: UDAMethod, output: Any) -> list[Tensor]:
         """Scalars at the ends of the graph of a pass."""
-        features = output.features if isinstance(output, ForwardPass) else output
+        features = output.features if isinstance(output, ForwardPass) else list(output)
         ends = []
         if 'decode' in self.heads:
             ends.append(output.logits)
@@ -178,8 +178,10 @@ def _recorded(method: UDAMethod) -> Iterator[list[_Pass]]:
             if attribute in ('decode', 'project'):
                 passes[-1].heads.add(attribute)
             else:
+                # A teacher's inference ends with logits at the images' size.
+                call = network.encode_decode if attribute == 'infer' else original
                 heads = {'decode'} if attribute == 'train_pass' else set()
-                passes.append(_Pass(name, network, original, args, heads))
+                passes.append(_Pass(name, network, call, args, heads))
             inside = True
             try:
                 return original(*args)

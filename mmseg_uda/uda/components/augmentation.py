@@ -85,18 +85,14 @@ def jitter_normalised(images: Tensor, jitter: Jitter, mean: Tensor, std: Tensor)
 
 def rgb_to_hsv(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """RGB (B, 3, H, W) in [0, 1] to hue in [0, 2 pi), saturation, value: (B, H, W) each."""
-    value, largest = rgb.max(dim=1)
+    value = rgb.amax(dim=1)
     spread = value - rgb.amin(dim=1)
     saturation = spread / (value + 1e-6)
     spread = torch.where(spread == 0, torch.ones_like(spread), spread)
     r, g, b = (value.unsqueeze(1) - rgb).unbind(1)
-    # max() may return any of several equal channels; the hue is that of the first of them.
-    largest = torch.where(b == 0, 2, largest)
-    largest = torch.where(g == 0, 1, largest)
-    largest = torch.where(r == 0, 0, largest)
-    sector = torch.where(
-        largest == 0, b - g, torch.where(largest == 1, 2 * spread + r - b, 4 * spread + g - r)
-    )
+    # The largest channel, the first of equal ones, gives the sector of the circle.
+    sector = torch.where(g == 0, 2 * spread + r - b, 4 * spread + g - r)
+    sector = torch.where(r == 0, b - g, sector)
     return 2 * pi * torch.remainder(sector / spread / 6, 1), saturation, value
 
 

@@ -13,6 +13,27 @@ def _map(key: str, dtype: torch.dtype | None = None, **default: None) -> Tensor:
 
 
 @dataclass
+class Views:
+    """T crops of each image, resized to the size of the image.
+
+    Attributes:
+        images: (B, T, 3, H, W) float, normalised as the images are.
+        geometry: (B, T, 2, 3) float32, affine maps from the image to each view, in coordinates that
+            are -1 and 1 at the borders (``align_corners=False`` of ``affine_grid``).
+    """
+
+    images: Tensor
+    geometry: Tensor
+
+    @classmethod
+    def of_samples(cls, samples: dict, image: Callable[[Tensor], Tensor]) -> 'Views':
+        """Views of collated samples; ``image`` is applied to all images (B * T, 3, H, W) uint8."""
+        images, geometry = samples['image'], samples['geometry']
+        normalised = image(images.flatten(0, 1))
+        return cls(normalised.unflatten(0, images.shape[:2]), geometry.to(normalised.device))
+
+
+@dataclass
 class DomainBatch:
     """The images of one domain.
 
@@ -22,6 +43,7 @@ class DomainBatch:
         valid: (B, H, W) float, 1 where a pseudo-label may be trusted, or None (everywhere).
         day: (B, 3, H, W) float, normalised RGB: images of the same places by day, or None.
         depth: (B, H, W) float32, 0 (near) to 255 (far), not rounded, or None.
+        views: further views of the images, by name.
         paths: image files.
     """
 
@@ -30,6 +52,7 @@ class DomainBatch:
     valid: Tensor | None = _map('valid', torch.float32, default=None)
     day: Tensor | None = _map('day', default=None)
     depth: Tensor | None = _map('depth', torch.float32, default=None)
+    views: dict[str, Views] = field(default_factory=dict)
     paths: list[str] = field(default_factory=list)
 
     @classmethod
@@ -47,7 +70,10 @@ class DomainBatch:
             value, dtype = samples.get(entry.metadata['key']), entry.metadata['dtype']
             if value is not None:
                 maps[entry.name] = image(value) if dtype is None else map_(value).to(dtype)
-        return cls(paths=samples.get('path', []), **maps)
+        views = {
+            name: Views.of_samples(value, image) for name, value in samples.get('views', {}).items()
+        }
+        return cls(views=views, paths=samples.get('path', []), **maps)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> 'DomainBatch':
         """A batch with ``function`` applied to every tensor, all (B, ..., H, W)."""

@@ -188,7 +188,8 @@ class PackDomain(BaseTransform):
     Returns a dict with ``image`` (uint8 (3, H, W), RGB, padded with :data:`PAD_RGB`), ``path`` and,
     where the sample has them, ``day`` (like ``image``), ``label`` (uint8 (H, W) train ids, padded
     with 255), ``valid`` (uint8 (H, W), padded with 0) and ``depth`` (float32 (H, W), padded with
-    255, far).
+    255, far). Views are packed as ``views``: name -> ``image`` (uint8 (T, 3, H, W), RGB) and
+    ``geometry`` (float32 (T, 2, 3)).
     """
 
     def transform(self, results: dict) -> dict:
@@ -203,6 +204,14 @@ class PackDomain(BaseTransform):
             sample['valid'] = torch.tensor(_pad(results['valid'], size, 0))
         if 'depth' in results:
             sample['depth'] = torch.tensor(_pad(results['depth'], size, PAD_DEPTH))
+        if 'views' in results:
+            sample['views'] = {
+                name: dict(
+                    image=torch.stack([_rgb_tensor(image) for image in images]),
+                    geometry=torch.from_numpy(geometry),
+                )
+                for name, (images, geometry) in results['views'].items()
+            }
         return sample
 
 

@@ -29,11 +29,13 @@ class Layout:
         origin: the code base.
         prefixes: network -> prefix of the names of its weights.
         read: content of a checkpoint -> flat state dict, or None for another layout.
+        optimizer: name of the entry with the optimiser's state dict.
     """
 
     origin: str
     prefixes: Mapping[str, str]
     read: Callable[[Mapping[str, Any]], Weights | None]
+    optimizer: str = 'optimizer'
 
     def select(self, content: Mapping[str, Any], network: str) -> dict[str, Tensor]:
         """Return the weights of ``network``, named as in a segmentor; empty if there are none."""
@@ -94,7 +96,7 @@ _DASAC = {
 def _dasac(content: Mapping[str, Any]) -> Weights | None:
     """The student ``backbone`` and the teacher ``slow_net`` of a snapshot of DA-SAC.
 
-    ``opt``, ``score`` and ``epoch`` beside the weights and the running confidence are left out.
+    ``score`` and ``epoch`` beside the weights and the running confidence are left out.
     """
     weights = content.get('model')
     if not isinstance(weights, Mapping):
@@ -128,7 +130,7 @@ LAYOUTS = (
         _state_dict,
     ),
     Layout('FADA, SDCA', {'student': ''}, _extractor_and_classifier),
-    Layout('DA-SAC', {'student': 'backbone.', 'teacher': 'slow_net.'}, _dasac),
+    Layout('DA-SAC', {'student': 'backbone.', 'teacher': 'slow_net.'}, _dasac, optimizer='opt'),
     Layout('mmseg', {'student': ''}, _segmentor),
 )
 
@@ -183,6 +185,24 @@ def load_segmentor_weights(
     if not any(name.startswith('auxiliary_head.') for name in own):
         weights = {n: v for n, v in weights.items() if not n.startswith('auxiliary_head.')}
     load_weights(segmentor, weights, path)
+
+
+def optimizer_state(path: str | Path) -> dict[str, Any]:
+    """Return the state dict of the student's optimiser in a checkpoint.
+
+    Raises:
+        UserError: unreadable file, or it has no such state.
+    """
+    content = load_checkpoint(path)
+    for layout in LAYOUTS:
+        if layout.select(content, 'student'):
+            state = content.get(layout.optimizer)
+            if isinstance(state, Mapping) and state.get('state') and state.get('param_groups'):
+                return dict(state)
+    raise UserError(
+        f'load_optimizer: {path} has no state of an optimiser; name a checkpoint iter_<n>.pth of a '
+        'training in load_from, or set load_optimizer=False'
+    )
 
 
 def config_in(content: Mapping[str, Any], path: str | Path) -> Config:

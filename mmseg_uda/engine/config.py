@@ -21,7 +21,7 @@ from mmseg_uda.errors import UserError
 # Top-level config keys that are known in addition to the runner's arguments.
 OPTIONS = (
     *('custom_imports', 'runner_type', 'precision', 'channels_last', 'compile', 'sync_bn'),
-    'total_batch_size',
+    *('total_batch_size', 'load_optimizer'),
     *('activation_checkpointing', 'efficient_conv_bn_eval'),  # of mmengine
     'training_crop',  # of mmseg 0.x configs: window size for sliding-window tests
 )

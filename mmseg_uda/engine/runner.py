@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader
 
 from mmseg_uda import __version__
 from mmseg_uda.compat.checkpoints import load_segmentor_weights, with_current_names
+from mmseg_uda.engine.inherit import inherit_optimizer
 from mmseg_uda.engine.interruption import StopRequest
 from mmseg_uda.engine.optim import uses_autocast
 from mmseg_uda.engine.resume import check_settings, load_moments
@@ -52,7 +53,7 @@ class UDARunner(Runner):
 
     Additional config options: ``precision`` of float32 (see ``set_precision``); ``channels_last``
     and ``compile`` (``True`` or arguments of ``torch.compile``) of the student's and teachers'
-    networks.
+    networks; ``load_optimizer``, which loads the optimiser's state of ``load_from`` too.
     """
 
     accept_changes = False  # resume with other settings than the checkpoint's
@@ -203,11 +204,23 @@ class UDARunner(Runner):
                 self.logger.info(f'nothing to resume in {self.work_dir}: starting from scratch')
             else:
                 self._restore(*found)
-        if self._load_from is not None and not self._has_loaded:
-            # A new training: only the student's weights are loaded.
-            load_segmentor_weights(self.model.student, self._load_from)
-            self.model.student_loaded()
+        if not self._has_loaded:
+            self._start()
         self._has_loaded = True
+
+    def _start(self) -> None:
+        """Start a new training from the student, and if set the optimiser, of ``load_from``."""
+        with_optimizer = self.cfg.get('load_optimizer')
+        if self._load_from is not None:
+            load_segmentor_weights(self.model.student, self._load_from)
+            if with_optimizer:
+                inherit_optimizer(self.optim_wrapper, self.model, self._load_from)
+            self.model.student_loaded()
+        elif with_optimizer:
+            raise UserError(
+                'load_optimizer = True needs load_from, the checkpoint to start from: give its '
+                'file, or set load_optimizer=False'
+            )
 
     def _restore(self, path: Path, checkpoint: dict) -> None:
         seed = checkpoint['meta']['seed']

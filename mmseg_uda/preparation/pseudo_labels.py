@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.models import BaseSegmentor
 from torch import Tensor
@@ -22,9 +21,9 @@ from tqdm import tqdm
 
 from mmseg_uda.datasets.image_files import forkable_opencv
 from mmseg_uda.datasets.labels import IGNORE
-from mmseg_uda.datasets.segmentation import dataset_configs
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import atomic_write, load_record, save_record, sha256
+from mmseg_uda.preparation.target_images import loader_of, target_loader
 from mmseg_uda.tensor_files import read_tensors
 
 LABELS, THRESHOLDS = 'soft_labels', 'thres_const.npy'
@@ -65,13 +64,7 @@ def generate_pseudo_labels(
 
     loaded = load_config(config, cfg_options)
     segmentor = build_segmentor(loaded, checkpoint, device=get_device())
-    loader, names = _target_loader(loaded)
-    metainfo = loader.dataset.metainfo
-    if segmentor.num_classes != len(metainfo['classes']):
-        raise UserError(
-            f'config {config}: the network has {segmentor.num_classes} classes, the target data '
-            f'{len(metainfo["classes"])}: set metainfo of train_dataloader.dataset.target'
-        )
+    loader, names = target_loader(loaded, segmentor.num_classes)
     out = Path(folder)
     settings = dict(
         checkpoint=sha256(checkpoint),
@@ -91,7 +84,7 @@ def generate_pseudo_labels(
     with atomic_write(out / THRESHOLDS) as file:
         np.save(file, thresholds.cpu().numpy())
 
-    palette = full_palette(metainfo['palette'])
+    palette = full_palette(loader.dataset.metainfo['palette'])
     with BackgroundWriter() as writer:
         cached = _cached(segmentor, loader, caches, 'labels')
         for path, (logits, sizes) in zip(labels, cached, strict=True):
@@ -165,30 +158,6 @@ def _key(probability: Tensor) -> Tensor:
     return probability.view(torch.int32).long() >> _DROPPED_BITS
 
 
-def _target_loader(config: Config) -> tuple[Any, list[str]]:
-    """Return a test loader of the unlabelled target images, and their relative paths."""
-    from mmseg_uda.evaluation.inference import build_test_loader
-
-    target = config.get('train_dataloader', {}).get('dataset', {}).get('target')
-    if not target:
-        raise UserError(f'config {config.filename} has no train_dataloader.dataset.target to label')
-    dataset, *others = dataset_configs(target)
-    if others:
-        raise UserError(
-            f'config {config.filename}: train_dataloader.dataset.target is a list of '
-            f'{1 + len(others)}: pseudo-labels are made for one target data set at a time'
-        )
-    config.test_dataloader.dataset = {
-        **dataset,
-        'pipeline': config.test_dataloader.dataset.pipeline,
-        'test_mode': True,
-    }
-    loader = build_test_loader(config, labels=False)
-    root = loader.dataset.dataset.data_prefix['img_path']
-    paths = [Path(info['img_path']) for info in loader.dataset.infos]
-    return loader, [str(path.relative_to(root)) for path in paths]
-
-
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
     """Record the settings in the folder; refuse a folder with other settings."""
     from mmseg_uda.settings import plain
@@ -218,13 +187,8 @@ def _thresholds(
 def _cache_logits(segmentor: BaseSegmentor, loader: Any, caches: list[Path]) -> None:
     """Predict the images whose file in ``caches`` is missing, and write these files."""
     missing = [index for index, path in enumerate(caches) if not path.is_file()]
-    loader = torch.utils.data.DataLoader(
-        torch.utils.data.Subset(loader.dataset, missing),
-        batch_size=1,
-        num_workers=loader.num_workers,
-        collate_fn=loader.collate_fn,
-    )
-    bar = tqdm(zip(missing, loader, strict=True), 'predictions', len(caches), unit='img')
+    rest = loader_of(loader, missing)
+    bar = tqdm(zip(missing, rest, strict=True), 'predictions', len(caches), unit='img')
     bar.update(len(caches) - len(missing))
     with forkable_opencv():
         for index, batch in bar:

@@ -131,7 +131,7 @@ def test_wrong_number_of_classes_and_missing_target(tiny, tmp_path):
         generate_pseudo_labels(*tiny, str(tmp_path / 'made'), options)
     target = load_config(tiny[0]).train_dataloader.dataset.target
     options = {'train_dataloader.dataset.target': [target, target]}
-    with pytest.raises(UserError, match='target is a list of 2: pseudo-labels are made for one'):
+    with pytest.raises(UserError, match='target is a list of 2: only one target data set'):
         generate_pseudo_labels(*tiny, str(tmp_path / 'made'), options)
 
 

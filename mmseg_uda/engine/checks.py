@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 
+from mmseg_uda.settings import flatten
 from mmseg_uda.uda.addon import TrainingData
 
 PACKAGE = __name__.partition('.')[0]
@@ -94,7 +95,7 @@ def _shape_problems(domain: str, samples: Sequence[Mapping[str, Any]]) -> Iterat
 
 
 def _shapes(sample: Mapping[str, Any]) -> str:
-    tensors = {name: value for name, value in sorted(sample.items()) if name != 'path'}
+    tensors = {name: value for name, value in sorted(flatten(sample).items()) if name != 'path'}
     return ', '.join(f'{name} {"x".join(map(str, v.shape))}' for name, v in tensors.items())
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -262,5 +263,6 @@ def test_every_config_passes_the_checks(path, picture):
         with torch.device('meta'):
             method = MODELS.build(model)
     sizes = {name: tuple(one['image'].shape[1:]) for name, one in samples.items()}
-    data = TrainingData(None, len(classes), sizes['source'], sizes.get('target'), samples)
+    dataset = SimpleNamespace(block=options.get('block', (1, 1)))
+    data = TrainingData(dataset, len(classes), sizes['source'], sizes.get('target'), samples)
     assert not list(method.problems(data))

@@ -83,7 +83,7 @@ def crop_domain(domain: DomainBatch, corners: Tensor, size: tuple[int, int]) -> 
     )
     from_crop = window(corners, size, domain.images.shape[-2:]).unsqueeze(1)
     views = {
-        name: replace(views, geometry=compose(views.geometry, from_crop))
+        name: replace(views, geometry=compose(views.geometry, from_crop.to(views.geometry)))
         for name, views in domain.views.items()
     }
     return replace(cropped, views=views)

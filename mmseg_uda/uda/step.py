@@ -45,6 +45,7 @@ class Step:
             replaces it.
         mean, std: (3, 1, 1) in 0..255, with which images were normalised.
         addons: in the order of the config.
+        trains_on_target: whether the method itself trains on target images.
         teacher: of methods that have one.
         pseudo: pseudo-labels of the target images, of methods that make them.
         mixed: class-mixed images after strong augmentation, likewise.
@@ -59,6 +60,7 @@ class Step:
     mean: Tensor
     std: Tensor
     addons: Sequence['AddOn'] = ()
+    trains_on_target: bool = True
     teacher: Teacher | None = None
     pseudo: PseudoLabels | None = None
     mixed: Labelled | None = None

@@ -122,7 +122,7 @@ def _table(path: str, images: Sequence[str], classes: Sequence[str]) -> np.ndarr
     if path.endswith('.json'):
         by_name, names = _read_json(path, classes), list(images)
     else:
-        by_name, names = _read_published(path), [_published_name(image) for image in images]
+        by_name, names = _read_published(path), [published_name(image) for image in images]
     if len(set(names)) < len(names):
         twice = next(name for number, name in enumerate(names) if name in names[:number])
         raise UserError(
@@ -204,7 +204,7 @@ def _read_published(path: str) -> dict[str, Mapping]:
     return content
 
 
-def _published_name(image: str) -> str:
+def published_name(image: str) -> str:
     """Name that published weights have for an image: that of its Cityscapes label."""
     return image.removesuffix(_IMAGE) + _LABEL if image.endswith(_IMAGE) else image
 

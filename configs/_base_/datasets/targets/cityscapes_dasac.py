@@ -10,6 +10,17 @@
 #              dict(type='Resize', scale=(1024, 512), keep_ratio=False, backend='pillow'),
 #              dict(type='PackSegInputs')])
 # (the first stage: dict(type='CenterCrop', crop_size=(640, 640)) instead of the resizing).
+noise = [
+    dict(type='PILBlur', radius=(0.1, 2.0)),
+    dict(
+        type='RandomApply',
+        prob=0.5,
+        transforms=[
+            dict(type='PILColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
+        ],
+    ),
+    dict(type='PILGrayscale', prob=0.2),
+]
 target = dict(
     type='CityscapesDataset',
     data_root='data/cityscapes',
@@ -18,28 +29,7 @@ target = dict(
         dict(type='LoadScaled', size=(1024, 512), scales=(1.0, 1.1)),
         dict(type='PaddedCrop', crop_size=(512, 1024)),
         dict(type='RandomFlip', prob=0.5),
-        dict(
-            type='MakeViews',
-            number=4,
-            zoom=(0.5, 1.0),
-            noise=[
-                dict(type='PILBlur', radius=(0.1, 2.0)),
-                dict(
-                    type='RandomApply',
-                    prob=0.5,
-                    transforms=[
-                        dict(
-                            type='PILColorJitter',
-                            brightness=0.4,
-                            contrast=0.4,
-                            saturation=0.4,
-                            hue=0.1,
-                        )
-                    ],
-                ),
-                dict(type='PILGrayscale', prob=0.2),
-            ],
-        ),
+        dict(type='MakeViews', number=4, zoom=(0.5, 1.0), noise=noise),
         dict(type='PackDomain'),
     ],
 )

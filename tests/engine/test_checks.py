@@ -209,6 +209,37 @@ train_dataloader['dataset']['target'][1] = dict(city, pipeline=[crop, dict(type=
     )
 
 
+def test_blocks_of_pairs_train_as_the_pairs_do(tiny_config, world, tmp_path):
+    """Two positions of a pair, or one of two samples of each domain: the same step."""
+    more = """
+target_pipeline.insert(-1, dict(type='MakeViews', number=2))
+train_dataloader.update(batch_size=1)
+train_dataloader['dataset'] |= dict(block=(2, 2), target=dict(
+    data_root=WORLD + '/cityscapes', pipeline=target_pipeline))
+"""
+    weights = []
+    for config in (tiny_config, write_config(tmp_path / 'blocks.py', world, more)):
+        folder = tmp_path / f'run{len(weights)}'
+        options = ['--cfg-options', 'train_cfg.max_iters=2']
+        train.main([config, '--work-dir', str(folder), *options])
+        weights.append(torch.load(folder / 'iter_2.pth', weights_only=True)['state_dict'])
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
+def test_self_training_needs_as_many_samples_of_both_domains(tiny_config, tmp_path, problems):
+    (line,) = problems(tiny_config, 'train_dataloader.dataset.block=(4,1)')
+    assert line.startswith('train_dataloader.dataset.block is (4, 1), but SelfTraining mixes')
+
+
+def test_a_problem_with_views_names_their_sizes(world, tmp_path, problems):
+    more = """
+steps = [*target_pipeline[:-1], dict(type='MakeViews', number=2), dict(type='PackDomain')]
+train_dataloader['dataset']['target'][1] = dict(city, pipeline=steps)
+"""
+    (line,) = problems(write_config(tmp_path / 'lists.py', world, LISTS + more), 'model.blur=True')
+    assert 'with image 3x64x128, views.clean.geometry 2x2x3, views.clean.image 2x3x64x128' in line
+
+
 @pytest.fixture(scope='module')
 def picture(tmp_path_factory):
     """Write an image and a label of a given size; return their paths."""

@@ -68,8 +68,8 @@ class MaskedConsistency(AddOn):
         jitter_strength, jitter_threshold, blur: see :class:`StrongAugmentation`.
 
     Raises:
-        UserError: for an unknown mode; at the first step for 'same' in a host without a teacher
-            and for 'separate' with an odd number of images per process.
+        UserError: for an unknown mode; at the first step for 'same' in a host that makes no
+            pseudo-labels and for 'separate' with an odd number of images per process.
     """
 
     def __init__(
@@ -164,7 +164,8 @@ class MaskedConsistency(AddOn):
         if host is None and 'same' in (self.alpha, self.threshold):
             raise UserError(
                 "MaskedConsistency: alpha and threshold cannot be the 'same' as those of a method "
-                'that has no teacher: give numbers (published: 0.999 and 0.968)'
+                'that makes no pseudo-labels of target images: give numbers (published: 0.999 and '
+                '0.968)'
             )
         own.alpha = host.alpha if self.alpha == 'same' else self.alpha
         own.threshold = host.threshold if self.threshold == 'same' else self.threshold

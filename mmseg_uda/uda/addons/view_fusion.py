@@ -30,7 +30,7 @@ class ViewFusion(AddOn):
     def probabilities(self, step: Step, probabilities: Tensor) -> Tensor:
         views = step.batch.target.views['clean']
         number, size = views.images.shape[1], probabilities.shape[-2:]
-        answer = step.teacher.answer(views.images.flatten(0, 1))
+        answer = step.ask(views.images)
         total = probabilities.clone()
         for i, geometry in enumerate(views.geometry):  # one image at a time needs less memory
             of_views = answer.probabilities(slice(i * number, (i + 1) * number))

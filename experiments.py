@@ -8,6 +8,7 @@ stages. An experiment has the name of its config. Experiment 100 + N is the toy 
 from mmseg_uda.experiments.recipes import (
     cdda,
     cdda_best,
+    dasac,
     demo,
     fada,
     row,
@@ -15,6 +16,7 @@ from mmseg_uda.experiments.recipes import (
     toy,
     toy_baseline,
     toy_cdda,
+    toy_dasac,
     toy_hr,
     toy_sdca,
     train,
@@ -84,6 +86,15 @@ TABLE = (
     row(46, 'sdca/sdca_r101_cs2taipei', 'SDCA', recipe=sdca),
     row(47, 'sdca/sdca_r101_cs2tokyo', 'SDCA', recipe=sdca),
     row(48, 'fada/fada_r101_gta2cs', 'FADA without self-distillation', recipe=fada),
+    # DA-SAC (Araslanov and Roth, CVPR 2021); before it its baseline with adaptive batch norm
+    row(50, 'dasac/dasac_r101_gta2cs', 'DA-SAC', 53.8, dasac, earlier=dict(test_abn=dict(mIoU=40.8)), note='55.7 on the test server'),
+    row(51, 'dasac/dasac_vgg16_gta2cs', 'DA-SAC', 49.8, dasac, earlier=dict(test_abn=dict(mIoU=37.1)), note='51.0 on the test server'),
+    row(52, 'dasac/dasac_fcn8_gta2cs', 'DA-SAC', 49.9, dasac, earlier=dict(test_abn=dict(mIoU=36.7)), note='50.4 on the test server'),
+    row(53, 'dasac/dasac_r101_synthia2cs', 'DA-SAC', recipe=dasac, earlier=dict(test_abn=dict(mIoU16=36.3)), mIoU16=52.6, note='52.7 on the test server'),
+    row(54, 'dasac/dasac_vgg16_synthia2cs', 'DA-SAC', recipe=dasac, earlier=dict(test_abn=dict(mIoU16=34.4)), mIoU16=49.1, note='48.3 on the test server'),
+    row(55, 'dasac/dasac_fcn8_synthia2cs', 'DA-SAC', recipe=dasac, earlier=dict(test_abn=dict(mIoU16=31.6)), mIoU16=46.8, note='45.8 on the test server'),
+    row(56, 'dasac/views_sepico_dist_mitb5_gta2cs', "SePiCo DistCL with DA-SAC's views", note=NEW),
+    row(57, 'dasac/views_daformer_mitb5_gta2cs', "DAFormer with DA-SAC's views", note=NEW),
     # SePiCo's other published rows
     row(70, 'sepico/sepico_dist_dlv2_synthia2cs', 'SePiCo DistCL', mIoU16=58.1, note=DERIVED),
     row(71, 'sepico/sepico_bank_dlv2_synthia2cs', 'SePiCo BankCL', mIoU16=57.4, note=DERIVED),
@@ -118,4 +129,5 @@ TABLE = (
     row(137, 'toy/advseg_mitb0_toy_game2city', 'AdvSeg', recipe=toy),
     row(138, 'toy/minent_mitb0_toy_game2city', 'MinEnt', recipe=toy),
     row(140, 'toy/sdca_r18_toy_game2city', 'SDCA', recipe=toy_sdca),
+    row(150, 'toy/dasac_r18_toy_game2city', 'DA-SAC', recipe=toy_dasac),
 )

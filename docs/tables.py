@@ -52,7 +52,12 @@ def table(experiments: Iterable[Experiment]) -> str:
 
 def _row(experiment: Experiment) -> list[str]:
     config = experiment.config
-    figures = [f'{value:.1f}{CLASSES[name]}' for name, value in experiment.published.items()]
+    figures = [
+        f'{value:.1f}{CLASSES[name]}{after}'
+        for stage in reversed(experiment.stages)
+        for after in [f' ({stage.name})' if stage is not experiment.stages[-1] else '']
+        for name, value in stage.published.items()
+    ]
     note = f' ({experiment.note})' if experiment.note else ''
     return [
         str(experiment.id),

@@ -38,6 +38,8 @@ def test_ranges_and_figures():
     assert ids == [36, 1, 2, 3]
     row = tables.table(tables.select('43')).splitlines()[-1]
     assert '| 43.5, 50.3 (13 classes) |' in row and '`sdca/sdca_vgg16_synthia2cs.py`' in row
+    row = tables.table(tables.select('53')).splitlines()[-1]
+    assert '| 52.6 (16 classes), 36.3 (16 classes) (test_abn) |' in row
 
 
 def blocks(page: str) -> list[str]:

@@ -18,6 +18,8 @@ from mmseg_uda.experiments.stages import StageRunner
 from mmseg_uda.experiments.table import find_experiment, load_table
 from mmseg_uda.files import looked_in
 
+PUBLISHED = '  published'  # the row below that of a stage
+
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = CommandParser(description=__doc__)
@@ -96,7 +98,7 @@ def table() -> str:
 
 
 def results(plan: Plan) -> str:
-    """A table of the metrics of all test stages and the published figures."""
+    """A table of the metrics of all test stages, each followed by its published figures."""
     experiment, found_by_stage = plan.experiment, scores(plan)
     files = f'files: {plan.work_dir}'
     if not found_by_stage:
@@ -106,22 +108,21 @@ def results(plan: Plan) -> str:
         for metric in ('mIoU', 'mIoU16', 'mIoU13')
         if any(metric in found for found in found_by_stage.values())
     ]
-    width = max(map(len, [*found_by_stage, 'published']))
+    width = max(map(len, [*found_by_stage, PUBLISHED]))
     lines = [f'{"":{width}}  ' + '  '.join(f'{metric:>6}' for metric in metrics)]
     for name, found in found_by_stage.items():
-        cells = (_percent(found.get(metric)) for metric in metrics)
+        lines.append(_line(name, width, [found.get(metric) for metric in metrics]))
         best = found.get('best', {}).get('mIoU')
-        lines.append(f'{name:{width}}  ' + '  '.join(cells))
         if best is not None:
             lines[-1] += f'  (best checkpoint by target labels: {best:.2f} mIoU)'
-    if experiment.published:
-        cells = (_percent(experiment.published.get(metric)) for metric in metrics)
-        lines.append(f'{"published":{width}}  ' + '  '.join(cells))
+        if published := experiment.stage(name, '').published:
+            lines.append(_line(PUBLISHED, width, [published.get(metric) for metric in metrics]))
     return '\n'.join([*lines, files])
 
 
-def _percent(value: float | None) -> str:
-    return f'{"-":>6}' if value is None else f'{value:6.2f}'
+def _line(name: str, width: int, values: list[float | None]) -> str:
+    cells = (f'{"-":>6}' if value is None else f'{value:6.2f}' for value in values)
+    return f'{name:{width}}  ' + '  '.join(cells)
 
 
 def main(argv: list[str] | None = None) -> int | None:

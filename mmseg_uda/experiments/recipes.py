@@ -4,10 +4,11 @@ A recipe takes the path of a config and returns stages. Stages name the function
 strings, so the table can be listed without importing torch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from mmseg_uda.errors import UserError
 from mmseg_uda.experiments.experiment import Experiment, Stage
 
 Recipe = Callable[[str], tuple[Stage, ...]]
@@ -16,6 +17,7 @@ NETWORKS = {
     'dlv2': 'DeepLabV2, ResNet-101',
     'r101': 'DeepLabV2, ResNet-101',
     'vgg16': 'DeepLabV2, VGG-16',
+    'fcn8': 'FCN-8s, VGG-16',
     'mitb5': 'MiT-B5',
     'mitb0': 'MiT-B0',
     'r18': 'ResNet-18, half width',
@@ -102,7 +104,7 @@ def sdca(config: str, *, toy: bool = False) -> tuple[Stage, ...]:
         config: of the adaptation, ``sdca_<setting>.py``; ``src_`` and ``ssl_`` are beside it.
         toy: the form for the toy world.
     """
-    source, self_supervision = (_beside(config, stage) for stage in ('src', 'ssl'))
+    source, self_supervision = _beside(config, 'src'), _beside(config, 'ssl')
     which = 'checkpoint' if toy else 'folder'
     labels = {
         'train_dataloader.dataset.source.data_prefix.seg_map_path': '{pseudo_labels.labels}',
@@ -143,6 +145,39 @@ def sdca(config: str, *, toy: bool = False) -> tuple[Stage, ...]:
         Stage(
             'test_ssl', self_supervision, kind='test', options={'checkpoint': f'{{ssl.{which}}}'}
         ),
+    )
+
+
+def dasac(config: str) -> tuple[Stage, ...]:
+    """DA-SAC: baseline with adaptive batch norm, importance weights, consistency training.
+
+    The last training starts from the baseline's weights and optimiser state; target images are
+    sampled by what the baseline predicts in them.
+
+    Args:
+        config: of the consistency training, ``dasac_<setting>.py``; ``abn_`` is beside it.
+    """
+    baseline = _beside(config, 'abn')
+    training, test = train_test(config, 'dasac')
+    weights = '{folder}/importance_weights.json'
+    return (
+        *train_test(baseline, 'abn'),
+        Stage(
+            'importance_weights',
+            baseline,
+            kind='command',
+            call='mmseg_uda.preparation.importance_weights:weights_of_predictions',
+            options={'checkpoint': '{abn.checkpoint}', 'out': weights},
+            outputs={'weights': weights},
+        ),
+        replace(
+            training,
+            options={
+                'load_from': '{abn.checkpoint}',
+                'train_dataloader.dataset.target_sampling.weights': '{importance_weights.weights}',
+            },
+        ),
+        test,
     )
 
 
@@ -213,6 +248,12 @@ def toy_sdca(config: str) -> tuple[Stage, ...]:
     return (*toy_world('data/toy'), *sdca(config, toy=True))
 
 
+def toy_dasac(config: str) -> tuple[Stage, ...]:
+    """DA-SAC in the toy world, after a control that is trained on the source alone."""
+    control = train_test(_beside(config, 'source_only'), 'source_only')
+    return (*toy_world('data/toy'), *control, *dasac(config))
+
+
 def demo(self_training: str) -> tuple[Stage, ...]:
     """Train source-only and with self-training in the toy world, test both and compare them."""
     source_only = self_training.replace('daformer', 'source_only')
@@ -248,6 +289,7 @@ def row(
     *,
     name: str | None = None,
     note: str = '',
+    earlier: Mapping[str, Mapping[str, float]] | None = None,
     **figures: float,
 ) -> Experiment:
     """A row of the table.
@@ -260,15 +302,19 @@ def row(
         recipe: turns the config into stages.
         name: of the experiment and its work dir; default the config's.
         note: a remark for the list of experiments.
+        earlier: published figures of other stages, by stage name and metric.
         figures: published figures other than the mIoU of all classes (``mIoU16=60.9``).
     """
     *_, network, domains = (p for p in Path(config).name.split('_') if p not in TOY_WORLDS)
     file = f'configs/{config}.py'
-    *stages, last = recipe(file)
-    last = replace(last, published=({} if published is None else {'mIoU': published}) | figures)
+    stages, figures = recipe(file), ({} if published is None else {'mIoU': published}) | figures
+    figures_of = {**(earlier or {}), stages[-1].name: figures}
+    stages = tuple(replace(s, published=figures_of.pop(s.name, {})) for s in stages)
+    if figures_of:
+        raise UserError(f'experiment {id}: published figures of unknown stages {[*figures_of]}')
     name = name or Path(config).name
     what = dict(method=method, network=NETWORKS[network], domains=DOMAINS[domains], note=note)
-    return Experiment(id, name, (*stages, last), file, **what)
+    return Experiment(id, name, stages, file, **what)
 
 
 def of_config(config: str) -> Experiment:
@@ -278,6 +324,6 @@ def of_config(config: str) -> Experiment:
 
 
 def _beside(config: str, stage: str) -> str:
-    """The config of another stage of SDCA, such as ``.../src_x.py`` for ``.../sdca_x.py``."""
+    """The config of another stage, such as ``.../src_x.py`` for ``.../sdca_x.py``."""
     path = Path(config)
-    return str(path.with_name(path.name.replace('sdca_', f'{stage}_', 1)))
+    return str(path.with_name(f'{stage}_{path.name.partition("_")[2]}'))

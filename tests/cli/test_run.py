@@ -182,3 +182,18 @@ def test_results_stand_beside_the_published_figure(tmp_path):
     assert lines[0].split() == ['mIoU', 'mIoU16']
     assert lines[1].split() == ['test', '51.25', '60.86']
     assert lines[2].split() == ['published', '-', '60.90']
+
+
+def test_each_stage_has_its_published_figure(tmp_path):
+    plan = Plan(EXPERIMENTS[53], tmp_path)
+    for stage, score in (('test_abn', 30.5), ('test_dasac', 50.25)):
+        (tmp_path / stage).mkdir()
+        content = f'{{"mIoU": 1.0, "mIoU16": {score}, "classes": {{}}}}'
+        (tmp_path / stage / 'scores.json').write_text(content)
+    rows = [line.split() for line in run.results(plan).splitlines()[1:-1]]
+    assert rows == [
+        ['test_abn', '1.00', '30.50'],
+        ['published', '-', '36.30'],
+        ['test_dasac', '1.00', '50.25'],
+        ['published', '-', '52.60'],
+    ]

@@ -5,7 +5,7 @@ import pytest
 from mmseg_uda import config
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments import table
-from mmseg_uda.experiments.recipes import of_config, row, train
+from mmseg_uda.experiments.recipes import of_config, row, sdca, train
 from mmseg_uda.experiments.table import by_id, find_experiment, load_table
 
 
@@ -57,6 +57,17 @@ def test_a_published_figure_belongs_to_the_last_stage():
     assert dict(experiment.stages[-1].published) == {'mIoU': 50, 'mIoU13': 60}
     assert not experiment.stages[0].published and experiment.published['mIoU'] == 50
     assert not row(1, 'sdca/sdca_r101_gta2cs', 'm', recipe=train).published
+
+
+def test_other_stages_have_published_figures_too():
+    earlier = {'test_source': {'mIoU13': 30}}
+    experiment = row(1, 'sdca/sdca_r101_gta2cs', 'm', 50, sdca, earlier=earlier)
+    assert {s.name: dict(s.published) for s in experiment.stages if s.published} == {
+        'test_source': {'mIoU13': 30},
+        'test_ssl': {'mIoU': 50},
+    }
+    with pytest.raises(UserError, match=r"unknown stages \['test_sorce'\]"):
+        row(1, 'sdca/sdca_r101_gta2cs', 'm', 50, sdca, earlier={'test_sorce': {'mIoU': 1}})
 
 
 def test_a_row_tells_network_and_domains_by_its_config():

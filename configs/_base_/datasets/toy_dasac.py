@@ -1,5 +1,5 @@
-# Toy world, game look to city look, as in DA-SAC's last stage: 4 source images and 2 groups of 3
-# target views a step. Images have the size of a crop, so source images are only enlarged.
+# Toy world, game look to city look, as in DA-SAC's last stage: 4 source images and a group of 4
+# target views a step, crops of half the side of an image.
 _base_ = './toy_game_to_city.py'
 # As in dasac_normalisation.py, from 60 training images of each look.
 imagenet_mean, imagenet_std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -13,9 +13,9 @@ source_normalisation = dict(
     std=[255 * std_s[rgb] / std_t[rgb] * imagenet_std[rgb] for rgb in range(3)],
 )
 source_pipeline = [
-    dict(type='LoadScaled', scales=(1.0, 2.0)),
+    dict(type='LoadScaled', scales=(0.5, 1.0)),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PaddedCrop', crop_size=(128, 256)),
+    dict(type='PaddedCrop', crop_size=(64, 128)),
     dict(type='PackDomain'),
 ]
 noise = [
@@ -30,18 +30,18 @@ noise = [
     dict(type='PILGrayscale', prob=0.2),
 ]
 target_pipeline = [
-    dict(type='LoadScaled', scales=(1.0, 1.1)),
-    dict(type='PaddedCrop', crop_size=(128, 256)),
+    dict(type='LoadScaled', scales=(0.6, 1.0)),
+    dict(type='PaddedCrop', crop_size=(64, 128)),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='MakeViews', number=3, zoom=(0.5, 1.0), noise=noise),
+    dict(type='MakeViews', zoom=(0.5, 1.0), noise=noise),
     dict(type='PackDomain'),
 ]
-total_batch_size = 2  # groups of all processes
+total_batch_size = 1  # groups of all processes
 train_dataloader = dict(
     dataset=dict(
         source=dict(pipeline=source_pipeline),
         target=dict(pipeline=target_pipeline),
-        block=(2, 1),
+        block=(4, 1),
         # the file of importance weights; None draws target images uniformly
         target_sampling=dict(weights=None, uniform_share=0.25),
     )

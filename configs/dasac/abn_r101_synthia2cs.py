@@ -1,0 +1,13 @@
+# DA-SAC, stage 1: baseline with adaptive batch norm. ResNet-101, SYNTHIA to Cityscapes, 90 epochs.
+_base_ = [
+    '../_base_/default_runtime.py',
+    '../_base_/datasets/dasac_abn_synthia.py',
+    '../_base_/models/dasac_r101.py',
+    '../_base_/uda/adaptive_batch_norm.py',
+    '../_base_/schedules/sgd_constant_dasac.py',
+]
+model = dict(
+    segmentor={{_base_.segmentor}},
+    data_preprocessor=dict(type='UDADataPreProcessor', source={{_base_.source_normalisation}}),
+)
+train_cfg = dict(max_iters=90 * 783, val_interval=10 * 783)

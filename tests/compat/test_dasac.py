@@ -1,5 +1,6 @@
 """Snapshots of DA-SAC as its original code wrote them."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import pytest
 import torch
 
 from mmseg_uda.compat.checkpoints import load_segmentor_weights
+from mmseg_uda.engine.config import load_config
 from mmseg_uda.errors import UserError
+from mmseg_uda.evaluation.inference import build_segmentor
 from tests.golden.cases import read_folder
 from tests.golden.functions.networks_dasac import final_snapshot, prefixed
-from tests.golden.networks_dasac import empty_network, published_state
+from tests.golden.networks_dasac import DASAC_NETWORKS, empty_network, published_state
 
 GOLDEN = Path(__file__).parents[1] / 'golden/data/dasac'
 NETWORK = 'deeplabv2_vgg16_bn'
@@ -71,3 +74,25 @@ def test_a_snapshot_of_another_network_is_refused(state, tmp_path):
     torch.save(content, tmp_path / 'baseline.pth')
     with pytest.raises(UserError, match='baseline.pth does not fit this architecture'):
         load_segmentor_weights(empty_network('deeplabv2_resnet101'), tmp_path / 'baseline.pth')
+
+
+@pytest.mark.parametrize('name', ['r101', 'vgg16', 'fcn8'])
+def test_our_configs_read_the_snapshots_of_both_trainings(name, tmp_path):
+    network = {v: k for k, v in DASAC_NETWORKS.items()}[f'dasac_{name}']
+    layout = json.loads((GOLDEN / f'{network}.keys.json').read_text())
+    for training in ('baseline', 'final'):
+        weights = {
+            key: torch.full((), 2.0 if '.slow_net.' in key else 1.0).expand(shape)
+            for key, shape in layout[f'state_dict_{training}_checkpoint_model']
+        }
+        content = dict(model=weights, opt=OPTIMIZER, score=0.4, epoch=40)
+        torch.save(content, tmp_path / f'{training}.pth')
+    for config, training, which, value in (
+        ('abn', 'baseline', 'student', 1),
+        ('dasac', 'baseline', 'student', 1),
+        ('dasac', 'final', 'student', 1),
+        ('dasac', 'final', 'teacher', 2),
+    ):
+        config = load_config(f'configs/dasac/{config}_{name}_gta2cs.py')
+        segmentor = build_segmentor(config, tmp_path / f'{training}.pth', which)
+        assert all(parameter.min() == value for parameter in segmentor.parameters())

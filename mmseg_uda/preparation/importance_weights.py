@@ -88,7 +88,7 @@ def weights_of_labels(
     """
     loaded = load_config(config, cfg_options)
     _is_made(Path(out), None)
-    loader, paths = target_loader(loaded, loaded.model.segmentor.decode_head.num_classes)
+    loader, paths = target_loader(loaded)
     classes, names = loader.dataset.metainfo['classes'], _file_names(paths)
     images = [info['img_path'] for info in loader.dataset.infos]
     counts = [_counts_of(*pair, len(classes)) for pair in _pairs(images, Path(labels), pattern)]

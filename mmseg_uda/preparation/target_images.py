@@ -11,7 +11,7 @@ from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.inference import build_test_loader
 
 
-def target_loader(config: Config, num_classes: int) -> tuple[DataLoader, list[str]]:
+def target_loader(config: Config, num_classes: int | None = None) -> tuple[DataLoader, list[str]]:
     """Return a test loader of the target images, and their paths relative to their folder.
 
     The images are those of ``train_dataloader.dataset.target``, loaded as test images. The config's
@@ -19,7 +19,7 @@ def target_loader(config: Config, num_classes: int) -> tuple[DataLoader, list[st
 
     Args:
         config: a loaded config.
-        num_classes: of the network that predicts.
+        num_classes: of the network that predicts; None if none does.
 
     Raises:
         UserError: no target, several target data sets, other classes, or unreadable images.
@@ -40,7 +40,7 @@ def target_loader(config: Config, num_classes: int) -> tuple[DataLoader, list[st
     }
     loader = build_test_loader(config, labels=False)
     classes = loader.dataset.metainfo['classes']
-    if num_classes != len(classes):
+    if num_classes not in (None, len(classes)):
         raise UserError(
             f'config {config.filename}: the network has {num_classes} classes, the target data '
             f'{len(classes)}: set metainfo of train_dataloader.dataset.target'

@@ -176,6 +176,11 @@ def test_bad_options(options, match):
 def test_an_image_smaller_than_the_crop_is_refused():
     with pytest.raises(UserError, match='x.png: .* crop size, 40x64 .* this one has 32x64'):
         MakeViews()(results(smooth(), crop_size=(40, 64)))
+    padding = np.zeros((32, 64), np.uint8)
+    assert MakeViews()(results(smooth(), padding=padding))
+    padding[3, 5] = 1
+    with pytest.raises(UserError, match='x.png: MakeViews needs images without padding'):
+        MakeViews()(results(smooth(), padding=padding))
 
 
 def test_packed_and_normalised():

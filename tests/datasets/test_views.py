@@ -64,8 +64,8 @@ def test_the_geometry_leads_from_the_image_to_the_view():
     square[:, :2] = torch.from_numpy(geometry)
     back = torch.linalg.inv(square)[:, :2]
     pixels = torch.from_numpy(image.copy()).permute(2, 0, 1).float().expand(6, -1, -1, -1)
-    warped = grid_sample(pixels, affine_grid(back, pixels.shape, align_corners=False),
-                         padding_mode='border', align_corners=False)  # fmt: skip
+    grid = affine_grid(back, pixels.shape, align_corners=False)
+    warped = grid_sample(pixels, grid, padding_mode='border', align_corners=False)
     views = torch.from_numpy(np.stack(clean)).permute(0, 3, 1, 2).float()
     inner = slice(2, -2)
     # the window has int(zoom * side) pixels, so a view may be off by a pixel's slope

@@ -48,13 +48,24 @@ train_cfg = dict(max_iters={MAX_ITERS}, val_interval=9)
 default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=1))
 """
 
+# Images have the size of a crop.
+VIEWS = """
+target_pipeline = [
+    dict(type='LoadScaled', scales=(1.0, 1.1)),
+    dict(type='PaddedCrop', crop_size=(64, 128)),
+    dict(type='MakeViews', noise=[dict(type='PILBlur', radius=(0.1, 1.0))]),
+    dict(type='PackDomain'),
+]
+train_dataloader['dataset']['target']['pipeline'] = target_pipeline
+"""
+
 
 def write_configs(folder: Path, world: Path) -> str:
     """Write the configs of both trainings; return that of the consistency training."""
-    for name in ('abn', 'dasac'):
+    for name, more in (('abn', ''), ('dasac', VIEWS)):
         path = folder / f'{name}_tiny.py'
         base = ROOT / f'configs/toy/{name}_r18_toy_game2city.py'
-        path.write_text(f'_base_ = {str(base)!r}\n' + COMMON.format(world=str(world)))
+        path.write_text(f'_base_ = {str(base)!r}\n' + COMMON.format(world=str(world)) + more)
     return str(path)
 
 

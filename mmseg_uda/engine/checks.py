@@ -3,6 +3,7 @@
 import inspect
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -11,6 +12,8 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 
+from mmseg_uda.errors import UserError
+from mmseg_uda.evaluation.inference import build_test_loader
 from mmseg_uda.uda.addon import TrainingData
 
 PACKAGE = __name__.partition('.')[0]
@@ -49,7 +52,7 @@ def config_problems(config: Config) -> Iterator[str]:
 def data_problems(runner: Runner) -> Iterator[str]:
     """Yield a sentence for everything in the data that does not fit together or fit the method.
 
-    One training sample of each data set is loaded.
+    One sample of each data set is loaded, also of the validation and the test data.
 
     Raises:
         UserError: a sample cannot be loaded.
@@ -75,6 +78,23 @@ def data_problems(runner: Runner) -> Iterator[str]:
     sizes = {name: tuple(of_domain['image'].shape[1:]) for name, of_domain in sample.items()}
     data = TrainingData(dataset, len(classes), sizes['source'], sizes.get('target'), sample)
     yield from runner.model.problems(data)
+    for images, size in _test_sizes(runner).items():
+        yield from runner.model.student.test_size_problems(images, size)
+
+
+def _test_sizes(runner: Runner) -> dict[str, Sequence[int]]:
+    """Size (height, width) of the first image of the validation and of the test data, by name.
+
+    Test data are left out if they are the validation data or are not there yet.
+    """
+    datasets, config = {}, runner.cfg
+    if runner.val_loop is not None:
+        datasets['validation images'] = runner.val_dataloader.dataset
+    test = config.get('test_dataloader')
+    if test and test.dataset != (config.get('val_dataloader') or {}).get('dataset'):
+        with suppress(UserError):
+            datasets['test images'] = build_test_loader(config, labels=False).dataset
+    return {name: dataset[0]['inputs'].shape[1:] for name, dataset in datasets.items()}
 
 
 def _shape_problems(domain: str, samples: Sequence[Mapping[str, Any]]) -> Iterator[str]:

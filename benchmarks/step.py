@@ -1,6 +1,6 @@
 """Time and memory of a training step, compared with its network passes alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -51,6 +51,8 @@ def random_batch(
     num_classes: int = 19,
     cell: int = 32,
     target_size: tuple[int, int] | None = None,
+    target_images: int | None = None,
+    views: int = 0,
 ) -> dict:
     """A collated training batch of noise with labels in square cells, see ``collate_domains``.
 
@@ -58,36 +60,70 @@ def random_batch(
 
     Args:
         size: (height, width) of the source images.
-        images: number of images of each domain.
+        images: number of source images.
         cell: side of the label cells in pixels.
         target_size: (height, width) of the target images; default ``size``.
+        target_images: number of target images; default ``images``.
+        views: number of clean and of noisy views of each target image; 0 = none.
     """
-    target_size = target_size or size
+    target_size, target_images = target_size or size, target_images or images
     height, width = size
     cells = torch.randint(
         0, num_classes, (images, -(-height // cell), -(-width // cell)), dtype=torch.uint8
     )
     label = cells.repeat_interleave(cell, 1).repeat_interleave(cell, 2)[:, :height, :width]
-    noise = partial(torch.randint, 0, 256, (images, 3, *target_size), dtype=torch.uint8)
-    valid = torch.ones(images, *target_size, dtype=torch.uint8)
-    depth = torch.rand(images, *target_size) * 255
+    noise = partial(torch.randint, 0, 256, (target_images, 3, *target_size), dtype=torch.uint8)
+    valid = torch.ones(target_images, *target_size, dtype=torch.uint8)
+    depth = torch.rand(target_images, *target_size) * 255
     target = dict(image=noise(), valid=valid, day=noise(), depth=depth)
+    if views:
+        target['views'] = _random_views(target_images, views, target_size)
     source = torch.randint(0, 256, (images, 3, *size), dtype=torch.uint8)
     return dict(source=dict(image=source, label=label), target=target)
 
 
 def training_batch(config: Config, device: str) -> dict:
-    """A :func:`random_batch` on a device, with the batch size and image sizes of the config."""
+    """A :func:`random_batch` on a device, with the numbers and sizes of images of the config."""
     loader = config.train_dataloader
-    sizes = {}
-    for domain in ('source', 'target'):
-        step = dataset_configs(loader.dataset[domain])[0].pipeline[0]
-        size = step.get('crop_size') or (step.get('size') or step.scale)[::-1]
-        sizes[domain] = tuple(size)
-    batch = random_batch(sizes['source'], loader.batch_size, target_size=sizes['target'])
+    pipelines = {
+        domain: dataset_configs(loader.dataset[domain])[0].pipeline
+        for domain in ('source', 'target')
+    }
+    source, target = (loader.batch_size * size for size in loader.dataset.get('block', (1, 1)))
+    views = (step.get('number', 4) for step in pipelines['target'] if step.type == 'MakeViews')
+    batch = random_batch(
+        _crop_size(pipelines['source']),
+        source,
+        target_size=_crop_size(pipelines['target']),
+        target_images=target,
+        views=next(views, 0),
+    )
+    return _moved(batch, device)
+
+
+def _moved(batch: dict, device: str) -> dict:
     return {
-        name: {key: value.to(device) for key, value in domain.items()}
-        for name, domain in batch.items()
+        name: _moved(value, device) if isinstance(value, dict) else value.to(device)
+        for name, value in batch.items()
+    }
+
+
+def _crop_size(pipeline: Sequence[Mapping]) -> tuple[int, int]:
+    """(height, width) of the images that a pipeline makes."""
+    crop = next((step.crop_size for step in pipeline if step.get('crop_size')), None)
+    return tuple(crop or (pipeline[0].get('size') or pipeline[0].scale)[::-1])
+
+
+def _random_views(images: int, number: int, size: tuple[int, int]) -> dict:
+    """Clean and noisy views as collated: zoomed by up to 2 and flipped or not."""
+    zoom = 1 + torch.rand(images, number)
+    flip = torch.randint(0, 2, (images, number)) * 2 - 1
+    geometry = torch.zeros(images, number, 2, 3)
+    geometry[..., 0, 0], geometry[..., 1, 1] = zoom * flip, zoom
+    shape = images, number, 3, *size
+    return {
+        name: dict(image=torch.randint(0, 256, shape, dtype=torch.uint8), geometry=geometry)
+        for name in ('clean', 'noisy')
     }
 
 

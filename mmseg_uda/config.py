@@ -74,6 +74,35 @@ def with_current_options(config: Any) -> Any:
     return config
 
 
+def batch_size_of(config: Any, processes: int, path: str | os.PathLike) -> int | None:
+    """Positions of the sample stream that each process trains on in a step.
+
+    Args:
+        config: of a training; None is returned if it has no ``total_batch_size``, the number of all
+            processes together.
+        processes: their number.
+        path: of the config, for the message.
+
+    Raises:
+        UserError: the processes cannot share them equally.
+    """
+    if (total := config.get('total_batch_size')) is None:
+        return None
+    if total % processes:
+        possible = [number for number in range(1, total + 1) if total % number == 0]
+        raise UserError(
+            f'config {path}: total_batch_size {total} must be a multiple of the number of '
+            f'processes, {processes}: start {_either(possible)} (--gpus)'
+        )
+    return total // processes
+
+
+def _either(numbers: list[int]) -> str:
+    """``1, 2 or 4``."""
+    *others, last = map(str, numbers)
+    return f'{", ".join(others)} or {last}' if others else last
+
+
 def overridden(config: Any, overrides: Mapping[str, Any]) -> Any:
     """Return a copy of ``config`` with dotted keys set to new values.
 

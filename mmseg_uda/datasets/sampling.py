@@ -1,4 +1,7 @@
-"""How the image of a stream position is drawn from a data set: uniformly, or by its classes."""
+"""How the image of a stream position is drawn from a data set: uniformly, or by its classes.
+
+The sampling of a target by its predicted classes is in ``importance_sampling.py``.
+"""
 
 from collections.abc import Mapping, Sized
 from typing import Any, Protocol

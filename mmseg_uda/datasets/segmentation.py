@@ -101,6 +101,73 @@ class PseudoLabelDataset(BaseSegDataset):
         )
 
 
+@DATASETS.register_module()
+class FileListDataset(CityscapesDataset):
+    """Images and labels that a list names, in the order of the list.
+
+    ``ann_file`` is a text file with a line ``<image>[ <label>]`` for each sample. It and the paths
+    in it are relative to ``data_root``. Labels are loaded if ``data_prefix`` has a
+    ``seg_map_path``: ``''``, or a folder below ``data_root`` that labels are relative to.
+
+    Raises:
+        UserError: a line has more than two columns, or no label although labels are loaded.
+    """
+
+    def __init__(
+        self, ann_file: str, data_root: str = '.', data_prefix: dict | None = None, **kwargs
+    ) -> None:
+        super().__init__(
+            img_suffix='',
+            ann_file=ann_file,
+            data_root=data_root,
+            data_prefix={'img_path': ''} | (data_prefix or {}),
+            **kwargs,
+        )
+
+    def load_data_list(self) -> list[dict]:
+        folder, label_folder = (self.data_prefix.get(k) for k in ('img_path', 'seg_map_path'))
+        same = dict(label_map=self.label_map, reduce_zero_label=self.reduce_zero_label)
+        samples = []
+        for number, image, label in read_list(self.ann_file):
+            sample = dict(same, img_path=os.path.join(folder, image), seg_fields=[])
+            if label_folder is not None:
+                if label is None:
+                    raise UserError(
+                        f'{self.ann_file}, line {number}: no label for {image}: add it after a '
+                        'blank, or remove seg_map_path from data_prefix'
+                    )
+                sample['seg_map_path'] = os.path.join(label_folder, label)
+            samples.append(sample)
+        return samples
+
+
+def read_list(path: str | os.PathLike) -> list[tuple[int, str, str | None]]:
+    """Read (line number, image, label or None) from lines ``<image>[ <label>]``.
+
+    Empty lines are skipped.
+
+    Raises:
+        UserError: the file cannot be read, or a line has more than two columns.
+    """
+    try:
+        with open(path, encoding='utf-8') as file:
+            lines = file.read().splitlines()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, 'strerror', None) or error
+        raise UserError(f'list {path} cannot be read ({reason})') from error
+    entries = []
+    for number, line in enumerate(lines, 1):
+        columns = line.split()
+        if len(columns) > 2:
+            raise UserError(
+                f'{path}, line {number}: "{line}" has {len(columns)} columns instead of an image '
+                'and a label, whose paths must not contain blanks'
+            )
+        if columns:
+            entries.append((number, columns[0], columns[1] if len(columns) == 2 else None))
+    return entries
+
+
 def dataset_configs(
     configs: Mapping[str, Any] | Sequence[Mapping[str, Any]],
 ) -> list[Mapping[str, Any]]:

@@ -187,9 +187,9 @@ class PackDomain(BaseTransform):
 
     Returns a dict with ``image`` (uint8 (3, H, W), RGB, padded with :data:`PAD_RGB`), ``path`` and,
     where the sample has them, ``day`` (like ``image``), ``label`` (uint8 (H, W) train ids, padded
-    with 255), ``valid`` (uint8 (H, W), padded with 0) and ``depth`` (float32 (H, W), padded with
-    255, far). Views are packed as ``views``: name -> ``image`` (uint8 (T, 3, H, W), RGB) and
-    ``geometry`` (float32 (T, 2, 3)).
+    with 255), ``valid`` (uint8 (H, W), padded with 0), ``depth`` (float32 (H, W), padded with 255,
+    far) and ``padding`` (uint8 (H, W), padded with 1). Views are packed as ``views``: name ->
+    ``image`` (uint8 (T, 3, H, W), RGB) and ``geometry`` (float32 (T, 2, 3)).
     """
 
     def transform(self, results: dict) -> dict:
@@ -204,6 +204,8 @@ class PackDomain(BaseTransform):
             sample['valid'] = torch.tensor(_pad(results['valid'], size, 0))
         if 'depth' in results:
             sample['depth'] = torch.tensor(_pad(results['depth'], size, PAD_DEPTH))
+        if 'padding' in results:
+            sample['padding'] = torch.tensor(_pad(results['padding'], size, 1))
         if 'views' in results:
             sample['views'] = {
                 name: dict(

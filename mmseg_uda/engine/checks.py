@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.inference import build_test_loader
+from mmseg_uda.settings import flatten
 from mmseg_uda.uda.addon import TrainingData
 
 PACKAGE = __name__.partition('.')[0]
@@ -114,7 +115,7 @@ def _shape_problems(domain: str, samples: Sequence[Mapping[str, Any]]) -> Iterat
 
 
 def _shapes(sample: Mapping[str, Any]) -> str:
-    tensors = {name: value for name, value in sorted(sample.items()) if name != 'path'}
+    tensors = {name: value for name, value in sorted(flatten(sample).items()) if name != 'path'}
     return ', '.join(f'{name} {"x".join(map(str, v.shape))}' for name, v in tensors.items())
 
 

@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 import mmseg_uda.register  # noqa: F401 - first: silences messages of imported libraries
 from mmseg_uda.compat.configs import from_legacy, is_legacy
-from mmseg_uda.config import locate, read_config, seed_of
+from mmseg_uda.config import batch_size_of, locate, read_config, seed_of
 from mmseg_uda.data_config import check_names, is_data
 from mmseg_uda.engine.launch import torchrun_world
 from mmseg_uda.engine.runner import UDARunner
@@ -71,9 +71,7 @@ def load_config(
     if is_data(path):
         check_names(config)
     if 'total_batch_size' in config and 'train_dataloader.batch_size' in (cfg_options or {}):
-        raise UserError(
-            f'config {path}: set total_batch_size (images of all processes), not batch_size'
-        )
+        raise UserError(f'config {path}: set total_batch_size (of all processes), not batch_size')
 
     if seed is not None:
         config.merge_from_dict({'randomness.seed': seed})
@@ -110,16 +108,10 @@ def _add_tensorboard(config: Config) -> None:
 
 
 def _share_batch(config: Config, path: Path) -> None:
-    """Divide ``total_batch_size`` (the images of a step), if set, among the processes."""
-    if (total := config.get('total_batch_size')) is None:
-        return
-    processes = (torchrun_world() or (0, 1))[1]
-    if total % processes:
-        raise UserError(
-            f'config {path}: total_batch_size {total} must be a multiple of the number of '
-            f'processes, {processes}'
-        )
-    config.train_dataloader.batch_size = total // processes
+    """Divide ``total_batch_size`` (the positions of a step), if set, among the processes."""
+    size = batch_size_of(config, (torchrun_world() or (0, 1))[1], path)
+    if size is not None:
+        config.train_dataloader.batch_size = size
 
 
 def _read_test_set(path: str) -> dict:

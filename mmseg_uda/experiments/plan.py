@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmseg_uda.config import overridden, read_config, seed_of
+from mmseg_uda.config import batch_size_of, overridden, read_config, seed_of
 from mmseg_uda.engine.work_dir import best_checkpoint
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments import given, records
@@ -159,6 +159,14 @@ class Plan:
             return seed_of(self._config(stage, stage.options))
         earlier = (self.seed_of(s) for s in self.experiment.stages if s.name in stage.reads)
         return next((seed for seed in earlier if seed is not None), None)
+
+    def check_processes(self, stage: Stage) -> None:
+        """Check that the processes can share the batch of a training stage.
+
+        Raises:
+            UserError: they cannot; says which numbers of processes can.
+        """
+        batch_size_of(self._config(stage, stage.options), self.processes, stage.config)
 
     def _default_work_dir(self) -> Path:
         first = next(stage for stage in self.experiment.stages if stage.kind == 'train')

@@ -50,7 +50,9 @@ class StageRunner:
         """
         plan, stages = self.plan, self.plan.experiment.stages
         for stage in plan.chosen:  # before any of them is run: a training takes hours
-            self._check(stage)
+            state = self._check(stage)
+            if stage.kind == 'train' and state.status != 'done' and stage.name not in plan.given:
+                plan.check_processes(stage)
         if plan.only:
             require_inputs(plan, plan.only)
         joined = joined_processes() if torchrun_world() else nullcontext()

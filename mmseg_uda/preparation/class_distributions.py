@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from mmseg_uda.datasets.image_files import forkable_opencv
 from mmseg_uda.datasets.segmentation import NamedErrors, build_dataset, dataset_configs
-from mmseg_uda.datasets.source_target import collate_domains
 from mmseg_uda.engine.config import load_config
 from mmseg_uda.errors import UserError
 from mmseg_uda.evaluation.inference import build_segmentor
@@ -70,7 +69,7 @@ def initialise_statistics(
 
     rest = torch.utils.data.Subset(source, range(done, len(source)))
     workers = settings.train_dataloader.get('num_workers', 0)
-    loader = DataLoader(rest, 1, num_workers=workers, collate_fn=collate_domains)
+    loader = DataLoader(rest, 1, num_workers=workers)
     bar = tqdm(total=len(source), initial=done, desc='class statistics', unit='img')
     with bar, forkable_opencv():
         for number, sample in enumerate(loader, done + 1):

@@ -237,7 +237,7 @@ class _Parts(Dataset):
                 yield part
 
     def _row(self, row: int) -> dict[str, np.ndarray]:
-        sample = self.dataset[row]['source']
+        (sample,) = self.dataset[row]['source']
         image, label, depth = (sample[name].numpy() for name in ('image', 'label', 'depth'))
         if self.crops:
             pictures = {

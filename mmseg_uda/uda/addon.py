@@ -21,7 +21,7 @@ class TrainingData:
         num_classes: number of classes of the source data set.
         source_size, target_size: (height, width) of a batch's images in pixels; the target's is
             None where there is no target.
-        sample: one sample of each domain, as ``SourceTargetDataset`` returns them.
+        sample: domain -> one sample, as of ``PackDomain``.
     """
 
     dataset: SourceTargetDataset

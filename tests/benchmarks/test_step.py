@@ -1,5 +1,6 @@
 import copy
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,11 +16,13 @@ from benchmarks.contrast import (
     run_semantic,
 )
 from benchmarks.search import search_visits, synthetic_bank, target_tables
-from benchmarks.step import build_method, measure_step, random_batch
+from benchmarks.step import build_method, measure_step, random_batch, training_batch
 from mmseg_uda.engine.config import load_config
 from mmseg_uda.uda.components.depth_similarity import DepthSimilarity
 from mmseg_uda.uda.components.pixel_contrast import VARIANTS
 from tests.precision import TOLERANCE, assert_same
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
 
 
 @pytest.mark.parametrize('variant', VARIANTS)
@@ -53,6 +56,23 @@ def test_every_network_pass_of_a_contrast_step_is_replayed(start):
     batch = random_batch((64, 64), 2, target_size=(64, 128))
     cost = measure_step(*build_method(config, 'cpu'), batch, repeats=1)
     assert cost.calls == {'teacher': 3, 'student': 3 if start == 0 else 2}
+
+
+def test_a_batch_has_the_images_of_the_config(tmp_path):
+    """Blocks, and groups of views."""
+    path = tmp_path / 'config.py'
+    bases = [f'{CONFIGS}/_base_/datasets/toy_dasac.py', f'{CONFIGS}/_base_/toy_runtime.py']
+    path.write_text(f'_base_ = {bases}\nmodel = dict(type="MinEnt")\n')
+    batch = training_batch(load_config(path), 'cpu')
+    assert batch['source']['label'].shape == (4, 128, 256)
+    assert batch['source']['image'].shape == (4, 3, 128, 256)
+    assert batch['target']['image'].shape == (2, 3, 128, 256)
+    for views in batch['target']['views'].values():
+        assert views['image'].shape == (2, 3, 3, 128, 256)
+        assert views['geometry'].shape == (2, 3, 2, 3)
+    plain = training_batch(load_config(f'{CONFIGS}/toy/daformer_mitb0_toy_game2city.py'), 'cpu')
+    assert plain['source']['image'].shape == plain['target']['image'].shape == (4, 3, 128, 256)
+    assert 'views' not in plain['target']
 
 
 def test_command(capsys):

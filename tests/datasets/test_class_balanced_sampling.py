@@ -142,10 +142,10 @@ def build(data, source_options=None, **options) -> SourceTargetDataset:
 def test_domains_of_different_size_and_the_rare_class(data):
     dataset = build(data, class_balanced_sampling={})
     samples = [dataset[position] for position in range(60)]
-    assert {tuple(s['source']['image'].shape) for s in samples} == {(3, 12, 16)}
-    assert {tuple(s['target']['image'].shape) for s in samples} == {(3, 8, 20)}
-    assert not any('label' in s['target'] for s in samples)
-    rare = [bool((s['source']['label'] == 1).any()) for s in samples]
+    assert {tuple(s['source'][0]['image'].shape) for s in samples} == {(3, 12, 16)}
+    assert {tuple(s['target'][0]['image'].shape) for s in samples} == {(3, 8, 20)}
+    assert not any('label' in s['target'][0] for s in samples)
+    rare = [bool((s['source'][0]['label'] == 1).any()) for s in samples]
     assert np.mean(rare) > 0.2  # one image of ten
 
 

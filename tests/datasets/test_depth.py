@@ -79,9 +79,9 @@ def test_depth_follows_image_and_flip(config):
     dataset = SourceTargetDataset(**config, seed=1)
     flips = set()
     for position in range(8):
-        sample = dataset[position]
-        assert 'depth' not in sample['source']  # only the target's is loaded for training
-        image, depth = (sample['target'][key] for key in ('image', 'depth'))
+        ((source,), (target,)) = (dataset[position][name] for name in ('source', 'target'))
+        assert 'depth' not in source  # only the target's is loaded for training
+        image, depth = (target[key] for key in ('image', 'depth'))
         assert depth.dtype == torch.float32 and depth.shape == (32, 40)
         # halfway between two columns of the depth map the resized one is fractional, but near
         expected = torch.from_numpy(DEPTHS)[image[0].long()]
@@ -93,7 +93,7 @@ def test_depth_follows_image_and_flip(config):
 
 def test_source_depth_where_asked_for(config):
     dataset = SourceTargetDataset(config['source'], source_depth=True)
-    assert dataset[0]['source']['depth'].shape == (32, 40)
+    assert dataset[0]['source'][0]['depth'].shape == (32, 40)
 
 
 def test_without_depth_dir_samples_are_as_before(config):
@@ -101,8 +101,8 @@ def test_without_depth_dir_samples_are_as_before(config):
     for domain in ('source', 'target'):
         del config[domain]['depth_dir']
     without = SourceTargetDataset(**config)[3]
-    assert set(without['target']) == set(with_depth['target']) - {'depth'}
-    assert all(torch.equal(without[d]['image'], with_depth[d]['image']) for d in config)
+    assert set(without['target'][0]) == set(with_depth['target'][0]) - {'depth'}
+    assert all(torch.equal(without[d][0]['image'], with_depth[d][0]['image']) for d in config)
 
 
 def test_batch(config):

@@ -80,7 +80,8 @@ def test_a_single_data_set_is_drawn_from_its_own_stream(sources, targets):
             (only,) = domain.datasets
             with counter_random(3, position, stream):
                 expected = only.pipeline(sample_info(only, np.random.randint(len(only))))
-            assert equal(dataset[position][domain.name], expected)
+            (sample,) = dataset[position][domain.name]
+            assert equal(sample, expected)
 
 
 @pytest.mark.parametrize(
@@ -103,10 +104,10 @@ def test_a_sample_of_a_list_is_that_of_its_data_set_alone(sources, targets, samp
     drawn = set()
     for position in range(24):
         sample = both[position]
-        pair = origin(sample['source']), origin(sample['target'])
+        pair = origin(sample['source'][0]), origin(sample['target'][0])
         drawn.add(pair)
         for name in ('source', 'target'):
-            assert equal(sample[name], single[pair][position][name])
+            assert equal(sample[name][0], single[pair][position][name][0])
     assert len(drawn) == 4
 
 
@@ -123,11 +124,11 @@ def test_data_sets_are_drawn_by_weight(sources, targets, weights):
             one.pipeline = lambda info: {'path': info['img_path']}
     samples = [dataset[position] for position in range(3000)]
     first, second = (weight or 1 for weight in weights)
-    share = np.mean([origin(sample['source']) == 'one' for sample in samples])
+    share = np.mean([origin(sample['source'][0]) == 'one' for sample in samples])
     assert abs(share - first / (first + second)) < 0.03
-    day = np.array([origin(sample['target']) == 'day' for sample in samples])
+    day = np.array([origin(sample['target'][0]) == 'day' for sample in samples])
     assert abs(day.mean() - 0.5) < 0.03
-    one = np.array([origin(sample['source']) == 'one' for sample in samples])
+    one = np.array([origin(sample['source'][0]) == 'one' for sample in samples])
     assert abs(day[one].mean() - 0.5) < 0.06
 
 
@@ -141,7 +142,7 @@ def test_rare_classes_are_those_of_the_data_set(sources):
     sampling = dict(class_temp=0.01, min_pixels=20)
     dataset = SourceTargetDataset(sources, rare_class_sampling=sampling)
     assert [set(one.classes) for one in dataset.source.samplings] == [{0, 13}, {0, 2, 12}]
-    second = [s for s in (dataset[i]['source'] for i in range(60)) if origin(s) == 'two']
+    second = [s for s in (dataset[i]['source'][0] for i in range(60)) if origin(s) == 'two']
     assert np.mean([bool((sample['label'] == 12).any()) for sample in second]) > 0.9
 
 

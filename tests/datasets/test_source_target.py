@@ -68,6 +68,8 @@ def config(tmp_path):
 def equal(one, two):
     if isinstance(one, dict):
         return one.keys() == two.keys() and all(equal(one[key], two[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(two) and all(map(equal, one, two))
     return torch.equal(one, two) if torch.is_tensor(one) else one == two
 
 
@@ -77,10 +79,11 @@ def test_sample(config):
     assert dataset.metainfo['classes'][0] == 'road'
     sample = dataset[7]
     assert set(sample) == {'source', 'target', 'position'} and sample['position'] == 7
-    assert set(sample['source']) == {'image', 'label', 'path'}
-    assert set(sample['target']) == {'image', 'valid', 'path'}
-    assert sample['source']['image'].shape == (3, 32, 32)
-    assert sample['target']['valid'].shape == (32, 32)
+    ((source,), (target,)) = sample['source'], sample['target']
+    assert set(source) == {'image', 'label', 'path'}
+    assert set(target) == {'image', 'valid', 'path'}
+    assert source['image'].shape == (3, 32, 32)
+    assert target['valid'].shape == (32, 32)
 
 
 def test_sample_depends_on_seed_and_position_alone(config):
@@ -110,7 +113,7 @@ def test_rare_class_sampling_prefers_images_and_crops_with_the_class(config):
     shares = []
     for sampling in (None, config['rare_class_sampling'] | dict(class_temp=0.01)):
         dataset = SourceTargetDataset(**(config | dict(rare_class_sampling=sampling)))
-        labels = [dataset[i]['source']['label'] for i in range(60)]
+        labels = [dataset[i]['source'][0]['label'] for i in range(60)]
         shares.append(np.mean([bool((label == 12).sum() > 20) for label in labels]))
     assert shares[0] < 0.4 and shares[1] > 0.8
 
@@ -122,7 +125,7 @@ def test_images_are_decoded_once_a_sample(config, monkeypatch):
     monkeypatch.setattr(transforms, 'read_image', lambda path: decoded.append(path) or read(path))
     for position in range(10):
         sample = dataset[position]
-        assert decoded == [sample['source']['path'], sample['target']['path']]
+        assert decoded == [sample[name][0]['path'] for name in ('source', 'target')]
         decoded.clear()
 
 
@@ -130,7 +133,7 @@ def test_all_images_are_drawn_without_rare_class_sampling(config):
     dataset = SourceTargetDataset(**(config | dict(rare_class_sampling=None)))
     samples = [dataset[i] for i in range(80)]
     for domain, number in (('source', 6), ('target', 5)):
-        assert len({sample[domain]['path'] for sample in samples}) == number
+        assert len({sample[domain][0]['path'] for sample in samples}) == number
 
 
 def test_without_target(config):
@@ -142,9 +145,9 @@ def test_labelled_target(config, tmp_path):
     for image in (tmp_path / 'cityscapes/leftImg8bit/train/bonn').iterdir():
         name = image.name.replace('_leftImg8bit', '_gtFine_labelTrainIds')
         write_train_ids(tmp_path / 'cityscapes/gtFine/train/bonn' / name, stripes((48, 96), [1, 2]))
-    unlabelled = SourceTargetDataset(**config)[3]['target']
+    (unlabelled,) = SourceTargetDataset(**config)[3]['target']
     config['target']['data_prefix']['seg_map_path'] = 'gtFine/train'
-    labelled = SourceTargetDataset(**config)[3]['target']
+    (labelled,) = SourceTargetDataset(**config)[3]['target']
     assert labelled.pop('label').shape == (32, 32)
     assert equal(labelled, unlabelled)  # the label changes no draw
 
@@ -163,7 +166,7 @@ def test_own_data_with_three_classes(config, tmp_path):
     config['rare_class_sampling'] = None
     dataset = SourceTargetDataset(**config)
     assert dataset.metainfo['classes'] == ('road', 'field', 'house')
-    assert set(dataset[0]['source']['label'].unique().tolist()) <= {0, 1, 2, 255}
+    assert set(dataset[0]['source'][0]['label'].unique().tolist()) <= {0, 1, 2, 255}
     for number in range(3):
         write_train_ids(tmp_path / f'own/masks/p{number}.png', stripes((40, 60), [0, 3]))
     with pytest.raises(UserError, match=r'masks/p\d.png: label value 3 is neither one of the 3'):
@@ -237,6 +240,52 @@ def test_batches_do_not_depend_on_the_number_of_workers(config):
     assert batch['source']['image'].shape == (2, 3, 32, 32)
     assert batch['source']['label'].shape == (2, 32, 32)
     assert isinstance(batch['source']['path'], list) and len(batch['target']['path']) == 2
+
+
+def test_a_block_has_consecutive_samples_of_each_stream(config):
+    pairs, blocks = SourceTargetDataset(**config), SourceTargetDataset(**config, block=(3, 2))
+    assert len(blocks) == len(pairs) and blocks.block == (3, 2)
+    for position in (0, 4):
+        block = blocks[position]
+        for name, size in (('source', 3), ('target', 2)):
+            singles = [pairs[position * size + i][name][0] for i in range(size)]
+            assert equal(block[name], singles)
+    batch = collate_domains([blocks[4], blocks[5]])
+    assert batch['position'].tolist() == [4, 5]
+    singles = [pairs[number] for number in range(12, 18)]
+    assert equal(batch['source'], collate_domains(singles)['source'])
+    assert equal(batch['target'], collate_domains([pairs[n] for n in range(8, 12)])['target'])
+
+
+def test_blocks_do_not_depend_on_workers_or_where_a_run_resumes(config):
+    runs = []
+    for workers, start in ((0, 0), (1, 0), (2, 0), (0, 4)):
+        loader = Runner.build_dataloader(
+            dict(
+                dataset=dict(type='SourceTargetDataset', block=(3, 1), **config),
+                sampler=dict(type='PositionSampler', batch_size=2),
+                batch_size=2,
+                num_workers=workers,
+                collate_fn=dict(type='collate_domains'),
+            )
+        )
+        loader.sampler.skip(start)
+        runs.append(list(itertools.islice(loader, 4)))
+    assert runs[0][0]['source']['image'].shape == (6, 3, 32, 32)
+    assert runs[0][0]['target']['image'].shape == (2, 3, 32, 32)
+    assert all(map(equal, runs[0], runs[1])) and all(map(equal, runs[0], runs[2]))
+    assert all(map(equal, runs[0][2:], runs[3][:2]))
+
+
+def test_blocks_without_a_target(config):
+    dataset = SourceTargetDataset(config['source'], block=(2, 5))
+    assert set(dataset[0]) == {'source', 'position'} and len(dataset[0]['source']) == 2
+
+
+@pytest.mark.parametrize('block', [(0, 1), (1, -1), (1,), (1, 1, 1), (1.0, 1), (True, 1)])
+def test_bad_blocks(config, block):
+    with pytest.raises(UserError, match=r'block is \(.*two integers above 0'):
+        SourceTargetDataset(**config, block=block)
 
 
 def test_error_in_a_worker_stays_a_user_error(config, tmp_path):

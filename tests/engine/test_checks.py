@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -232,6 +233,37 @@ def test_images_of_evaluation_must_fit_the_network(
     assert line.startswith(f'{images} have 60 x 120 pixels, but both sides must be multiples')
 
 
+def test_blocks_of_pairs_train_as_the_pairs_do(tiny_config, world, tmp_path):
+    """Two positions of a pair, or one of two samples of each domain: the same step."""
+    more = """
+target_pipeline.insert(-1, dict(type='MakeViews', number=2))
+train_dataloader.update(batch_size=1)
+train_dataloader['dataset'] |= dict(block=(2, 2), target=dict(
+    data_root=WORLD + '/cityscapes', pipeline=target_pipeline))
+"""
+    weights = []
+    for config in (tiny_config, write_config(tmp_path / 'blocks.py', world, more)):
+        folder = tmp_path / f'run{len(weights)}'
+        options = ['--cfg-options', 'train_cfg.max_iters=2']
+        train.main([config, '--work-dir', str(folder), *options])
+        weights.append(torch.load(folder / 'iter_2.pth', weights_only=True)['state_dict'])
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
+def test_self_training_needs_as_many_samples_of_both_domains(tiny_config, tmp_path, problems):
+    (line,) = problems(tiny_config, 'train_dataloader.dataset.block=(4,1)')
+    assert line.startswith('train_dataloader.dataset.block is (4, 1), but SelfTraining mixes')
+
+
+def test_a_problem_with_views_names_their_sizes(world, tmp_path, problems):
+    more = """
+steps = [*target_pipeline[:-1], dict(type='MakeViews', number=2), dict(type='PackDomain')]
+train_dataloader['dataset']['target'][1] = dict(city, pipeline=steps)
+"""
+    (line,) = problems(write_config(tmp_path / 'lists.py', world, LISTS + more), 'model.blur=True')
+    assert 'with image 3x64x128, views.clean.geometry 2x2x3, views.clean.image 2x3x64x128' in line
+
+
 @pytest.fixture(scope='module')
 def picture(tmp_path_factory):
     """Write an image and a label of a given size; return their paths."""
@@ -288,7 +320,8 @@ def test_every_config_passes_the_checks(path, picture):
         with torch.device('meta'):
             method = MODELS.build(model)
     sizes = {name: tuple(one['image'].shape[1:]) for name, one in samples.items()}
-    data = TrainingData(None, len(classes), sizes['source'], sizes.get('target'), samples)
+    dataset = SimpleNamespace(block=options.get('block', (1, 1)))
+    data = TrainingData(dataset, len(classes), sizes['source'], sizes.get('target'), samples)
     assert not list(method.problems(data))
     for size in tested:
         assert not list(method.student.test_size_problems('test images', size))

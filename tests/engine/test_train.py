@@ -72,7 +72,9 @@ def test_processes_share_the_total_batch(tiny_config, tmp_path, monkeypatch):
     monkeypatch.setenv('WORLD_SIZE', '4')
     config = load_config(path)
     assert config.train_dataloader.batch_size == config.train_dataloader.sampler.batch_size == 2
-    with pytest.raises(UserError, match='total_batch_size 6 must be a multiple of .* 4'):
+    with pytest.raises(
+        UserError, match='total_batch_size 6 must be a multiple of .* 4: start 1, 2, 3 or 6'
+    ):
         load_config(path, {'total_batch_size': 6})
     with pytest.raises(UserError, match='set total_batch_size'):
         load_config(path, {'train_dataloader.batch_size': 3})

@@ -1,6 +1,7 @@
 """Stages run in order; finished ones are skipped, interrupted ones resumed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,15 @@ def test_processes_without_a_gpu_are_warned_of(trainings, monkeypatch, gpus):
     warnings = [line for line in lines if line.startswith('warning: ')]
     expected = 'warning: no GPU is found: the 4 processes of the training share the CPU'
     assert warnings == ([] if gpus else [expected] * 2)
+
+
+def test_processes_that_cannot_share_a_later_batch_are_refused_at_once(trainings):
+    """The published step of DA-SAC's last stage has two groups of images."""
+    Path('groups.py').write_text("_base_ = './config.py'\ntotal_batch_size = 2\n")
+    first, second, test = experiment().stages
+    stages = replace(experiment(), stages=(first, replace(second, config='groups.py'), test))
+    with pytest.raises(UserError, match=r'groups\.py: .* 2 .* processes, 3: start 1 or 2 \(--gpus'):
+        run(stages=stages, processes=3)
+    assert not trainings.runs
+    run(stages=stages)
+    assert [name for name, *_ in trainings.runs] == ['first', 'second']

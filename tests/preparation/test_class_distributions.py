@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmengine.config import Config
+from torch.utils.data import default_collate
 
 from mmseg_uda.cli import init_statistics as tool
 from mmseg_uda.errors import UserError
@@ -66,7 +67,7 @@ def test_the_files_hold_the_statistics_of_all_source_images(float64, given, tmp_
     rows = {'feat_dist.pth': [], 'out_dist.pth': []}
     own = {name: [] for name in rows}
     for i in range(len(source)):
-        batch = init_statistics.collate_domains([source[i]])
+        batch = default_collate([source[i]])
         batch = network.data_preprocessor({'source': batch}).source
         with torch.no_grad():
             features = network.features(batch.images)

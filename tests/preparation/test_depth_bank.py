@@ -31,7 +31,7 @@ def test_rows_are_the_training_samples(config, bank):
     flips = np.load(bank.path / 'rows.npz')['flip']
     assert 0 < flips.sum() < ROWS
     for row in range(0, ROWS, 3):
-        sample = dataset[row]['source']
+        (sample,) = dataset[row]['source']
         image, label = bank.crop(row)
         assert torch.equal(image, sample['image']) and torch.equal(label, sample['label'])
         counts = depth_counts(label.numpy(), sample['depth'].numpy(), 19)
@@ -43,7 +43,7 @@ def test_padded_crops_are_cut_alike(config, tmp_path):
     bank = make_bank(config, tmp_path / 'bank', 6, nproc=1)
     dataset = SourceTargetDataset(**config)
     for row in range(6):
-        sample = dataset[row]['source']
+        (sample,) = dataset[row]['source']
         image, label = bank.crop(row)
         assert torch.equal(image, sample['image']) and torch.equal(label, sample['label'])
 

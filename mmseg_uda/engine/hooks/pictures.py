@@ -20,7 +20,7 @@ from mmseg_uda.uda.components.augmentation import denormalise
 
 @HOOKS.register_module()
 class PicturePanelHook(Hook):
-    """Writes a panel per image of the batch: ``<work_dir>/pictures/<iteration>_<image>.png``.
+    """Writes a panel per pair of images: ``<work_dir>/pictures/<iteration>_<pair>.png``.
 
     Its rows are: source image, its label, the student's prediction for the target image; target
     image, pseudo-label, pseudo-label weight; mixed image, its label, its weight. Methods without
@@ -53,7 +53,7 @@ class PicturePanelHook(Hook):
             return
         palette = np.array(runner.train_dataloader.dataset.metainfo['palette'], np.uint8)
         tiles = _tiles(runner.model)
-        for index in range(len(tiles[0])):
+        for index in range(min(map(len, tiles))):
             pictures = [_to_rgb(tile[index], palette) for tile in tiles]
             panel = np.vstack([np.hstack(pictures[start : start + 3]) for start in (0, 3, 6)])
             path = Path(runner.work_dir) / 'pictures' / f'{runner.iter + 1:06d}_{index}.png'

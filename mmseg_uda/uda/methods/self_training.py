@@ -65,6 +65,12 @@ class SelfTraining(UDAMethod):
 
     def problems(self, data: TrainingData) -> Iterator[str]:
         yield from super().problems(data)
+        if len(set(data.dataset.block)) > 1:
+            yield (
+                f'train_dataloader.dataset.block is {data.dataset.block}, but '
+                f'{type(self).__name__} mixes one source image with each target image: use as '
+                'many samples of the source as of the target'
+            )
         if data.target_size is not None and data.target_size != data.source_size:
             source, target = ('x'.join(map(str, s)) for s in (data.source_size, data.target_size))
             yield (

@@ -17,7 +17,7 @@ from mmseg_uda.datasets.statistics import (
     SAMPLES_WITH_CLASS,
     count_classes,
 )
-from mmseg_uda.evaluation.export import output_names, write_label
+from mmseg_uda.evaluation.export import output_names, to_label_ids, write_label
 from tests.golden.registry import Params, Results, golden
 
 ROOT = '<root>'  # placeholder in the expected values for the data folder of the command line
@@ -156,3 +156,14 @@ def exported_labels(params: Params, inputs: Params) -> Results:
             'values': [np.array(image) for image in images],
             'palette': np.reshape(images[0].getpalette()[: 3 * len(labels.PALETTE)], (-1, 3)),
         }
+
+
+@golden('label_ids')
+def label_ids(params: Params, inputs: Params) -> Results:
+    """Train ids that are no class have no label id here; the published writer makes them 0."""
+    train_ids = inputs['train_ids']
+    known, written = train_ids < len(labels.CLASSES), np.zeros(train_ids.shape, np.uint8)
+    written[known] = to_label_ids(train_ids[known])
+    raw = {name: inputs[f'raw.{name}'] for name in ('cityscapes', 'gta', 'synthia')}
+    results = {f'train_ids.{name}': lookup(TABLES[name], ids) for name, ids in raw.items()}
+    return results | {'label_ids': written}

@@ -88,12 +88,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def benchmark_step(args: argparse.Namespace) -> int:
-    from benchmarks.step import measure_step, random_batch
+    from benchmarks.step import measure_step, number_of_views, random_batch
 
-    method, optim_wrapper = _method(args)
-    cost = measure_step(
-        method, optim_wrapper, random_batch(args.size, args.batch_size), args.repeats
-    )
+    config = _config(args)
+    method, optim_wrapper = _method(args, config)
+    data = random_batch(args.size, args.batch_size, views=number_of_views(config))
+    cost = measure_step(method, optim_wrapper, data, args.repeats)
     calls = ', '.join(f'{number} x {name}' for name, number in cost.calls.items())
     print(f'network passes of a step: {calls}')
     step, passes = cost.step, cost.passes
@@ -108,12 +108,13 @@ def benchmark_full(args: argparse.Namespace) -> int:
 
     import torch
 
-    from benchmarks.step import evaluate_image, random_batch
+    from benchmarks.step import evaluate_image, number_of_views, random_batch
 
-    method, optim_wrapper = _method(args)
+    config = _config(args)
+    method, optim_wrapper = _method(args, config)
     parameters = sum(p.numel() for p in method.student.parameters())
     print(f'student: {parameters:,} parameters, {method.data_preprocessor.device}')
-    data = random_batch(args.size, args.batch_size)
+    data = random_batch(args.size, args.batch_size, views=number_of_views(config))
     for _ in range(args.steps):
         start = time.perf_counter()
         logs = {k: round(float(v), 4) for k, v in method.train_step(data, optim_wrapper).items()}
@@ -230,12 +231,11 @@ def _config(args: argparse.Namespace):
     return config
 
 
-def _method(args: argparse.Namespace):
+def _method(args: argparse.Namespace, config):
     import torch
 
     from benchmarks.step import build_method
 
-    config = _config(args)
     if args.bf16:
         config.optim_wrapper.type = 'AutocastOptimWrapper'
     return build_method(config, args.device or ('cuda' if torch.cuda.is_available() else 'cpu'))

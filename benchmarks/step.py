@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.optim import build_optim_wrapper
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from benchmarks.cost import Cost, peak_bytes, time_in_turn
 from mmseg_uda.datasets.segmentation import dataset_configs
@@ -47,92 +48,83 @@ def build_method(config: Config, device: str) -> tuple[UDAMethod, nn.Module]:
 
 def random_batch(
     size: tuple[int, int],
-    images: int,
+    images: int | tuple[int, int],
     num_classes: int = 19,
     cell: int = 32,
     target_size: tuple[int, int] | None = None,
-    target_images: int | None = None,
     views: int = 0,
 ) -> dict:
     """A collated training batch of noise with labels in square cells, see ``collate_domains``.
 
-    The target has every field that a method can use.
+    The target has every field that a method can use; views only if there is a number of them.
 
     Args:
         size: (height, width) of the source images.
-        images: number of source images.
+        images: number of source and of target images; one number if they are the same.
         cell: side of the label cells in pixels.
         target_size: (height, width) of the target images; default ``size``.
-        target_images: number of target images; default ``images``.
-        views: number of clean and of noisy views of each target image; 0 = none.
+        views: number of clean and of noisy views of each target image.
     """
-    target_size, target_images = target_size or size, target_images or images
+    sources, targets = (images, images) if isinstance(images, int) else images
+    target_size = target_size or size
     height, width = size
     cells = torch.randint(
-        0, num_classes, (images, -(-height // cell), -(-width // cell)), dtype=torch.uint8
+        0, num_classes, (sources, -(-height // cell), -(-width // cell)), dtype=torch.uint8
     )
     label = cells.repeat_interleave(cell, 1).repeat_interleave(cell, 2)[:, :height, :width]
-    noise = partial(torch.randint, 0, 256, (target_images, 3, *target_size), dtype=torch.uint8)
-    valid = torch.ones(target_images, *target_size, dtype=torch.uint8)
-    depth = torch.rand(target_images, *target_size) * 255
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randint(0, 256, (targets, *shape, 3, *target_size), dtype=torch.uint8)
+
+    valid = torch.ones(targets, *target_size, dtype=torch.uint8)
+    depth = torch.rand(targets, *target_size) * 255
     target = dict(image=noise(), valid=valid, day=noise(), depth=depth)
     if views:
-        target['views'] = _random_views(target_images, views, target_size)
-    source = torch.randint(0, 256, (images, 3, *size), dtype=torch.uint8)
+        geometry = random_geometry(targets, views)
+        target['views'] = {
+            name: dict(image=noise(views), geometry=geometry) for name in ('clean', 'noisy')
+        }
+    source = torch.randint(0, 256, (sources, 3, *size), dtype=torch.uint8)
     return dict(source=dict(image=source, label=label), target=target)
 
 
+def random_geometry(images: int, views: int) -> Tensor:
+    """Affine maps (B, T, 2, 3) from images to views that show 1/2 to all of their sides."""
+    magnification = 1 / (0.5 + 0.5 * torch.rand(images, views, 1, 1))
+    shift = (magnification - 1) * (2 * torch.rand(images, views, 2, 1) - 1)
+    return torch.cat((magnification * torch.eye(2), shift), dim=-1)
+
+
+def number_of_views(config: Config) -> int:
+    """Number of views of each target image in the config's data; 0 if it makes none."""
+    target = config.train_dataloader.dataset.target
+    pipeline = dataset_configs(target)[0].pipeline if target else []
+    return next((step.get('number', 4) for step in pipeline if step.type == 'MakeViews'), 0)
+
+
 def training_batch(config: Config, device: str) -> dict:
-    """A :func:`random_batch` on a device, with the numbers and sizes of images of the config."""
-    loader = config.train_dataloader
-    pipelines = {
-        domain: dataset_configs(loader.dataset[domain])[0].pipeline
-        for domain in ('source', 'target')
-    }
-    source, target = (loader.batch_size * size for size in loader.dataset.get('block', (1, 1)))
-    views = (step.get('number', 4) for step in pipelines['target'] if step.type == 'MakeViews')
-    batch = random_batch(
-        _crop_size(pipelines['source']),
-        source,
-        target_size=_crop_size(pipelines['target']),
-        target_images=target,
-        views=next(views, 0),
-    )
-    return _moved(batch, device)
+    """A :func:`random_batch` on a device, with the batch size and image sizes of the config."""
+    dataset, batch_size = config.train_dataloader.dataset, config.train_dataloader.batch_size
+    images = tuple(batch_size * number for number in dataset.get('block', (1, 1)))
+    sizes = [image_size(dataset[domain]) for domain in ('source', 'target')]
+    batch = random_batch(sizes[0], images, target_size=sizes[1], views=number_of_views(config))
+    return tree_map(lambda value: value.to(device), batch)
 
 
-def _moved(batch: dict, device: str) -> dict:
-    return {
-        name: _moved(value, device) if isinstance(value, dict) else value.to(device)
-        for name, value in batch.items()
-    }
-
-
-def _crop_size(pipeline: Sequence[Mapping]) -> tuple[int, int]:
-    """(height, width) of the images that a pipeline makes."""
-    crop = next((step.crop_size for step in pipeline if step.get('crop_size')), None)
-    return tuple(crop or (pipeline[0].get('size') or pipeline[0].scale)[::-1])
-
-
-def _random_views(images: int, number: int, size: tuple[int, int]) -> dict:
-    """Clean and noisy views as collated: zoomed by up to 2 and flipped or not."""
-    zoom = 1 + torch.rand(images, number)
-    flip = torch.randint(0, 2, (images, number)) * 2 - 1
-    geometry = torch.zeros(images, number, 2, 3)
-    geometry[..., 0, 0], geometry[..., 1, 1] = zoom * flip, zoom
-    shape = images, number, 3, *size
-    return {
-        name: dict(image=torch.randint(0, 256, shape, dtype=torch.uint8), geometry=geometry)
-        for name in ('clean', 'noisy')
-    }
+def image_size(domain: ConfigDict) -> tuple[int, int]:
+    """(height, width) of the training images of a domain, from its pipeline."""
+    pipeline = dataset_configs(domain)[0].pipeline
+    crops = [step.crop_size for step in pipeline if step.get('crop_size')]
+    first = pipeline[0]
+    return tuple(crops[0] if crops else (first.get('size') or first.scale)[::-1])
 
 
 def measure_step(method: UDAMethod, optim_wrapper, data: dict, repeats: int = 10) -> StepCost:
     """Measure whole steps and their network passes alone, in turn.
 
-    One step is recorded: every student pass (forward with the heads that it used, cross entropy,
-    backward), every teacher inference and every pass of a frozen encoder. Each is then replayed on
-    the same inputs.
+    One step is recorded: every student pass (forward with the heads that it used; with gradients
+    also cross entropy and backward), every teacher inference and every pass of a frozen encoder.
+    Each is then replayed on the same inputs.
 
     Args:
         data: a collated batch.
@@ -168,20 +160,26 @@ def measure_step(method: UDAMethod, optim_wrapper, data: dict, repeats: int = 10
 
 @dataclass
 class _Pass:
-    """A recorded pass of a network: the call, and which heads were run on its features."""
+    """A recorded pass of a network.
+
+    Attributes:
+        name: of the kind of pass.
+        gradients: whether it was run with gradients.
+        heads: those that were run on its features.
+    """
 
     name: str
     network: nn.Module
     call: Callable
     args: tuple
+    gradients: bool
     heads: set[str] = field(default_factory=set)
 
     def replay(self, method: UDAMethod, optim_wrapper) -> None:
-        """Run the pass again; a student's with losses and backward pass."""
-        student = self.name == 'student'
-        with torch.set_grad_enabled(student), optim_wrapper.optim_context(method):
+        """Run the pass again; with gradients also the losses and the backward pass."""
+        with torch.set_grad_enabled(self.gradients), optim_wrapper.optim_context(method):
             ends = self._ends(method, self.call(*self.args))
-        if student:
+        if self.gradients:
             sum(ends).backward()
 
     def _ends(self, method: UDAMethod, output: Any) -> list[Tensor]:
@@ -217,7 +215,9 @@ def _recorded(method: UDAMethod) -> Iterator[list[_Pass]]:
                 # A teacher's inference ends with logits at the images' size.
                 call = network.encode_decode if attribute == 'infer' else original
                 heads = {'decode'} if attribute == 'train_pass' else set()
-                passes.append(_Pass(name, network, call, args, heads))
+                gradients = torch.is_grad_enabled()
+                kind = name if gradients or name != 'student' else 'student without gradients'
+                passes.append(_Pass(kind, network, call, args, gradients, heads))
             inside = True
             try:
                 return original(*args)

@@ -113,3 +113,25 @@ def class_problems(option: str, classes: Sequence[int], num_classes: int) -> Ite
             f'{option} lists {", ".join(map(str, unknown))}, but the data set has {num_classes} '
             f'classes (0..{num_classes - 1}): list train ids of your own classes'
         )
+
+
+def view_problems(kind: str, names: Sequence[str], data: TrainingData) -> Iterator[str]:
+    """A sentence if target samples lack views, or if their geometries differ.
+
+    Args:
+        kind: the class that needs the views, for the sentence.
+        names: of the views, which must have the same geometry.
+    """
+    if data.target_size is None:
+        return
+    views = data.sample['target'].get('views', {})
+    if missing := [name for name in names if name not in views]:
+        yield (
+            f'{kind} needs the views {" and ".join(map(repr, missing))} of target images: add a '
+            'transform that makes them to train_dataloader.dataset.target.pipeline'
+        )
+    elif any(not views[n]['geometry'].equal(views[names[0]]['geometry']) for n in names):
+        yield (
+            f'{kind} needs the same geometry of the views {" and ".join(map(repr, names))}: make '
+            'them from the same crops of the image'
+        )

@@ -101,6 +101,7 @@ class UDAMethod(BaseModel):
             mean=self.data_preprocessor.mean,
             std=self.data_preprocessor.std,
             addons=tuple(self.addons.values()),
+            trains_on_target=self.needs_target,
         )
 
     def draw(self, batch_size: int) -> StepDraws:

@@ -1,7 +1,7 @@
 """The state of one training step, which methods and add-ons share."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -45,10 +45,12 @@ class Step:
             replaces it.
         mean, std: (3, 1, 1) in 0..255, with which images were normalised.
         addons: in the order of the config.
+        trains_on_target: whether the method itself trains on target images.
         teacher: of methods that have one.
         pseudo: pseudo-labels of the target images, of methods that make them.
         mixed: class-mixed images after strong augmentation, likewise.
         answer: the teacher's output for the target images while they are labelled.
+        asked: images and the teacher's output for them, likewise, see :meth:`ask`.
     """
 
     batch: UDABatch
@@ -59,19 +61,28 @@ class Step:
     mean: Tensor
     std: Tensor
     addons: Sequence['AddOn'] = ()
+    trains_on_target: bool = True
     teacher: Teacher | None = None
     pseudo: PseudoLabels | None = None
     mixed: Labelled | None = None
     answer: Answer | None = None
+    asked: list[tuple[Tensor, Answer]] = field(default_factory=list, repr=False)
+
+    def ask(self, images: Tensor) -> Answer:
+        """The teacher's output for images (..., 3, H, W), whose leading axes are flattened.
+
+        Until the target images are labelled, it is computed once for the same tensor.
+        """
+        for known, answer in self.asked:
+            if known is images:
+                return answer
+        answer = self.teacher.answer(images.flatten(0, -4))
+        self.asked.append((images, answer))
+        return answer
 
     def probabilities(self) -> Tensor:
-        """Class probabilities (B, C, H, W) of the target images, by the teacher and the add-ons.
-
-        The teacher is run once for the same images.
-        """
-        images = self.batch.target.images
-        if self.answer is None or self.answer.images is not images:
-            self.answer = self.teacher.answer(images)
+        """Class probabilities (B, C, H, W) of the target images, by the teacher and the add-ons."""
+        self.answer = self.ask(self.batch.target.images)
         probabilities = self.answer.probabilities()
         for addon in self.addons:
             probabilities = addon.probabilities(self, probabilities)
@@ -83,6 +94,7 @@ class Step:
         for addon in self.addons:
             pseudo = addon.reweight(self, pseudo)
         self.answer = None  # its features need not be kept in memory
+        self.asked.clear()
         return replace(pseudo, weight=self.mask(pseudo.weight))
 
     def mask(self, weight: Tensor) -> Tensor:

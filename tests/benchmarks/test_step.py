@@ -16,10 +16,18 @@ from benchmarks.contrast import (
     run_semantic,
 )
 from benchmarks.search import search_visits, synthetic_bank, target_tables
-from benchmarks.step import build_method, measure_step, random_batch, training_batch
+from benchmarks.step import (
+    build_method,
+    measure_step,
+    number_of_views,
+    random_batch,
+    random_geometry,
+    training_batch,
+)
 from mmseg_uda.engine.config import load_config
 from mmseg_uda.uda.components.depth_similarity import DepthSimilarity
 from mmseg_uda.uda.components.pixel_contrast import VARIANTS
+from mmseg_uda.uda.components.warp import inverse
 from tests.precision import TOLERANCE, assert_same
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -73,6 +81,40 @@ def test_a_batch_has_the_images_of_the_config(tmp_path):
     plain = training_batch(load_config(f'{CONFIGS}/toy/daformer_mitb0_toy_game2city.py'), 'cpu')
     assert plain['source']['image'].shape == plain['target']['image'].shape == (4, 3, 128, 256)
     assert 'views' not in plain['target']
+
+
+VIEWS_CONFIG = """
+_base_ = {base!r}
+target_pipeline = [dict(type='FixedResize', size=(64, 64)), dict(type='MakeViews', number=3)]
+train_dataloader = dict(dataset=dict(target=dict(pipeline=target_pipeline)))
+model = dict(
+    _delete_=True,
+    type='DASAC',
+    segmentor={{{{_base_.segmentor}}}},
+    addons=dict(abn=dict(type='AdaptiveBatchNorm')),
+)
+"""
+
+
+def test_views_are_made_for_a_config_that_has_them(tmp_path):
+    base = Path('configs/toy/daformer_mitb0_toy_game2city.py').resolve()
+    file = tmp_path / 'views.py'
+    file.write_text(VIEWS_CONFIG.format(base=str(base)))
+    config = load_config(file, {})
+    init_default_scope('mmseg')
+    assert number_of_views(config) == 3
+    batch = random_batch((64, 64), (2, 1), views=3)
+    assert batch['target']['views']['noisy']['image'].shape == (1, 3, 3, 64, 64)
+    cost = measure_step(*build_method(config, 'cpu'), batch, repeats=1)
+    assert cost.calls == {'student': 2, 'teacher': 1, 'student without gradients': 1}
+
+
+def test_views_show_parts_of_the_image():
+    """The corners of a view lie in the image."""
+    corners = torch.tensor([[-1.0, -1.0, 1.0], [1.0, 1.0, 1.0]]).T
+    positions = inverse(random_geometry(4, 5)) @ corners
+    assert positions.abs().amax() <= 1 + 1e-6
+    assert (positions[..., 1] - positions[..., 0]).amin() >= 1 - 1e-6
 
 
 def test_command(capsys):

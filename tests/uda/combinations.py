@@ -43,6 +43,8 @@ class Entry(NamedTuple):
 PROJECTION = dict(
     type='ProjectionHead', channels=16, norm_cfg=dict(type='GN', num_groups=4), **ALL_FUSION
 )
+# An epoch has two updates of the teacher; probabilities are those of random weights.
+DASAC = dict(teacher=dict(alpha=0.9, interval=2), epoch_length=3, lower=0.07, upper=0.95)
 SEPICO = dict(crop_size=(SIZE, SIZE), start_iteration=0, threshold=0.07)
 
 METHODS: dict[str, Entry] = {
@@ -53,6 +55,13 @@ METHODS: dict[str, Entry] = {
     'SDCA': Entry(
         {'': dict(confidence=0.07, temperature=0.5)},
         dict(average='valid', lovasz_weight=0.75, lovasz_images=2),
+    ),
+    'DASAC': Entry(
+        {
+            'per batch': DASAC,
+            'per pixel': dict(confidence='pixel', **DASAC),
+            'target only': dict(target_only=True, **DASAC),
+        }
     ),
     'SelfTraining': Entry({'': dict(threshold=0.07, jitter_threshold=-1)}),
     'SePiCo': Entry(
@@ -69,16 +78,19 @@ METHODS: dict[str, Entry] = {
 
 # Alternatives of each add-on: name -> options.
 ADDONS: dict[str, dict[str, dict]] = {
+    'AdaptiveBatchNorm': {'': {}},
     'CDDA': {
         '': dict(bank='bank', **EVERYTHING),
         'as published': dict(bank='bank', as_published=True, **EVERYTHING),
     },
+    'ClassThresholds': {'': dict(lower=0.07, upper=0.95)},
     'DayPartner': {'': {}},
     # classes that the images hold in different numbers of cells
     'FeatureDistance': {'': dict(classes=list(range(0, 19, 2)), min_ratio=0.25)},
     'IgnoreMargins': {'': dict(top=4, bottom=8)},
     'MaskedConsistency': {'': dict(block_size=16, alpha=0.9, threshold=0.07)},
     'ValidRegion': {'': {}},
+    'ViewFusion': {'': {}},
 }
 # Further alternatives, on hosts that make pseudo-labels.
 ON_PSEUDO_LABELS = {'MaskedConsistency': {'shared teacher': dict(block_size=16)}}

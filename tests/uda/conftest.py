@@ -1,10 +1,14 @@
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 import torch
 from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
+from torch import Tensor
 
 import mmseg_uda.register  # noqa: F401
-from mmseg_uda.datasets.batch import DomainBatch, UDABatch
+from mmseg_uda.datasets.batch import DomainBatch, UDABatch, Views
 
 # The asserts of these helpers, too, are to show their values.
 pytest.register_assert_rewrite('tests.uda.steps', 'tests.uda.ranks')
@@ -77,13 +81,39 @@ def sepico(variant='dist', norm='BN', addons=None, projection=None, network=segm
     )
 
 
+VIEWS = torch.tensor(  # of an image: flipped, and two zooms, one of them flipped
+    [
+        [[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]],
+        [[-1.6, 0.0, 0.5], [0.0, 1.6, -0.25]],
+        [[1.25, 0.0, -0.125], [0.0, 1.25, 0.25]],
+    ]
+)
+
+
 def uda_batch(size=64, images=2, seed=0) -> UDABatch:
     generator = torch.Generator().manual_seed(seed)
-    draw = lambda: torch.randn(images, 3, size, size, generator=generator)  # noqa: E731
+    draw = lambda *number: torch.randn(images, *number, 3, size, size, generator=generator)  # noqa: E731
     cells = torch.randint(0, 20, (images, 4, 4), generator=generator)
     labels = cells.masked_fill(cells == 19, 255)
     labels = labels.repeat_interleave(size // 4, 1).repeat_interleave(size // 4, 2)
-    return UDABatch(DomainBatch(draw(), labels), DomainBatch(draw()))
+    batch = UDABatch(DomainBatch(draw(), labels), DomainBatch(draw()))
+    clean, geometry = draw(len(VIEWS)), VIEWS.expand(images, -1, -1, -1)
+    views = dict(clean=clean, noisy=clean + 0.1 * draw(len(VIEWS)))
+    batch.target.views = {name: Views(view, geometry) for name, view in views.items()}
+    return batch
+
+
+def every_tensor(batch: UDABatch, function: Callable[[Tensor], Tensor]) -> UDABatch:
+    """``function`` of all maps of a batch and of its views, such as a move to another device."""
+    return UDABatch(*(_every_tensor(domain, function) for domain in vars(batch).values()))
+
+
+def _every_tensor(domain: DomainBatch, function: Callable[[Tensor], Tensor]) -> DomainBatch:
+    views = {
+        name: Views(function(view.images), function(view.geometry))
+        for name, view in domain.views.items()
+    }
+    return replace(domain.map(function), views=views)
 
 
 def sepico_batch(seed=0) -> UDABatch:

@@ -21,6 +21,7 @@ from mmseg_uda.uda.components.distributed import average_gradients
 from mmseg_uda.uda.method import UDAMethod
 from tests.precision import assert_same, double_precision
 
+from .conftest import every_tensor
 from .steps import Batches, optimiser
 
 STEPS = 3
@@ -48,7 +49,7 @@ def own_share(batch: UDABatch, rank: int, world_size: int) -> UDABatch:
     """A rank's images of a batch."""
     number = len(batch.source.images) // world_size
     part = slice(rank * number, (rank + 1) * number)
-    return UDABatch(*(domain.map(lambda maps: maps[part]) for domain in vars(batch).values()))
+    return every_tensor(batch, lambda maps: maps[part])
 
 
 def trajectory(case: Case, rank: int, world_size: int) -> dict[str, list[dict]]:

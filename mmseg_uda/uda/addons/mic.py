@@ -52,8 +52,8 @@ class MaskedConsistency(AddOn):
     weights w. Masked pixels are 0 in the normalised image, the mean colour. The pseudo-labels of
     target images are those of a teacher that sees the whole image: the host's, with its weights, if
     ``alpha`` and ``threshold`` are 'same'; otherwise those of a teacher of its own, corrected and
-    masked by the other add-ons. In a host without target images (``SourceOnly``) source images are
-    masked, in every mode.
+    masked by the other add-ons. In a host that does not train on target images (``SourceOnly``)
+    source images are masked, in every mode.
 
     Args:
         mode: which images are masked. 'separatetrg': all target images. 'separatesrc': all source
@@ -68,8 +68,8 @@ class MaskedConsistency(AddOn):
         jitter_strength, jitter_threshold, blur: see :class:`StrongAugmentation`.
 
     Raises:
-        UserError: for an unknown mode; at the first step for 'same' in a host without a teacher
-            and for 'separate' with an odd number of images per process.
+        UserError: for an unknown mode; at the first step for 'same' in a host that makes no
+            pseudo-labels and for 'separate' with an odd number of images per process.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class MaskedConsistency(AddOn):
     def choose_images(self, step: Step) -> Labelled:
         """The images to mask, with labels and weights, as ``mode`` selects them."""
         source, target = step.batch.source, step.batch.target
-        if target is None or self.mode == 'separatesrc':
+        if not step.trains_on_target or self.mode == 'separatesrc':
             return Labelled(source.images, source.labels)
         pseudo = self.pseudo_labels(step)
         if self.mode == 'separatetrg':
@@ -164,7 +164,8 @@ class MaskedConsistency(AddOn):
         if host is None and 'same' in (self.alpha, self.threshold):
             raise UserError(
                 "MaskedConsistency: alpha and threshold cannot be the 'same' as those of a method "
-                'that has no teacher: give numbers (published: 0.999 and 0.968)'
+                'that makes no pseudo-labels of target images: give numbers (published: 0.999 and '
+                '0.968)'
             )
         own.alpha = host.alpha if self.alpha == 'same' else self.alpha
         own.threshold = host.threshold if self.threshold == 'same' else self.threshold

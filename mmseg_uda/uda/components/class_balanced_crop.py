@@ -3,11 +3,14 @@
 SePiCo (Xie et al., TPAMI 2023). Runs on the device, for the whole batch at once.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from mmseg_uda.datasets.batch import DomainBatch
 from mmseg_uda.datasets.labels import IGNORE, LABEL_VALUES
+from mmseg_uda.uda.components.warp import compose, window
 
 
 @torch.no_grad()
@@ -71,7 +74,16 @@ def cut(maps: Tensor, corners: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def crop_domain(domain: DomainBatch, corners: Tensor, size: tuple[int, int]) -> DomainBatch:
-    """Cut the same box, at corner (B, 2), out of every map of an image."""
-    return domain.map(
+    """Cut the same box, at corner (B, 2), out of every map of an image.
+
+    Views are not cut: their geometry becomes that from the crop to the view.
+    """
+    cropped = domain.map(
         lambda maps: cut(maps, corners.view(len(corners), *[1] * (maps.ndim - 3), 2), size)
     )
+    from_crop = window(corners, size, domain.images.shape[-2:]).unsqueeze(1)
+    views = {
+        name: replace(views, geometry=compose(views.geometry, from_crop.to(views.geometry)))
+        for name, views in domain.views.items()
+    }
+    return replace(cropped, views=views)

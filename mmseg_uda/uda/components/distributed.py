@@ -1,9 +1,9 @@
-"""Gradient averaging over ranks: one all-reduce per step."""
+"""Averages over ranks: of the gradients of a step, and of values of images."""
 
 import torch
 import torch.distributed as dist
-from mmengine.dist import get_world_size
-from torch import nn
+from mmengine.dist import all_reduce, get_world_size
+from torch import Tensor, nn
 
 
 @torch.no_grad()
@@ -29,3 +29,11 @@ def average_gradients(module: nn.Module) -> None:
             )
         ],
     )
+
+
+@torch.no_grad()
+def mean_over_images(values: Tensor) -> Tensor:
+    """Mean of values (B, ...) over the images of all ranks, which have the same B: (...)."""
+    mean = values.mean(dim=0)
+    all_reduce(mean, op='mean')
+    return mean

@@ -33,9 +33,14 @@ class Answer:
     logits: Tensor
     align_corners: bool
 
-    def probabilities(self) -> Tensor:
-        """Class probabilities (B, C, H, W) of the images, computed on each call."""
-        return upscale(self.logits, self.images.shape[2:], self.align_corners).softmax(dim=1)
+    def probabilities(self, part: slice = slice(None)) -> Tensor:
+        """Class probabilities (B, C, H, W) of the images, computed on each call.
+
+        Args:
+            part: the images whose probabilities are returned; default: all.
+        """
+        logits = self.logits[part]
+        return upscale(logits, self.images.shape[2:], self.align_corners).softmax(dim=1)
 
 
 class Teacher(nn.Module):
@@ -50,6 +55,8 @@ class Teacher(nn.Module):
             0): the first update is a copy, the next ones are a plain average.
         warm_up: start with a smaller momentum, as above.
         interval: update at every ``interval``-th iteration only.
+        epoch_length: number of iterations after which the counting of ``interval`` starts again, at
+            an update; ``None``: never.
         buffers: BatchNorm's running statistics are the teacher's 'own', 'copied' from the student,
             or 'averaged' as the parameters are.
         mode: 'batch': BatchNorm uses the statistics of the batch, dropout and drop path are off.
@@ -57,7 +64,7 @@ class Teacher(nn.Module):
         threshold: probability from which a pseudo-label counts as confident; ``None``: all do.
 
     Raises:
-        UserError: an unknown ``buffers`` or ``mode``, or an ``interval`` below 1.
+        UserError: an unknown ``buffers`` or ``mode``; an ``interval`` or ``epoch_length`` below 1.
 
     >>> teacher = Teacher(nn.Linear(1, 1), alpha=0.99)
     >>> teacher.momentum(0), teacher.momentum(1), teacher.momentum(1000)
@@ -71,6 +78,7 @@ class Teacher(nn.Module):
         threshold: float | None = 0.968,
         warm_up: bool = True,
         interval: int = 1,
+        epoch_length: int | None = None,
         buffers: Literal['own', 'copied', 'averaged'] = 'own',
         mode: Literal['batch', 'evaluation', 'training'] = 'batch',
     ) -> None:
@@ -78,13 +86,15 @@ class Teacher(nn.Module):
         for name, value in dict(buffers=buffers, mode=mode).items():
             if value not in CHOICES[name]:
                 raise UserError(f'teacher: {name} is {value!r}, choose one of {CHOICES[name]}')
-        if interval < 1:
-            raise UserError(f'teacher: interval is {interval}, it must be 1 or more iterations')
+        for name, value in dict(interval=interval, epoch_length=epoch_length).items():
+            if value is not None and value < 1:
+                raise UserError(f'teacher: {name} is {value}, it must be 1 or more iterations')
         self.network = deepcopy(student).requires_grad_(False)
         self.alpha = alpha
         self.threshold = threshold
         self.warm_up = warm_up
         self.interval = interval
+        self.epoch_length = epoch_length
         self.buffer_rule = buffers
         self.mode = mode
 
@@ -96,10 +106,16 @@ class Teacher(nn.Module):
         """The EMA momentum at an iteration, counted from 0."""
         return min(1 - 1 / (iteration + 1), self.alpha) if self.warm_up else self.alpha
 
+    def is_due(self, iteration: int) -> bool:
+        """Whether an iteration, counted from 0, updates the teacher."""
+        if self.epoch_length is not None:
+            iteration %= self.epoch_length
+        return iteration % self.interval == 0
+
     @torch.no_grad()
     def update(self, student: nn.Module, iteration: int) -> None:
         """Move towards the student as it is *before* step ``iteration``, counted from 0."""
-        if iteration % self.interval:
+        if not self.is_due(iteration):
             return
         share = 1 - self.momentum(iteration)
         own, new = list(self.network.parameters()), list(student.parameters())

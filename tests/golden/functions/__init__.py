@@ -3,6 +3,8 @@
 from tests.golden.functions import (  # noqa: F401
     cdda,
     contrast,
+    dasac,
+    dasac_steps,
     depth,
     experiments,
     hrda,

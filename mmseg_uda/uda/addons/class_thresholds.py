@@ -1,7 +1,5 @@
 """Thresholds of pseudo-labels that depend on the class, as in DA-SAC."""
 
-from dataclasses import replace
-
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -54,7 +52,10 @@ class ClassThresholds(AddOn):
     def reweight(self, step: Step, pseudo: PseudoLabels) -> PseudoLabels:
         if step.pseudo is None:  # another teacher's labels in the same step do not move the prior
             self.prior.update(self.means)
-        kept = above_threshold(
+        self.kept = above_threshold(
             pseudo.confidence, pseudo.labels, self.prior.discount(), self.upper, self.lower
         )
-        return replace(pseudo, weight=pseudo.weight * kept)
+        return pseudo
+
+    def mask(self, step: Step, weight: Tensor) -> Tensor:
+        return weight * self.kept

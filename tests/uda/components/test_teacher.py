@@ -73,6 +73,12 @@ def test_between_two_intervals_nothing_moves():
     assert moved[0] == moved[1] == moved[2] == 1 and moved[3] == moved[4] > 1
 
 
+def test_the_interval_is_counted_within_an_epoch():
+    """An epoch starts with an update, however short the last interval of the one before was."""
+    teacher = Teacher(network(), interval=3, epoch_length=7)
+    assert [i for i in range(16) if teacher.is_due(i)] == [0, 3, 6, 7, 10, 13, 14]
+
+
 @pytest.mark.parametrize(('buffers', 'mean', 'steps'), [('copied', 8.0, 5), ('averaged', 2.0, 5)])
 def test_buffers_of_the_student(buffers, mean, steps):
     student = network()
@@ -84,9 +90,11 @@ def test_buffers_of_the_student(buffers, mean, steps):
     assert teacher.network[1].num_batches_tracked == steps
 
 
-@pytest.mark.parametrize('options', [dict(mode='train'), dict(buffers='none'), dict(interval=0)])
+@pytest.mark.parametrize(
+    'options', [dict(mode='train'), dict(buffers='none'), dict(interval=0), dict(epoch_length=0)]
+)
 def test_unknown_choices_are_refused(options):
-    with pytest.raises(UserError, match='teacher: (mode|buffers|interval) is'):
+    with pytest.raises(UserError, match='teacher: (mode|buffers|interval|epoch_length) is'):
         Teacher(network(), **options)
 
 

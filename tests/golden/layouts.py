@@ -27,7 +27,7 @@ from tests.golden.networks import (
     segmentor_config,
 )
 from tests.golden.networks_dasac import DASAC_NETWORKS, NAMES, dasac_config, dasac_name
-from tests.golden.registry import Params, Unsupported
+from tests.golden.registry import Params, Unknown
 
 DAFORMER = dict(head='daformer', fusion='sep_aspp', num_classes=19)
 DLV2 = dict(head='dlv2', num_classes=19)
@@ -54,7 +54,7 @@ def network_config(name: str) -> dict:
     """Config of the published network ``name``, at full width.
 
     Raises:
-        Unsupported: if there is none.
+        Unknown: if there is none.
     """
     if re.fullmatch(r'mit_b\d|resnet\d+_v1c', name):
         return encoder_config(name)[0]
@@ -79,7 +79,7 @@ def network_config(name: str) -> dict:
     if found := re.fullmatch(r'dlv2_r(\d+)', name):
         options = dict(encoder=f'resnet{found[1]}_v1c', dilations=(6, 12, 18, 24))
         return segmentor_config(Params(DLV2 | SEPICO | options))
-    raise Unsupported(f'no network known here is called {name!r}')
+    raise Unknown(f'no network known here is called {name!r}')
 
 
 def mit_channels() -> tuple[int, ...]:

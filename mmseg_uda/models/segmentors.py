@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Literal
@@ -20,6 +21,11 @@ from mmseg_uda.models.losses import lovasz_softmax, segmentation_loss, upscale
 from mmseg_uda.models.precision import at_least_float32
 from mmseg_uda.models.pretrained import load_pretrained_backbone
 from mmseg_uda.models.sliding_window import Box, sliding_window_logits
+
+MAIN = 'main'
+"""Name of the level of ``decode_head``."""
+Levels = dict[str, Tensor]
+"""Name of a classifier -> its logits (B, C, h, w)."""
 
 
 @dataclass
@@ -44,16 +50,28 @@ class ForwardPass:
     Args:
         views: one for each run of the backbone; the first covers the whole images.
         logits: (B, C, h, w) at the head's stride, or a function that computes them on first use.
+        levels: function that computes :attr:`levels` on first use; ``None``: the logits alone.
     """
 
-    def __init__(self, views: list[View], logits: Tensor | Callable[[], Tensor]) -> None:
+    def __init__(
+        self,
+        views: list[View],
+        logits: Tensor | Callable[[], Tensor],
+        levels: Callable[[], Levels] | None = None,
+    ) -> None:
         self.views = views
         self._logits = logits
+        self._levels = levels
 
     @cached_property
     def logits(self) -> Tensor:
         """Logits (B, C, h, w) at the head's stride."""
         return self._logits() if callable(self._logits) else self._logits
+
+    @cached_property
+    def levels(self) -> Levels:
+        """Logits of each classifier; 'main' is that of the last stage."""
+        return {MAIN: self.logits} if self._levels is None else self._levels()
 
     @property
     def features(self) -> list[Tensor]:
@@ -67,11 +85,17 @@ class Supervision(ForwardPass):
     Args:
         losses: 0-dimensional tensors by name. Those with "loss" in their names are summed and
             back-propagated, the others are metrics for the log.
-        logits, views: see :class:`ForwardPass`.
+        logits, views, levels: see :class:`ForwardPass`.
     """
 
-    def __init__(self, losses: dict[str, Tensor], logits: Tensor, views: list[View]) -> None:
-        super().__init__(views, logits)
+    def __init__(
+        self,
+        losses: dict[str, Tensor],
+        logits: Tensor,
+        views: list[View],
+        levels: Callable[[], Levels] | None = None,
+    ) -> None:
+        super().__init__(views, logits, levels)
         self.losses = losses
 
 
@@ -145,9 +169,7 @@ class Segmentor(EncoderDecoder):
             raise UserError(
                 f'segmentor.lovasz_images is {lovasz_images!r}, it must be an integer from 1 up'
             )
-        with warnings.catch_warnings():
-            # mmseg's heads build a loss of their own, which is not used.
-            warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
+        with no_loss_warning():
             super().__init__(test_cfg=test_cfg, **kwargs)
         self.size_divisor = getattr(self.backbone, 'size_divisor', 1)
         self.pretrained = pretrained
@@ -169,10 +191,7 @@ class Segmentor(EncoderDecoder):
 
     def problems(self, num_classes: int) -> Iterator[str]:
         """Describe what does not fit data with ``num_classes`` classes, one message each."""
-        heads = dict(decode_head=self.decode_head)
-        if self.with_auxiliary_head:
-            heads['auxiliary_head'] = self.auxiliary_head
-        for name, head in heads.items():
+        for name, head in self.heads().items():
             for module in head if isinstance(head, nn.ModuleList) else [head]:
                 if (count := getattr(module, 'num_classes', num_classes)) != num_classes:
                     yield (
@@ -201,6 +220,13 @@ class Segmentor(EncoderDecoder):
                     f'multiples of {self.size_divisor} for model.segmentor: crop or resize them '
                     f'in the pipeline, e.g. to {fitting[0]} x {fitting[1]}'
                 )
+
+    def heads(self) -> dict[str, nn.Module]:
+        """The heads by their names in the config."""
+        heads = dict(decode_head=self.decode_head)
+        if self.with_auxiliary_head:
+            heads['auxiliary_head'] = self.auxiliary_head
+        return heads
 
     @property
     def feature_channels(self) -> int:
@@ -309,6 +335,14 @@ class Segmentor(EncoderDecoder):
             stride=self.test_cfg.stride,
             at_once=None if self.test_cfg.get('batched_slide') else 1,
         )
+
+
+@contextmanager
+def no_loss_warning() -> Iterator[None]:
+    """Silence the warning of mmseg's heads about a loss that they build and that is not used."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
+        yield
 
 
 def _check_test_cfg(test_cfg: ConfigDict) -> None:

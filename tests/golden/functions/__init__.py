@@ -10,6 +10,7 @@ from tests.golden.functions import (  # noqa: F401
     losses,
     mixing,
     networks,
+    networks_caco,
     networks_dasac,
     night,
     optimisation,

@@ -129,7 +129,9 @@ class Segmentor(EncoderDecoder):
             the labels, instead of to the size of the input first;
             ``batched_slide=True``: run all windows of an image in one forward pass;
             ``class_weight``: multiply class probabilities by these weights before the arg-max
-            (SePiCo's night-time evaluation).
+            (SePiCo's night-time evaluation);
+            ``probabilities=True``: predict class probabilities instead of logits, so that
+            probabilities are what is resized and added over views (CaCo).
         class_weight: factors of the cross entropy by label, see
             :func:`mmseg_uda.models.class_weights.class_weights`.
         average: pixels over which the cross entropy is averaged, 'all' or 'valid', see
@@ -316,15 +318,24 @@ class Segmentor(EncoderDecoder):
 
         Returns:
             Logits (B, C, H, W); with ``direct`` (B, C, h, w) at the head's stride. With
-            ``class_weight`` class probabilities times these weights instead of logits.
+            ``probabilities`` or ``class_weight`` class probabilities, the latter times these
+            weights, instead of logits.
         """
         if self.test_cfg.get('direct'):
             logits = at_least_float32(self.infer(inputs).logits)
         else:
             logits = super().inference(inputs, batch_img_metas)
-        if self.test_class_weight is None:
+        if not self.predicts_probabilities:
             return logits
-        return logits.softmax(dim=1) * self.test_class_weight.view(-1, 1, 1)
+        probabilities = logits.softmax(dim=1)
+        if self.test_class_weight is None:
+            return probabilities
+        return probabilities * self.test_class_weight.view(-1, 1, 1)
+
+    @property
+    def predicts_probabilities(self) -> bool:
+        """Whether :meth:`inference` returns (weighted) class probabilities instead of logits."""
+        return self.test_class_weight is not None or bool(self.test_cfg.get('probabilities'))
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Predict images (B, 3, H, W) window by window; mean logits (B, C, H, W)."""

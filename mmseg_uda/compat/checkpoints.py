@@ -44,16 +44,20 @@ class Layout:
 
 
 def with_current_names(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Rename entries of earlier versions of this package (add-ons were called ``parts``)."""
+    """Rename entries of earlier versions of this package."""
     checkpoint = dict(checkpoint)
     if isinstance(weights := checkpoint.get('state_dict'), Mapping):
-        checkpoint['state_dict'] = {
-            re.sub(r'^parts\.', 'addons.', n): v for n, v in weights.items()
-        }
+        checkpoint['state_dict'] = {_current_name(n): value for n, value in weights.items()}
     meta = checkpoint.get('meta')
     if isinstance(meta, dict) and isinstance(meta.get('config'), dict):
         checkpoint['meta'] = meta | {'config': with_current_options(meta['config'])}
     return checkpoint
+
+
+def _current_name(name: str) -> str:
+    """Add-ons were called parts, and AdvSeg had a single discriminator."""
+    name = re.sub(r'^parts\.', 'addons.', name)
+    return re.sub(r'^discriminator\.(?=conv\d\.|classifier\.)', 'discriminator.main.', name)
 
 
 def _state_dict(content: Mapping[str, Any]) -> Weights:

@@ -69,6 +69,11 @@ class MultiLevelSegmentor(Segmentor):
         levels = {f'level_heads.{name}': head for name, head in self.level_heads.items()}
         return super().heads() | levels
 
+    @property
+    def level_names(self) -> tuple[str, ...]:
+        """Names of the classifiers, as in ``levels`` of a forward pass."""
+        return (MAIN, *self.level_heads)
+
     def whole_pass(self, images: Tensor) -> ForwardPass:
         """Run backbone and, on first use, the heads on images (B, 3, H, W)."""
         output = super().whole_pass(images)

@@ -231,6 +231,11 @@ class Segmentor(EncoderDecoder):
         return heads
 
     @property
+    def level_names(self) -> tuple[str, ...]:
+        """Names of the classifiers, as in ``levels`` of a forward pass."""
+        return (MAIN,)
+
+    @property
     def feature_channels(self) -> int:
         """Number of channels of the last feature map."""
         channels = self.decode_head.in_channels

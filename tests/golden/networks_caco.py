@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.config import Config
 
 from tests.golden.networks import CONFIGS
-from tests.golden.registry import Unknown
+from tests.golden.registry import Params, Unknown
 
 CACO_NETWORKS: dict[str, dict] = {
     'deeplabv2_multilevel': {},
@@ -58,3 +58,15 @@ def discriminator_name(name: str) -> str:
 def schedule_config() -> Config:
     """Our config of the optimiser of all of ADVENT's and CaCo's first trainings."""
     return Config.fromfile(CONFIGS / '_base_' / 'schedules' / f'{SCHEDULE}.py')
+
+
+def optimizer_section(params: Params) -> dict[str, Any]:
+    """The section of the student's optimiser in our config, with the options of a case."""
+    section = schedule_config().optim_wrapper.to_dict()
+    options = ('lr', 'momentum', 'weight_decay', 'nesterov')
+    section['optimizer'] |= {name: params[name] for name in options}
+    section['optimizer']['accumulate_decay'] = params['decay_accumulates']
+    if not params['repeated_visits']:
+        for settings in section['paramwise_cfg']['custom_keys'].values():
+            settings.pop('visits', None)
+    return section

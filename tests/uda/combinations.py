@@ -50,7 +50,7 @@ SEPICO = dict(crop_size=(SIZE, SIZE), start_iteration=0, threshold=0.07)
 LEVELS = dict(weight=dict(main=0.1, aux=0.05))
 
 METHODS: dict[str, Entry] = {
-    'SourceOnly': Entry(),
+    'SourceOnly': Entry({'': {}, 'shuffled': dict(channel_shuffle='published')}),
     'MinEnt': Entry(on_levels=LEVELS),
     'AdvSeg': Entry(on_levels=LEVELS),
     'AdvEnt': Entry(on_levels=LEVELS),

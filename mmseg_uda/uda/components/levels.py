@@ -18,6 +18,10 @@ def weights_of_levels(
 
     Raises:
         UserError: the network lacks a level, or there is none.
+
+    >>> from types import SimpleNamespace
+    >>> weights_of_levels('MinEnt', 0.001, SimpleNamespace(level_names=('main', 'aux')))
+    {'main': 0.001}
     """
     weights = dict(weight) if isinstance(weight, Mapping) else {MAIN: weight}
     if not weights or not weights.keys() <= set(student.level_names):

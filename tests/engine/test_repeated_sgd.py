@@ -79,11 +79,25 @@ def test_one_visit_is_sgd(float64, options):
     assert_same([w.detach() for w in ours], [w.detach() for w in theirs])
 
 
+def test_all_parameters_at_once_are_updated_as_one_by_one(float64):
+    """As on a GPU and on a CPU."""
+    (together, single), (given,) = (parameters(), parameters()), gradients(1)
+    options = dict(visits=3, accumulate_decay=True, nesterov=True)
+    optimizer = repeated(together, **options)
+    for weight, gradient in zip(together, given, strict=True):
+        weight.grad = gradient.clone()
+    with torch.no_grad():
+        optimizer._update(together, optimizer.param_groups[0])
+    run(repeated(single, **options), [given])
+    assert_same([w.detach() for w in together], [w.detach() for w in single])
+
+
 def test_the_gradient_is_not_changed_and_parameters_without_one_stay():
     used, unused = parameters()
     before = unused.detach().clone()
     used.grad = gradient = torch.ones(SHAPES[0])
-    repeated([used, unused], visits=3, accumulate_decay=True).step()
+    groups = [dict(params=[used]), dict(params=[unused])]
+    repeated(groups, visits=3, accumulate_decay=True).step()
     assert torch.equal(gradient, torch.ones(SHAPES[0])) and torch.equal(unused, before)
 
 

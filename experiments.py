@@ -18,6 +18,7 @@ from mmseg_uda.experiments.recipes import (
     toy_hr,
     toy_sdca,
     train,
+    train_test_shared,
 )
 
 SERVER = 'test server'
@@ -84,6 +85,9 @@ TABLE = (
     row(46, 'sdca/sdca_r101_cs2taipei', 'SDCA', recipe=sdca),
     row(47, 'sdca/sdca_r101_cs2tokyo', 'SDCA', recipe=sdca),
     row(48, 'fada/fada_r101_gta2cs', 'FADA without self-distillation', recipe=fada),
+    # ADVENT (Vu et al., CVPR 2019), and the training on the source that CaCo starts from
+    row(63, 'advent/advent_r101_gta2cs', 'AdvEnt'),
+    row(64, 'caco/source_only_r101_gta2cs', 'source only, two levels', 39.0, train_test_shared, note='about, by CaCo'),
     # SePiCo's other published rows
     row(70, 'sepico/sepico_dist_dlv2_synthia2cs', 'SePiCo DistCL', mIoU16=58.1, note=DERIVED),
     row(71, 'sepico/sepico_bank_dlv2_synthia2cs', 'SePiCo BankCL', mIoU16=57.4, note=DERIVED),

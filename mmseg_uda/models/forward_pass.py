@@ -8,6 +8,11 @@ from torch import Tensor
 
 from mmseg_uda.models.sliding_window import Box
 
+MAIN = 'main'
+"""Name of the level of ``decode_head``."""
+Levels = dict[str, Tensor]
+"""Name of a classifier -> its logits (B, C, h, w)."""
+
 
 @dataclass
 class View:
@@ -31,16 +36,28 @@ class ForwardPass:
     Args:
         views: one for each run of the backbone; the first covers the whole images.
         logits: (B, C, h, w) at the head's stride, or a function that computes them on first use.
+        levels: function that computes :attr:`levels` on first use; ``None``: the logits alone.
     """
 
-    def __init__(self, views: list[View], logits: Tensor | Callable[[], Tensor]) -> None:
+    def __init__(
+        self,
+        views: list[View],
+        logits: Tensor | Callable[[], Tensor],
+        levels: Callable[[], Levels] | None = None,
+    ) -> None:
         self.views = views
         self._logits = logits
+        self._levels = levels
 
     @cached_property
     def logits(self) -> Tensor:
         """Logits (B, C, h, w) at the head's stride."""
         return self._logits() if callable(self._logits) else self._logits
+
+    @cached_property
+    def levels(self) -> Levels:
+        """Logits of each classifier; 'main' is that of the last stage."""
+        return {MAIN: self.logits} if self._levels is None else self._levels()
 
     @property
     def features(self) -> list[Tensor]:
@@ -54,9 +71,15 @@ class Supervision(ForwardPass):
     Args:
         losses: 0-dimensional tensors by name. Those with "loss" in their names are summed and
             back-propagated, the others are metrics for the log.
-        logits, views: see :class:`ForwardPass`.
+        logits, views, levels: see :class:`ForwardPass`.
     """
 
-    def __init__(self, losses: dict[str, Tensor], logits: Tensor, views: list[View]) -> None:
-        super().__init__(views, logits)
+    def __init__(
+        self,
+        losses: dict[str, Tensor],
+        logits: Tensor,
+        views: list[View],
+        levels: Callable[[], Levels] | None = None,
+    ) -> None:
+        super().__init__(views, logits, levels)
         self.losses = losses

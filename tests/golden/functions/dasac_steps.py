@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from mmseg_uda.datasets.batch import DomainBatch, UDABatch, Views
 from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.models import Segmentor
+from mmseg_uda.models.forward_pass import ForwardPass
 from mmseg_uda.models.norm_eval import NormEval
-from mmseg_uda.models.segmentors import ForwardPass
 from mmseg_uda.uda.method import UDAMethod
 from mmseg_uda.uda.methods.dasac import DASAC
 from mmseg_uda.uda.step import Labelled, Losses, Step

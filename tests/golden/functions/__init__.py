@@ -1,6 +1,7 @@
 """Implementations of the golden functions by subject; importing a module registers them."""
 
 from tests.golden.functions import (  # noqa: F401
+    caco,
     cdda,
     contrast,
     depth,

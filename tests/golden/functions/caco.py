@@ -1,10 +1,13 @@
-"""CaCo: dictionary of categories and contrast with it."""
+"""CaCo: dictionary and contrast, rescaled queries, class weights of the fine-tuning."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_uda.models.losses import segmentation_loss
 from mmseg_uda.uda.components.category_dictionary import CategoryDictionary
+from mmseg_uda.uda.components.class_balance import ClassBalance
+from mmseg_uda.uda.components.rescaling import rescale, rescaled_size
 from tests.golden.registry import Params, Results, golden, label_maps, tensor
 
 
@@ -104,3 +107,25 @@ def vanilla_dictionary_contrast(params: Params, inputs: Params) -> Results:
         gradient = torch.autograd.grad(loss, features)[0]
         steps.append(state(dictionary) | {'loss': loss, 'gradient': gradient})
     return {name: [step[name] for step in steps] for name in steps[0]}
+
+
+@golden('scale_augment')
+def scale_augment(params: Params, inputs: Params) -> Results:
+    results = {'scaled': rescale(tensor(inputs['image']), params['ratio_percent'])}
+    for height, width in params['sizes']:
+        sizes = [rescaled_size((height, width), percent) for percent in params['ratios_percent']]
+        results[f'sizes.{width}x{height}'] = sizes
+    return results
+
+
+@golden('class_balancing')
+def class_balancing(params: Params, inputs: Params) -> Results:
+    assert params['batch'] == len(inputs['labels'][0])
+    balance, results = ClassBalance(params['num_classes'], params['max_value']), []
+    for labels, logits in zip(inputs['labels'], inputs['logits'], strict=True):
+        labels = label_maps(labels)
+        weight = balance.update(labels)
+        loss, _ = segmentation_loss(tensor(logits), labels, class_weight=weight)
+        results.append((weight, balance.absent.clone(), loss))
+    names = 'class_weight', 'often_weight', 'loss'
+    return {n: torch.stack(v) for n, v in zip(names, zip(*results, strict=True), strict=True)}

@@ -8,7 +8,7 @@ from mmseg_uda.uda.components.class_memory import class_members
 
 
 class ClassBalance(nn.Module):
-    """Larger weights of classes that are rare in this batch, and of those often absent from batches.
+    """Larger weights of classes with few pixels in this batch, and of those often absent.
 
     As in CaCo's fine-tuning and Seg-Uncertainty (Zheng and Yang, IJCV 2021). The weight of a class
     is the product of two factors::
@@ -50,8 +50,9 @@ class ClassBalance(nn.Module):
         count = class_members(labels, len(self.absent), torch.bool).sum(dim=(0, 2))
         all_reduce(count)
         least = self.min_pixels * len(labels) * get_world_size()
-        rare, absent = (
-            torch.where(few, self.largest, 1.0).to(self.absent) for few in (count < least, count == 0)
-        )
-        self.absent.lerp_(absent, 1 - self.momentum)
-        return rare * self.absent
+        self.absent.lerp_(self._factor(count == 0), 1 - self.momentum)
+        return self._factor(count < least) * self.absent
+
+    def _factor(self, classes: Tensor) -> Tensor:
+        """(C,) bool -> the largest factor where True, else 1."""
+        return torch.ones_like(self.absent).masked_fill(classes, self.largest)

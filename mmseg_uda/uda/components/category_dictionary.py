@@ -42,6 +42,12 @@ class CategoryDictionary(ClassRings):
 
     Raises:
         UserError: a capacity below 1, or a clamp that is not between 0 and 1.
+
+    >>> dictionary = CategoryDictionary(num_classes=2, channels=1, capacity=1)
+    >>> features, labels = torch.tensor([[[[2.0, 4.0, 7.0]]]]), torch.tensor([[[0, 0, 1]]])
+    >>> dictionary.add_labelled(features, labels)
+    >>> dictionary.keys.flatten().tolist(), dictionary.is_full()
+    ([3.0, 7.0], True)
     """
 
     keys: Tensor

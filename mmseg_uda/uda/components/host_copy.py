@@ -14,6 +14,9 @@ class HostCopy:
     Args:
         tensor: of any shape. On other devices than a GPU it is not copied, and is read when
             :meth:`values` is called.
+
+    >>> HostCopy(torch.tensor([3, 5])).values()
+    [3, 5]
     """
 
     def __init__(self, tensor: Tensor) -> None:

@@ -21,7 +21,7 @@ from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.datasets.transforms import LoadAnnotations, check_same_size
 
 
-class _LoadPair(BaseTransform):
+class LoadPair(BaseTransform):
     """Loads the image and, if the sample has one, its label; sub-classes choose their size."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class _LoadPair(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class FixedResize(_LoadPair):
+class FixedResize(LoadPair):
     """Load a sample and resize it to ``size``: the image bicubic, the label nearest.
 
     The ratio of the sides is not kept. Adds ``img`` (uint8 (h, w, 3) BGR), ``gt_seg_map`` (uint8
@@ -68,11 +68,11 @@ class FixedResize(_LoadPair):
     def _fit(
         self, image: np.ndarray, label: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        return _resized(image, label, self.size)
+        return resize_pair(image, label, self.size)
 
 
 @TRANSFORMS.register_module()
-class ScaleCrop(_LoadPair):
+class ScaleCrop(LoadPair):
     """Load a sample, resize it by a random factor and cut out a random crop.
 
     An image that is too small is padded on both sides, on each by all the missing pixels: the image
@@ -95,7 +95,7 @@ class ScaleCrop(_LoadPair):
         low, high = self.scales
         factor = low + (high - low) * random.random()
         height, width = image.shape[:2]
-        image, label = _resized(image, label, (int(width * factor), int(height * factor)))
+        image, label = resize_pair(image, label, (int(width * factor), int(height * factor)))
         image = _pad_both_sides(image, self.crop_size, (0, 0, 0))
         y, x = self._draw_corner(image)
         window = slice(y, y + self.crop_size[0]), slice(x, x + self.crop_size[1])
@@ -173,10 +173,18 @@ def blur_three(image: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.GaussianBlur(image, (3, 3), sigma, borderType=cv2.BORDER_REFLECT_101)
 
 
-def _resized(
-    image: np.ndarray, label: np.ndarray | None, size: tuple[int, int]
+def resize_pair(
+    image: np.ndarray,
+    label: np.ndarray | None,
+    size: tuple[int, int],
+    interpolation: str = 'bicubic',
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    image = mmcv.imresize(image, size, interpolation='bicubic', backend='pillow')
+    """Resize an image (H, W, 3) and its label (H, W), if any, to ``size`` (width, height).
+
+    Args:
+        interpolation: of the image, Pillow's ``bicubic`` or ``bilinear``; the label's is nearest.
+    """
+    image = mmcv.imresize(image, size, interpolation=interpolation, backend='pillow')
     if label is not None:
         label = mmcv.imresize(label, size, interpolation='nearest', backend='pillow')
     return image, label

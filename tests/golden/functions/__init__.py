@@ -2,6 +2,7 @@
 
 from tests.golden.functions import (  # noqa: F401
     caco,
+    caco_data,
     cdda,
     contrast,
     depth,

@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -140,6 +141,47 @@ def test_nothing_is_read_before_the_dictionary_can_be_full():
         dictionary.add_predicted(features, probabilities)
         assert not dictionary.is_full()
         dictionary.contrast(features, labels)
+
+
+def test_a_step_stays_on_its_device(monkeypatch):
+    """Meta tensors have no values: reading one or mixing it with the host's fails."""
+    monkeypatch.setattr(torch, 'autocast', lambda *_, **__: nullcontext())  # meta has none
+    dictionary = CategoryDictionary(CLASSES, CHANNELS, capacity=5).to('meta')
+    features, labels, probabilities = (tensor.to('meta') for tensor in images(0))
+    dictionary.add_labelled(features, labels)
+    dictionary.add_predicted(features, probabilities)
+    loss = dictionary.contrast(features.requires_grad_(), labels)
+    assert not dictionary.is_full() and loss.device.type == 'meta'
+    assert {value.device.type for value in dictionary.state_dict().values()} == {'meta'}
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs an NVIDIA GPU')
+def test_a_gpu_answers_as_the_cpu():
+    answers = []
+    for device in ('cpu', 'cuda'):
+        dictionary = CategoryDictionary(CLASSES, CHANNELS, capacity=3).to(device)
+        for seed in range(4):
+            features, labels, probabilities = (tensor.to(device) for tensor in images(seed))
+            dictionary.add_labelled(features, labels)
+            dictionary.add_predicted(features, probabilities)
+            answers.append(dictionary.is_full())
+        values = (dictionary.keys, dictionary.contrast(features, labels))
+        answers.append([value.cpu() for value in values])
+    half = len(answers) // 2
+    assert answers[: half - 1] == answers[half:-1] and answers[half - 2]
+    torch.testing.assert_close(answers[half - 1], answers[-1])
+
+
+def test_half_precision_features_are_averaged_in_float32():
+    features, labels, probabilities = images(0)
+    half, full = (CategoryDictionary(CLASSES, CHANNELS) for _ in 'ab')
+    with torch.autocast('cpu', torch.bfloat16):
+        half.add_labelled(features.bfloat16(), labels)
+        half.add_predicted(features.bfloat16(), probabilities)
+    full.add_labelled(features.bfloat16().float(), labels)
+    full.add_predicted(features.bfloat16().float(), probabilities)
+    assert half.keys.any() and torch.equal(half.keys, full.keys)
 
 
 @pytest.mark.parametrize(('capacity', 'full'), [(2, True), (20, False)])

@@ -12,8 +12,10 @@ from mmseg_uda.models.heads.dlv2_head import DLV2Head
 from mmseg_uda.models.heads.fcn8_head import FCN8Head
 from mmseg_uda.models.heads.hrda_head import HRDAHead
 from mmseg_uda.models.heads.projection_head import ProjectionHead
+from mmseg_uda.models.heads.projector import Projector
 from mmseg_uda.models.hrda import HRDASegmentor
 from mmseg_uda.models.losses import segmentation_loss
+from mmseg_uda.models.multi_level import MultiLevelSegmentor
 from mmseg_uda.models.necks import UpscaleNeck
 from mmseg_uda.models.pretrained import load_pretrained_backbone
 from mmseg_uda.models.segmentors import ForwardPass, Segmentor, Supervision
@@ -31,7 +33,9 @@ __all__ = [
     'ForwardPass',
     'FrozenBatchNorm',
     'MiT',
+    'MultiLevelSegmentor',
     'ProjectionHead',
+    'Projector',
     'Segmentor',
     'Supervision',
     'UDADataPreProcessor',

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Literal
@@ -20,6 +21,11 @@ from mmseg_uda.models.losses import lovasz_softmax, segmentation_loss, upscale
 from mmseg_uda.models.precision import at_least_float32
 from mmseg_uda.models.pretrained import load_pretrained_backbone
 from mmseg_uda.models.sliding_window import Box, sliding_window_logits
+
+MAIN = 'main'
+"""Name of the level of ``decode_head``."""
+Levels = dict[str, Tensor]
+"""Name of a classifier -> its logits (B, C, h, w)."""
 
 
 @dataclass
@@ -44,16 +50,28 @@ class ForwardPass:
     Args:
         views: one for each run of the backbone; the first covers the whole images.
         logits: (B, C, h, w) at the head's stride, or a function that computes them on first use.
+        levels: function that computes :attr:`levels` on first use; ``None``: the logits alone.
     """
 
-    def __init__(self, views: list[View], logits: Tensor | Callable[[], Tensor]) -> None:
+    def __init__(
+        self,
+        views: list[View],
+        logits: Tensor | Callable[[], Tensor],
+        levels: Callable[[], Levels] | None = None,
+    ) -> None:
         self.views = views
         self._logits = logits
+        self._levels = levels
 
     @cached_property
     def logits(self) -> Tensor:
         """Logits (B, C, h, w) at the head's stride."""
         return self._logits() if callable(self._logits) else self._logits
+
+    @cached_property
+    def levels(self) -> Levels:
+        """Logits of each classifier; 'main' is that of the last stage."""
+        return {MAIN: self.logits} if self._levels is None else self._levels()
 
     @property
     def features(self) -> list[Tensor]:
@@ -67,11 +85,17 @@ class Supervision(ForwardPass):
     Args:
         losses: 0-dimensional tensors by name. Those with "loss" in their names are summed and
             back-propagated, the others are metrics for the log.
-        logits, views: see :class:`ForwardPass`.
+        logits, views, levels: see :class:`ForwardPass`.
     """
 
-    def __init__(self, losses: dict[str, Tensor], logits: Tensor, views: list[View]) -> None:
-        super().__init__(views, logits)
+    def __init__(
+        self,
+        losses: dict[str, Tensor],
+        logits: Tensor,
+        views: list[View],
+        levels: Callable[[], Levels] | None = None,
+    ) -> None:
+        super().__init__(views, logits, levels)
         self.losses = losses
 
 
@@ -105,7 +129,9 @@ class Segmentor(EncoderDecoder):
             the labels, instead of to the size of the input first;
             ``batched_slide=True``: run all windows of an image in one forward pass;
             ``class_weight``: multiply class probabilities by these weights before the arg-max
-            (SePiCo's night-time evaluation).
+            (SePiCo's night-time evaluation);
+            ``probabilities=True``: predict class probabilities instead of logits, so that
+            probabilities are what is resized and added over views (CaCo).
         class_weight: factors of the cross entropy by label, see
             :func:`mmseg_uda.models.class_weights.class_weights`.
         average: pixels over which the cross entropy is averaged, 'all' or 'valid', see
@@ -145,9 +171,7 @@ class Segmentor(EncoderDecoder):
             raise UserError(
                 f'segmentor.lovasz_images is {lovasz_images!r}, it must be an integer from 1 up'
             )
-        with warnings.catch_warnings():
-            # mmseg's heads build a loss of their own, which is not used.
-            warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
+        with no_loss_warning():
             super().__init__(test_cfg=test_cfg, **kwargs)
         self.size_divisor = getattr(self.backbone, 'size_divisor', 1)
         self.pretrained = pretrained
@@ -169,10 +193,7 @@ class Segmentor(EncoderDecoder):
 
     def problems(self, num_classes: int) -> Iterator[str]:
         """Describe what does not fit data with ``num_classes`` classes, one message each."""
-        heads = dict(decode_head=self.decode_head)
-        if self.with_auxiliary_head:
-            heads['auxiliary_head'] = self.auxiliary_head
-        for name, head in heads.items():
+        for name, head in self.heads().items():
             for module in head if isinstance(head, nn.ModuleList) else [head]:
                 if (count := getattr(module, 'num_classes', num_classes)) != num_classes:
                     yield (
@@ -201,6 +222,18 @@ class Segmentor(EncoderDecoder):
                     f'multiples of {self.size_divisor} for model.segmentor: crop or resize them '
                     f'in the pipeline, e.g. to {fitting[0]} x {fitting[1]}'
                 )
+
+    def heads(self) -> dict[str, nn.Module]:
+        """The heads by their names in the config."""
+        heads = dict(decode_head=self.decode_head)
+        if self.with_auxiliary_head:
+            heads['auxiliary_head'] = self.auxiliary_head
+        return heads
+
+    @property
+    def level_names(self) -> tuple[str, ...]:
+        """Names of the classifiers, as in ``levels`` of a forward pass."""
+        return (MAIN,)
 
     @property
     def feature_channels(self) -> int:
@@ -290,15 +323,24 @@ class Segmentor(EncoderDecoder):
 
         Returns:
             Logits (B, C, H, W); with ``direct`` (B, C, h, w) at the head's stride. With
-            ``class_weight`` class probabilities times these weights instead of logits.
+            ``probabilities`` or ``class_weight`` class probabilities, the latter times these
+            weights, instead of logits.
         """
         if self.test_cfg.get('direct'):
             logits = at_least_float32(self.infer(inputs).logits)
         else:
             logits = super().inference(inputs, batch_img_metas)
-        if self.test_class_weight is None:
+        if not self.predicts_probabilities:
             return logits
-        return logits.softmax(dim=1) * self.test_class_weight.view(-1, 1, 1)
+        probabilities = logits.softmax(dim=1)
+        if self.test_class_weight is None:
+            return probabilities
+        return probabilities * self.test_class_weight.view(-1, 1, 1)
+
+    @property
+    def predicts_probabilities(self) -> bool:
+        """Whether :meth:`inference` returns (weighted) class probabilities instead of logits."""
+        return self.test_class_weight is not None or bool(self.test_cfg.get('probabilities'))
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Predict images (B, 3, H, W) window by window; mean logits (B, C, H, W)."""
@@ -309,6 +351,14 @@ class Segmentor(EncoderDecoder):
             stride=self.test_cfg.stride,
             at_once=None if self.test_cfg.get('batched_slide') else 1,
         )
+
+
+@contextmanager
+def no_loss_warning() -> Iterator[None]:
+    """Silence the warning of mmseg's heads about a loss that they build and that is not used."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
+        yield
 
 
 def _check_test_cfg(test_cfg: ConfigDict) -> None:

@@ -1,6 +1,7 @@
 """Implementations of the golden functions by subject; importing a module registers them."""
 
 from tests.golden.functions import (  # noqa: F401
+    advent,
     caco,
     caco_data,
     cdda,
@@ -12,6 +13,7 @@ from tests.golden.functions import (  # noqa: F401
     losses,
     mixing,
     networks,
+    networks_caco,
     networks_dasac,
     night,
     optimisation,

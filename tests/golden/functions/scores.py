@@ -52,3 +52,10 @@ def intersection_scores(params: Params, inputs: Params) -> Results:
         'macc': np.nan_to_num(result.acc).mean(),
         'aacc': result.aacc,
     }
+
+
+@golden('confusion_matrix')
+def confusion_and_iou(params: Params, inputs: Params) -> Results:
+    counts = confusion(params, inputs)
+    result = scores(counts)
+    return {'matrix': counts, 'iou': result.iou, 'miou': result.miou}

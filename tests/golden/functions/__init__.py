@@ -2,6 +2,8 @@
 
 from tests.golden.functions import (  # noqa: F401
     advent,
+    caco,
+    caco_data,
     cdda,
     contrast,
     dasac,

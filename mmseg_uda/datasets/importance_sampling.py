@@ -82,7 +82,7 @@ class ImportanceSampling:
     ) -> None:
         classes = list(dataset.metainfo['classes'])
         _check_options(uniform_share, uniform_classes, len(classes))
-        if weights is None:
+        if weights is None:  # as for classes that never occur
             table = np.zeros((len(dataset), len(classes)))
         else:
             infos = (dataset.get_data_info(index) for index in range(len(dataset)))

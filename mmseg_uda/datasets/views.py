@@ -86,7 +86,7 @@ class MakeViews(BaseTransform):
         noise: pipeline that makes a noisy view of a clean one.
 
     Raises:
-        UserError: a bad option, or an image that is smaller than the crop size.
+        UserError: a bad option, or an image that is smaller than the crop size or padded.
     """
 
     def __init__(
@@ -117,6 +117,11 @@ class MakeViews(BaseTransform):
             raise UserError(
                 f'{results["img_path"]}: MakeViews needs images of the crop size, {wanted} (height '
                 f'x width), this one has {found}: resize images to at least the crop size'
+            )
+        if 'padding' in results and results['padding'].any():
+            raise UserError(
+                f'{results["img_path"]}: MakeViews needs images without padding: resize images to '
+                'at least the crop size'
             )
         views = [self.draw(size, number) for number in range(self.number)]
         geometry = np.stack([view.geometry(size) for view in views]).astype(np.float32)

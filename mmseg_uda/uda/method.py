@@ -95,7 +95,7 @@ class UDAMethod(BaseModel):
         return Step(
             batch,
             self.student,
-            self.draw(len(batch.source.images)),
+            self.draw(len((batch.target or batch.source).images)),
             self.iteration,
             pasted=batch.source,
             mean=self.data_preprocessor.mean,

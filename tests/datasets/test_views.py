@@ -64,8 +64,8 @@ def test_the_geometry_leads_from_the_image_to_the_view():
     square[:, :2] = torch.from_numpy(geometry)
     back = torch.linalg.inv(square)[:, :2]
     pixels = torch.from_numpy(image.copy()).permute(2, 0, 1).float().expand(6, -1, -1, -1)
-    warped = grid_sample(pixels, affine_grid(back, pixels.shape, align_corners=False),
-                         padding_mode='border', align_corners=False)  # fmt: skip
+    grid = affine_grid(back, pixels.shape, align_corners=False)
+    warped = grid_sample(pixels, grid, padding_mode='border', align_corners=False)
     views = torch.from_numpy(np.stack(clean)).permute(0, 3, 1, 2).float()
     inner = slice(2, -2)
     # the window has int(zoom * side) pixels, so a view may be off by a pixel's slope
@@ -176,6 +176,11 @@ def test_bad_options(options, match):
 def test_an_image_smaller_than_the_crop_is_refused():
     with pytest.raises(UserError, match='x.png: .* crop size, 40x64 .* this one has 32x64'):
         MakeViews()(results(smooth(), crop_size=(40, 64)))
+    padding = np.zeros((32, 64), np.uint8)
+    assert MakeViews()(results(smooth(), padding=padding))
+    padding[3, 5] = 1
+    with pytest.raises(UserError, match='x.png: MakeViews needs images without padding'):
+        MakeViews()(results(smooth(), padding=padding))
 
 
 def test_packed_and_normalised():

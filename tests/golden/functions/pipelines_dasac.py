@@ -89,8 +89,9 @@ def records(inputs: Params) -> Iterator[dict[str, Any]]:
 def source_pipeline(params: Params, inputs: Params) -> Results:
     if params['stage'] not in STAGES:
         raise Unsupported(f'stage {params["stage"]!r} has no source images')
-    first = params['first_resize']
-    name = f'{STAGES[params["stage"]]}_{"synthia" if first is None else "gta"}'
+    first, coloured = params['first_resize'], any(sample['jitter'] for sample in params['samples'])
+    stage = STAGES[1 if coloured else params['stage']]  # they differ by the jitter alone
+    name = f'{stage}_{"synthia" if first is None else "gta"}'
     pipeline = configured(name, 'source', size=first, crop_size=params['crop_size'])
     statistics = {name: [255 * value for value in params[name]] for name in ('mean', 'std')}
     images, labels = [], []
@@ -100,9 +101,8 @@ def source_pipeline(params: Params, inputs: Params) -> Results:
             RandomFlip: [direction(sample['flip'])],
             PaddedCrop: [tuple(sample['crop_corner'])],
         }
-        jitters = operations([sample['jitter']])
-        if params['stage'] == 1 or sample['jitter'] is not None:
-            draws |= jitters
+        if stage == STAGES[1]:
+            draws |= operations([sample['jitter']])
         batch = loaded('source', run(pipeline, draws, record), source=statistics)
         images.append(batch.images[0])
         labels.append(batch.labels[0])

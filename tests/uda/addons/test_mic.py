@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -244,3 +245,13 @@ def test_two_ranks_mask_what_one_masks(tmp_path):
         assert_same(torch.cat([one[0], two[0]]), images)
         assert torch.equal(torch.cat([one[1], two[1]]), labels)
         assert_same((one[2] + two[2]) / 2, loss)
+
+
+def test_a_batch_may_have_more_source_than_target_images():
+    """Masks are of the target images alone."""
+    batch = uda_batch()
+    twice = batch.source.map(lambda values: torch.cat([values, values]))
+    method = host('MinEnt', **OWN)
+    images, labels, _, logs = masked_call(method, replace(batch, source=twice))
+    assert len(images) == len(labels) == len(batch.target.images)
+    assert torch.isfinite(logs['loss'])

@@ -70,7 +70,8 @@ METHODS: dict[str, Entry] = {
 # Alternatives of each add-on: name -> options.
 ADDONS: dict[str, dict[str, dict]] = {
     'CDDA': {
-        '': dict(bank='bank', **EVERYTHING),
+        # similarities lie around this threshold: of two ranks, one may relabel images
+        '': dict(bank='bank', reweight_threshold=0.0, relabel_threshold=0.0443),
         'as published': dict(bank='bank', as_published=True, **EVERYTHING),
     },
     'DayPartner': {'': {}},

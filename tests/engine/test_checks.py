@@ -131,6 +131,11 @@ def test_all_problems_are_in_one_message(world, problems, tmp_path):
         ('train_cfg.max_iters=2.5', 'train_cfg.max_iters is 2.5'),
         ('model.alpha=high', "model.alpha is 'high', it must be a number"),
         ('model.blur=2', 'model.blur is 2, it must be True or False'),
+        ('model.alfa=1.0', 'alfa is not a known option of SelfTraining; did you mean alpha?'),
+        (
+            'model.addons.feature_distance.waight=1.0',
+            'model.addons.feature_distance.waight is not a known option of FeatureDistance; did',
+        ),
         ('model.addons.feature_distance.classes=3', 'classes is 3, it must be a list or None'),
         ('train_dataloader.dataset.target=None', 'SelfTraining needs target images'),
         ('target_pipeline.0.crop_size=(32,64)', 'has no key target_pipeline'),

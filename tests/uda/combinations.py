@@ -85,7 +85,8 @@ METHODS: dict[str, Entry] = {
 ADDONS: dict[str, dict[str, dict]] = {
     'AdaptiveBatchNorm': {'': {}},
     'CDDA': {
-        '': dict(bank='bank', **EVERYTHING),
+        # similarities lie around this threshold: of two ranks, one may relabel images
+        '': dict(bank='bank', reweight_threshold=0.0, relabel_threshold=0.0443),
         'as published': dict(bank='bank', as_published=True, **EVERYTHING),
     },
     'ClassThresholds': {'': dict(lower=0.07, upper=0.95)},

@@ -20,6 +20,7 @@ from mmseg_uda.experiments.recipes import (
     toy_hr,
     toy_sdca,
     train,
+    train_test_shared,
 )
 
 SERVER = 'test server'
@@ -95,6 +96,9 @@ TABLE = (
     row(55, 'dasac/dasac_fcn8_synthia2cs', 'DA-SAC', recipe=dasac, earlier=dict(test_abn=dict(mIoU16=31.6)), mIoU16=46.8, note='45.8 on the test server'),
     row(56, 'dasac/views_sepico_dist_mitb5_gta2cs', "SePiCo DistCL with DA-SAC's views", note=NEW),
     row(57, 'dasac/views_daformer_mitb5_gta2cs', "DAFormer with DA-SAC's views", note=NEW),
+    # ADVENT (Vu et al., CVPR 2019), and the training on the source that CaCo starts from
+    row(63, 'advent/advent_r101_gta2cs', 'AdvEnt'),
+    row(64, 'caco/source_only_r101_gta2cs', 'source only, two levels', 39.0, train_test_shared, note='about, by CaCo'),
     # SePiCo's other published rows
     row(70, 'sepico/sepico_dist_dlv2_synthia2cs', 'SePiCo DistCL', mIoU16=58.1, note=DERIVED),
     row(71, 'sepico/sepico_bank_dlv2_synthia2cs', 'SePiCo BankCL', mIoU16=57.4, note=DERIVED),

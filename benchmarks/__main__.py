@@ -6,6 +6,7 @@ python -m benchmarks data [CONFIG]     samples per second on one core, share of 
 python -m benchmarks contrast          SePiCo's contrast compared with a naive formulation
 python -m benchmarks search            CDDA's search of a bank compared with the plain formula
 python -m benchmarks distributions     SDCA's distributions and contrast, compared likewise
+python -m benchmarks categories        CaCo's contrast with its dictionary, compared likewise
 """
 
 import argparse
@@ -63,6 +64,13 @@ def main(argv: list[str] | None = None) -> int:
             'for each',
         )
         command.add_argument('--device', default=None, help='default: cuda if there is one')
+    categories = commands.add_parser('categories', help="CaCo's contrast with its dictionary")
+    categories.add_argument('--size', type=int, nargs=2, default=(65, 129), metavar=('H', 'W'))
+    categories.add_argument('--images', type=int, default=1)
+    categories.add_argument('--slots', type=int, default=100, help='keys of each class')
+    categories.add_argument('--channels', type=int, default=2048, help='of the features')
+    categories.add_argument('--repeats', type=int, default=5)
+    categories.add_argument('--device', default=None, help='default: cuda if there is one')
     for command in (step, full):
         command.add_argument('--bf16', action='store_true', help='bfloat16 autocast')
         command.add_argument('--device', default=None, help='default: cuda if there is one')
@@ -83,6 +91,7 @@ def main(argv: list[str] | None = None) -> int:
         'contrast': benchmark_contrast,
         'search': benchmark_search,
         'distributions': benchmark_distributions,
+        'categories': benchmark_categories,
     }
     return benchmarks[args.command](args)
 
@@ -209,6 +218,21 @@ def benchmark_distributions(args: argparse.Namespace) -> int:
         tuple(args.size), args.repeats, args.naive_cells, channels=args.channels, device=device
     )
     _print_costs(f'{args.channels} channels', costs)
+    return 0
+
+
+def benchmark_categories(args: argparse.Namespace) -> int:
+    import torch
+
+    from benchmarks.categories import make_problem, measure_categories
+
+    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    problem = make_problem(tuple(args.size), args.slots, args.channels, args.images, device)
+    costs, *differences = measure_categories(problem, args.repeats)
+    cells, keys = problem.labels.numel(), problem.reliability.numel()
+    print(f'{keys} keys, similarity matrix {cells * keys * 4 / 2**20:.1f} MiB')
+    _print_costs(f'{args.channels} channels', [(cells, cost) for cost in costs])
+    print('relative difference: loss {:.1e}, gradient {:.1e}'.format(*differences))
     return 0
 
 

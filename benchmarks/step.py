@@ -15,8 +15,8 @@ from torch.utils._pytree import tree_map
 
 from benchmarks.cost import Cost, peak_bytes, time_in_turn
 from mmseg_uda.datasets.segmentation import dataset_configs
+from mmseg_uda.models.forward_pass import ForwardPass, Supervision
 from mmseg_uda.models.precision import set_precision
-from mmseg_uda.models.segmentors import ForwardPass, Supervision
 from mmseg_uda.uda.method import UDAMethod
 
 

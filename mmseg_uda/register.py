@@ -26,5 +26,6 @@ for _room in ('datasets', 'models', 'uda', 'evaluation'):
     _package = importlib.import_module(f'mmseg_uda.{_room}')
     for _module in pkgutil.walk_packages(_package.__path__, f'{_package.__name__}.'):
         importlib.import_module(_module.name)
-for _module in ('hooks', 'optim', 'runner', 'schedules'):  # other engine modules import this module
+# Only these: other modules of the engine import this module.
+for _module in ('hooks', 'optim', 'repeated_sgd', 'runner', 'schedules'):
     importlib.import_module(f'mmseg_uda.engine.{_module}')

@@ -46,16 +46,20 @@ class Layout:
 
 
 def with_current_names(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Rename entries of earlier versions of this package (add-ons were called ``parts``)."""
+    """Rename entries of earlier versions of this package."""
     checkpoint = dict(checkpoint)
     if isinstance(weights := checkpoint.get('state_dict'), Mapping):
-        checkpoint['state_dict'] = {
-            re.sub(r'^parts\.', 'addons.', n): v for n, v in weights.items()
-        }
+        checkpoint['state_dict'] = {_current_name(n): value for n, value in weights.items()}
     meta = checkpoint.get('meta')
     if isinstance(meta, dict) and isinstance(meta.get('config'), dict):
         checkpoint['meta'] = meta | {'config': with_current_options(meta['config'])}
     return checkpoint
+
+
+def _current_name(name: str) -> str:
+    """Add-ons were called parts, and AdvSeg had a single discriminator."""
+    name = re.sub(r'^parts\.', 'addons.', name)
+    return re.sub(r'^discriminator\.(?=conv\d\.|classifier\.)', 'discriminator.main.', name)
 
 
 def _state_dict(content: Mapping[str, Any]) -> Weights:
@@ -102,12 +106,33 @@ def _dasac(content: Mapping[str, Any]) -> Weights | None:
     if not isinstance(weights, Mapping):
         return None
     found = (re.fullmatch(r'module\.((?:backbone|slow_net)\.)(.+)', name) for name in weights)
-    return {match[1] + _segmentor_name(match[2]): weights[match[0]] for match in found if match}
+    return {
+        match[1] + _segmentor_name(match[2], _DASAC): weights[match[0]] for match in found if match
+    }
 
 
-def _segmentor_name(name: str) -> str:
-    """The name of an entry of DA-SAC's networks in our segmentors."""
-    for published, ours in _DASAC.items():
+# The same for the multi-level networks of ADVENT and CaCo.
+_MULTI_LEVEL = {
+    r'^layer5\.conv2d_list\.(\d+)\.': r'level_heads.aux.aspp_modules.\1.conv.',
+    r'^layer6\.conv2d_list\.(\d+)\.': r'decode_head.aspp_modules.\1.conv.',
+    r'^projector_1\.': 'auxiliary_head.',
+    r'^': 'backbone.',
+}
+
+
+def _multi_level(content: Mapping[str, Any]) -> Weights | None:
+    """State dict of a multi-level network, also inside the dictionary of a ``.pkl`` file."""
+    if isinstance(inner := content.get('ResNet101'), Mapping):
+        content = inner.get('model_state', {})
+    weights = _state_dict(content)
+    if not any(name.startswith('layer6.') for name in weights):
+        return None
+    return {_segmentor_name(name, _MULTI_LEVEL): value for name, value in weights.items()}
+
+
+def _segmentor_name(name: str, names: Mapping[str, str]) -> str:
+    """The name of an entry of a published network in our segmentors."""
+    for published, ours in names.items():
         renamed, matches = re.subn(published, ours, name)
         if matches:
             return renamed
@@ -131,6 +156,7 @@ LAYOUTS = (
     ),
     Layout('FADA, SDCA', {'student': ''}, _extractor_and_classifier),
     Layout('DA-SAC', {'student': 'backbone.', 'teacher': 'slow_net.'}, _dasac, optimizer='opt'),
+    Layout('ADVENT, CaCo', {'student': ''}, _multi_level),
     Layout('mmseg', {'student': ''}, _segmentor),
 )
 

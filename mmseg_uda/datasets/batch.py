@@ -20,17 +20,22 @@ class Views:
         images: (B, T, 3, H, W) float, normalised as the images are.
         geometry: (B, T, 2, 3) float32, affine maps from the image to each view, in coordinates that
             are -1 and 1 at the borders (``align_corners=False`` of ``affine_grid``).
+        labels: (B, T, H, W) int64, of views that were cut with their labels, or None.
     """
 
     images: Tensor
     geometry: Tensor
+    labels: Tensor | None = None
 
     @classmethod
-    def of_samples(cls, samples: dict, image: Callable[[Tensor], Tensor]) -> 'Views':
+    def of_samples(
+        cls, samples: dict, image: Callable[[Tensor], Tensor], map_: Callable[[Tensor], Tensor]
+    ) -> 'Views':
         """Views of collated samples; ``image`` is applied to all images (B * T, 3, H, W) uint8."""
-        images, geometry = samples['image'], samples['geometry']
-        normalised = image(images.flatten(0, 1))
-        return cls(normalised.unflatten(0, images.shape[:2]), geometry.to(normalised.device))
+        images, labels = samples['image'], samples.get('label')
+        normalised = image(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+        labels = None if labels is None else map_(labels).long()
+        return cls(normalised, map_(samples['geometry']), labels)
 
 
 @dataclass
@@ -63,7 +68,7 @@ class DomainBatch:
 
         Args:
             image: applied to images (B, 3, H, W) uint8.
-            map_: applied to other maps (B, H, W), before they get the type of their field.
+            map_: applied to other tensors (B, ...), before they get the type of their field.
         """
         maps = {}
         for entry in (entry for entry in fields(cls) if entry.metadata):
@@ -71,7 +76,8 @@ class DomainBatch:
             if value is not None:
                 maps[entry.name] = image(value) if dtype is None else map_(value).to(dtype)
         views = {
-            name: Views.of_samples(value, image) for name, value in samples.get('views', {}).items()
+            name: Views.of_samples(value, image, map_)
+            for name, value in samples.get('views', {}).items()
         }
         return cls(views=views, paths=samples.get('path', []), **maps)
 

@@ -14,6 +14,7 @@ from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
 from mmseg_uda.datasets.depth import depth_name
+from mmseg_uda.datasets.image_files import image_size
 from mmseg_uda.datasets.labels import CLASSES, PALETTE
 from mmseg_uda.errors import UserError
 from mmseg_uda.files import looked_in
@@ -21,11 +22,13 @@ from mmseg_uda.files import looked_in
 #: Options of a data set's config that mmseg's data sets do not know.
 OWN_OPTIONS = 'depth_dir', 'weight'
 
-_CONVERTERS = {
-    'GTADataset': 'gta',
-    'SYNTHIADataset': 'synthia',
-    'CityscapesDataset': 'cityscapes',
-    'CrossCityDataset': 'crosscity',
+#: Commands that make the labels of a data set.
+_LABEL_MAKERS = {
+    'GTADataset': 'convert gta',
+    'SYNTHIADataset': 'convert synthia',
+    'CityscapesDataset': 'convert cityscapes',
+    'CrossCityDataset': 'convert crosscity',
+    'PseudoLabelDataset': 'pseudo-label',
 }
 
 
@@ -231,7 +234,8 @@ def check_dataset(dataset: BaseSegDataset) -> None:
 
     Raises:
         UserError: a folder or list does not exist, there are no images, files are missing (the
-            first is named), or the data set has no list of classes.
+            first is named), the data set has no list of classes, or a pseudo-label is not of the
+            size of its image.
     """
     name = type(dataset).__name__
     folder, label_folder, depth_folder = (
@@ -252,6 +256,8 @@ def check_dataset(dataset: BaseSegDataset) -> None:
     _check_files(name, 'image', [sample['img_path'] for sample in samples])
     if label_folder:
         _check_files(name, 'label', [sample['seg_map_path'] for sample in samples])
+        if isinstance(dataset, PseudoLabelDataset):
+            _check_sizes(name, samples)
     if depth_folder:
         paths = [_depth_path(dataset, sample['img_path']) for sample in samples]
         _check_files(name, 'depth', paths)
@@ -275,14 +281,28 @@ def _check_files(name: str, meaning: str, paths: list[str]) -> None:
     if not missing:
         return
     advice = ''
-    if meaning == 'label' and name in _CONVERTERS:
-        advice = f'; make them with mmseg-uda convert {_CONVERTERS[name]}'
+    if meaning == 'label' and name in _LABEL_MAKERS:
+        advice = f'; make them with mmseg-uda {_LABEL_MAKERS[name]}'
     if meaning == 'depth':
         advice = '; make them with mmseg-uda estimate-depth'
     raise UserError(
         f'{name}: {len(missing)} of {len(paths)} {meaning} files are missing, first '
         f'{missing[0]}{advice}'
     )
+
+
+def _check_sizes(name: str, samples: Sequence[Mapping[str, str]]) -> None:
+    """Compare the sizes of images and labels, by the headers of their files."""
+    pairs = [(sample['img_path'], sample['seg_map_path']) for sample in samples]
+    wrong = [pair for pair in pairs if image_size(pair[0]) != image_size(pair[1])]
+    if wrong:
+        image, label = wrong[0]
+        sizes = ['{}x{}'.format(*image_size(path)) for path in wrong[0]]
+        raise UserError(
+            f'{name}: {len(wrong)} of {len(pairs)} labels have another size than their image, '
+            f'first {label} ({sizes[1]}) of {image} ({sizes[0]}); make them with mmseg-uda '
+            f'{_LABEL_MAKERS[name]}'
+        )
 
 
 class NamedErrors(Dataset):

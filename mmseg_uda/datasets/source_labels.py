@@ -1,4 +1,4 @@
-"""Warnings about the labels of the source, before training."""
+"""What is wrong with the labels of the source, before training."""
 
 import os
 from collections.abc import Iterator
@@ -31,6 +31,20 @@ def source_warnings(source: Domain) -> Iterator[str]:
     if len(counts) < len(source):
         labels = f'the {len(counts)} source labels that were read (of {len(source)})'
     yield from label_warnings(pixels, source.metainfo['classes'], labels, empty)
+
+
+def absent_classes(source: Domain) -> list[str]:
+    """Names of the classes of which the source labels have no pixel.
+
+    Empty where that is not known: if a data set has no statistics file that lists every label.
+    """
+    listed = [_listed_pixels(dataset) for dataset in source.datasets]
+    if not all(listed):
+        return []
+    counts = [count for labels in listed for count in labels.values()]
+    present = {value for count in counts for value, number in count.items() if number}
+    classes = source.metainfo['classes']
+    return [name for train_id, name in enumerate(classes) if train_id not in present]
 
 
 def _listed_pixels(dataset: BaseSegDataset) -> dict[str, dict[int, int]] | None:

@@ -189,7 +189,8 @@ class PackDomain(BaseTransform):
     where the sample has them, ``day`` (like ``image``), ``label`` (uint8 (H, W) train ids, padded
     with 255), ``valid`` (uint8 (H, W), padded with 0), ``depth`` (float32 (H, W), padded with 255,
     far) and ``padding`` (uint8 (H, W), padded with 1). Views are packed as ``views``: name ->
-    ``image`` (uint8 (T, 3, H, W), RGB) and ``geometry`` (float32 (T, 2, 3)).
+    ``image`` (uint8 (T, 3, H, W), RGB), ``geometry`` (float32 (T, 2, 3)) and, where they have
+    labels, ``label`` (uint8 (T, H, W)).
     """
 
     def transform(self, results: dict) -> dict:
@@ -208,13 +209,20 @@ class PackDomain(BaseTransform):
             sample['padding'] = torch.tensor(_pad(results['padding'], size, 1))
         if 'views' in results:
             sample['views'] = {
-                name: dict(
-                    image=torch.stack([_rgb_tensor(image) for image in images]),
-                    geometry=torch.from_numpy(geometry),
-                )
-                for name, (images, geometry) in results['views'].items()
+                name: _packed_views(*views) for name, views in results['views'].items()
             }
         return sample
+
+
+def _packed_views(
+    images: Sequence[np.ndarray], geometry: np.ndarray, labels: Sequence[np.ndarray] | None = None
+) -> dict[str, torch.Tensor]:
+    """T images (H, W, 3) BGR, their geometry (T, 2, 3) and labels (H, W) as tensors."""
+    views = dict(
+        image=torch.stack([_rgb_tensor(image) for image in images]),
+        geometry=torch.from_numpy(geometry),
+    )
+    return views if labels is None else {**views, 'label': torch.tensor(np.stack(labels))}
 
 
 def _rgb_tensor(image: np.ndarray) -> torch.Tensor:

@@ -1,8 +1,10 @@
 """Checks of a config and its data before training; all problems are reported at once."""
 
+import difflib
 import inspect
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -11,10 +13,14 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 
+from mmseg_uda.errors import UserError
+from mmseg_uda.evaluation.inference import build_test_loader
 from mmseg_uda.settings import flatten
 from mmseg_uda.uda.addon import TrainingData
 
 PACKAGE = __name__.partition('.')[0]
+# Entries of a config that the registries of mmengine use themselves.
+REGISTRY_OPTIONS = {'type', '_scope_', 'priority', 'convert_to_iter_based'}
 WORDS = {
     int: 'an integer',
     float: 'a number',
@@ -28,8 +34,8 @@ WORDS = {
 def config_problems(config: Config) -> Iterator[str]:
     """Yield a sentence for every problem of the config itself.
 
-    Checked are the number of iterations, the length of the warm-up, and the types of all options of
-    this package's classes.
+    Checked are the number of iterations, the length of the warm-up, and the names and types of all
+    options of this package's classes.
     """
     config = config.to_dict()
     max_iters = (config.get('train_cfg') or {}).get('max_iters')
@@ -50,7 +56,7 @@ def config_problems(config: Config) -> Iterator[str]:
 def data_problems(runner: Runner) -> Iterator[str]:
     """Yield a sentence for everything in the data that does not fit together or fit the method.
 
-    One training sample of each data set is loaded.
+    One sample of each data set is loaded, also of the validation and the test data.
 
     Raises:
         UserError: a sample cannot be loaded.
@@ -76,6 +82,23 @@ def data_problems(runner: Runner) -> Iterator[str]:
     sizes = {name: tuple(of_domain['image'].shape[1:]) for name, of_domain in sample.items()}
     data = TrainingData(dataset, len(classes), sizes['source'], sizes.get('target'), sample)
     yield from runner.model.problems(data)
+    for images, size in _test_sizes(runner).items():
+        yield from runner.model.student.test_size_problems(images, size)
+
+
+def _test_sizes(runner: Runner) -> dict[str, Sequence[int]]:
+    """Size (height, width) of the first image of the validation and of the test data, by name.
+
+    Test data are left out if they are the validation data or are not there yet.
+    """
+    datasets, config = {}, runner.cfg
+    if runner.val_loop is not None:
+        datasets['validation images'] = runner.val_dataloader.dataset
+    test = config.get('test_dataloader')
+    if test and test.dataset != (config.get('val_dataloader') or {}).get('dataset'):
+        with suppress(UserError):
+            datasets['test images'] = build_test_loader(config, labels=False).dataset
+    return {name: dataset[0]['inputs'].shape[1:] for name, dataset in datasets.items()}
 
 
 def _shape_problems(domain: str, samples: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -128,10 +151,17 @@ def fits(value: Any, kind: Any) -> bool:
 
 
 def _option_problems(path: str, options: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence for every option of a component whose value has the wrong type."""
-    for name, kind in _annotations(_classes().get(options['type'])).items():
+    """Yield a sentence for every unknown option of a component, or one of the wrong type."""
+    component = _classes().get(options['type'])
+    annotations = _annotations(component)
+    for name, kind in annotations.items():
         if name in options and not fits(options[name], kind):
             yield f'{path}.{name} is {options[name]!r}, it must be {_in_words(kind)}'
+    if _knows_all_options(component):
+        for name in sorted(options.keys() - annotations.keys() - REGISTRY_OPTIONS):
+            close = difflib.get_close_matches(name, annotations, 1)
+            hint = f'; did you mean {close[0]}?' if close else ''
+            yield f'{path}.{name} is not a known option of {options["type"]}{hint}'
 
 
 def _typed(node: Any, path: str = '') -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -153,15 +183,28 @@ def _classes() -> dict[str, type]:
     return {name: kind for name, kind in found if kind.__module__.startswith(f'{PACKAGE}.')}
 
 
+def _initialisers(kind: type | None) -> Iterator[Sequence[inspect.Parameter]]:
+    """Parameters of ``__init__`` of a class and of its base classes in this package."""
+    for base in inspect.getmro(kind) if inspect.isclass(kind) else ():
+        if base.__module__.startswith(f'{PACKAGE}.') and '__init__' in vars(base):
+            yield list(inspect.signature(base.__init__).parameters.values())[1:]
+
+
 def _annotations(kind: type | None) -> dict[str, Any]:
     """Annotations of a class's arguments, including those of its base classes in this package."""
     known: dict[str, Any] = {}
-    for base in inspect.getmro(kind) if inspect.isclass(kind) else ():
-        if base.__module__.startswith(f'{PACKAGE}.') and '__init__' in vars(base):
-            parameters = inspect.signature(base.__init__).parameters.values()
-            named = (p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
-            known = {parameter.name: parameter.annotation for parameter in named} | known
+    for parameters in _initialisers(kind):
+        named = (p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
+        known = {parameter.name: parameter.annotation for parameter in named} | known
     return known
+
+
+def _knows_all_options(kind: type | None) -> bool:
+    """Whether no argument of a class is passed on to a class outside of this package."""
+    return any(
+        all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters)
+        for parameters in _initialisers(kind)
+    )
 
 
 def _in_words(kind: Any) -> str:

@@ -1,6 +1,7 @@
 """Optimisers: few parameter groups, globs, autocast without loss scaling, several networks."""
 
 import difflib
+import inspect
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,8 +55,11 @@ class UDAOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
         paramwise_cfg=dict(custom_keys={'decode_head*.bias': dict(lr_mult=2.0, decay_mult=0.0)})
 
+    Other options of a key, such as ``visits`` of ``RepeatedSGD``, are those of the optimiser.
+
     Raises:
-        UserError: an unknown optimiser or rule, or a glob that matches no parameter.
+        UserError: an unknown optimiser, rule or option of a key, or a glob that matches no
+            parameter.
     """
 
     def _validate_cfg(self) -> None:
@@ -67,6 +71,21 @@ class UDAOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         kind = self.optimizer_cfg.get('type')
         if isinstance(kind, str) and kind not in OPTIMIZERS:
             raise UserError(f'optim_wrapper.optimizer: {kind} is not a known optimiser')
+        if isinstance(kind, str):
+            self._check_group_options(kind)
+
+    def _check_group_options(self, kind: str) -> None:
+        """Refuse options of ``custom_keys`` that an optimiser of this type would ignore."""
+        parameters = inspect.signature(OPTIMIZERS.get(kind)).parameters
+        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            return
+        known = {'lr_mult', 'decay_mult', *parameters} - {'params'}
+        for key, options in self.paramwise_cfg.get('custom_keys', {}).items():
+            for option in options.keys() - known:
+                raise UserError(
+                    f'optim_wrapper.paramwise_cfg.custom_keys: {key} has {option}, which is no '
+                    f'option of {kind}; it has {", ".join(sorted(known))}'
+                )
 
     def add_params(
         self, params: list[dict], module: nn.Module, prefix: str = '', is_dcn_module=None

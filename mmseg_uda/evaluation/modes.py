@@ -5,6 +5,9 @@ from mmengine.config import Config, ConfigDict
 from mmseg_uda.datasets.segmentation import dataset_configs
 from mmseg_uda.errors import UserError
 
+KEPT = 'batched_slide', 'class_weight', 'level_factors', 'probabilities'
+"""Options of ``test_cfg`` that do not depend on the mode."""
+
 
 def set_inference_mode(config: Config, mode: str) -> None:
     """Make a config test on whole images, or on windows as large as the training crop.
@@ -18,7 +21,7 @@ def set_inference_mode(config: Config, mode: str) -> None:
     if mode == 'same':
         return
     old = config.model.segmentor.get('test_cfg') or {}
-    test_cfg = {name: old[name] for name in ('class_weight', 'batched_slide') if name in old}
+    test_cfg = {name: old[name] for name in KEPT if name in old}
     if mode == 'slide':
         crop_size = training_crop(config)
         test_cfg |= dict(crop_size=crop_size, stride=tuple(side // 2 for side in crop_size))

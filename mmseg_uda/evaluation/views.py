@@ -85,13 +85,13 @@ def mean_probabilities(segmentor: BaseSegmentor, views: Iterable[Sequence[Tensor
     """Class probabilities (C, H, W) of each image, averaged over views.
 
     Args:
-        views: for each view the scores (C, H, W) of all images: logits, or weighted probabilities
-            where the segmentor has a ``test_class_weight``.
+        views: for each view the scores (C, H, W) of all images: logits, or (weighted)
+            probabilities where the segmentor predicts these.
     """
     totals: list[Tensor] = []
     number = 0
     for scores in views:
-        if segmentor.test_class_weight is None:
+        if not segmentor.predicts_probabilities:
             scores = [score.softmax(dim=0) for score in scores]
         totals = [a + b for a, b in zip(totals, scores, strict=True)] if totals else list(scores)
         number += 1

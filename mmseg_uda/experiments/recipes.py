@@ -58,6 +58,11 @@ def train_test(
     return training, Stage(test, config, kind='test', options=options)
 
 
+def train_test_shared(config: str) -> tuple[Stage, ...]:
+    """As :func:`train_test`; other experiments start from the same training and share it."""
+    return train_test(config, shared=True)
+
+
 def cdda(config: str, bank: str | None = None) -> tuple[Stage, ...]:
     """Make CDDA's bank of source crops with the config's seed, then train and test.
 

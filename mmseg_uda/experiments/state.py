@@ -124,10 +124,12 @@ def _left_something(plan: Plan, stage: Stage) -> bool:
 
 def _refusal(plan: Plan, stage: Stage, state: State, problem: str) -> str:
     """The message that refuses a stage: the problem and what to do."""
-    message, folder = f'stage {stage.name}: {problem}\n', state.folder
+    end, folder = '\n' if '\n' in problem else ': ', state.folder
+    message = f'stage {stage.name}: {problem}{end}'
     if not plan.is_shared(stage):
         keep = '' if stage.folder else 'choose another --work-dir to keep it, or '
-        return f'{message}{keep}delete {folder} to run it again'
+        anew = 'give it another file' if stage.name in plan.given else 'run it again'
+        return f'{message}{keep}delete {folder} to {anew}'
     use = ''
     if state.finished and stage.kind != 'test':
         several = stage.kind == 'command' and len(state.outputs) > 1

@@ -12,9 +12,10 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_uda.errors import UserError
+from mmseg_uda.models.forward_pass import ForwardPass, Supervision, View
 from mmseg_uda.models.losses import upscale
 from mmseg_uda.models.precision import at_least_float32
-from mmseg_uda.models.segmentors import ForwardPass, Segmentor, Supervision, View
+from mmseg_uda.models.segmentors import Segmentor
 from mmseg_uda.models.sliding_window import Box, crop, sliding_window_logits
 
 OUTPUTS = ('fused', 'LR', 'HR', 'ATT')

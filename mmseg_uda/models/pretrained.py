@@ -17,7 +17,7 @@ from mmseg_uda.models.backbones.vgg_bn import DilatedVGG16BN, VGG16BNPools
 from mmseg_uda.tensor_files import read_tensors
 
 MIN_SHARE = 0.95
-CLASSIFIERS = ('head.', 'fc.', 'classifier.')
+CLASSIFIERS = ('head.', 'fc.', 'classifier.', 'layer5.')  # layer5: of Caffe's DeepLab
 COUNTER = 'num_batches_tracked'  # BatchNorm's step counter: not a weight, missing in older files
 # Position of the fourth pool in torchvision's list of VGG-16's layers, where the backbone omits it.
 REMOVED_POOL = {DilatedVGG16: 23, DilatedVGG16BN: 33, VGG16BNPools: math.inf}
@@ -27,7 +27,10 @@ SOURCES = {
     'MiT': 'download mit_b<n>.pth (ImageNet-1k encoders) as the SegFormer project describes',
     'ResNetV1c': "download it from OpenMMLab's model zoo (third-party ResNet v1c weights)",
     'ResNet': "download resnet101-5d3b4d8f.pth, one of torchvision's model weights,",
-    'CaffeResNet': "download resnet101-5d3b4d8f.pth, one of torchvision's model weights,",
+    'CaffeResNet': (
+        "download resnet101-5d3b4d8f.pth, one of torchvision's model weights, or "
+        'DeepLab_resnet_pretrained_imagenet.pth, as the ADVENT project describes,'
+    ),
     'DilatedVGG16': "download vgg16-00b39a1b.pth (Caffe's VGG-16, converted by J. Johnson)",
     'DilatedVGG16BN': "download vgg16_bn-6c64b313.pth, one of torchvision's model weights,",
     'VGG16BNPools': "download vgg16_bn-6c64b313.pth, one of torchvision's model weights,",
@@ -104,7 +107,7 @@ def _read(backbone: nn.Module, path: Path) -> dict[str, Tensor]:
 
 def _strip_prefixes(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Remove prefixes; if some entries have a prefix, drop the others (heads of a segmentor)."""
-    for prefix in ('module.', 'backbone.'):
+    for prefix in ('module.', 'Scale.', 'backbone.'):
         inside = {n.removeprefix(prefix): v for n, v in weights.items() if n.startswith(prefix)}
         weights = inside or weights
     return weights

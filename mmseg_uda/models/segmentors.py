@@ -2,9 +2,9 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Literal
 
 import torch
@@ -16,63 +16,11 @@ from torch import Tensor, nn
 
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.class_weights import class_weights
+from mmseg_uda.models.forward_pass import MAIN, ForwardPass, Supervision, View
 from mmseg_uda.models.losses import lovasz_softmax, segmentation_loss, upscale
 from mmseg_uda.models.precision import at_least_float32
 from mmseg_uda.models.pretrained import load_pretrained_backbone
-from mmseg_uda.models.sliding_window import Box, sliding_window_logits
-
-
-@dataclass
-class View:
-    """Input and output of the backbone in one forward pass.
-
-    Attributes:
-        features: maps (B, D_i, h_i, w_i) of the backbone (and neck).
-        prepare: function from images (B, 3, H, W) to the backbone's input (B, 3, H', W'), so that
-            another network can be run on the same input.
-        box: (y1, y2, x1, x2), the pixels of the images that the input covers; ``None``: all.
-    """
-
-    features: list[Tensor]
-    prepare: Callable[[Tensor], Tensor] = lambda images: images
-    box: Box | None = None
-
-
-class ForwardPass:
-    """Output of one forward pass of a segmentor.
-
-    Args:
-        views: one for each run of the backbone; the first covers the whole images.
-        logits: (B, C, h, w) at the head's stride, or a function that computes them on first use.
-    """
-
-    def __init__(self, views: list[View], logits: Tensor | Callable[[], Tensor]) -> None:
-        self.views = views
-        self._logits = logits
-
-    @cached_property
-    def logits(self) -> Tensor:
-        """Logits (B, C, h, w) at the head's stride."""
-        return self._logits() if callable(self._logits) else self._logits
-
-    @property
-    def features(self) -> list[Tensor]:
-        """Feature maps (B, D_i, h_i, w_i) of the first view."""
-        return self.views[0].features
-
-
-class Supervision(ForwardPass):
-    """Output of a forward pass with labels.
-
-    Args:
-        losses: 0-dimensional tensors by name. Those with "loss" in their names are summed and
-            back-propagated, the others are metrics for the log.
-        logits, views: see :class:`ForwardPass`.
-    """
-
-    def __init__(self, losses: dict[str, Tensor], logits: Tensor, views: list[View]) -> None:
-        super().__init__(views, logits)
-        self.losses = losses
+from mmseg_uda.models.sliding_window import sliding_window_logits
 
 
 @MODELS.register_module()
@@ -105,7 +53,9 @@ class Segmentor(EncoderDecoder):
             the labels, instead of to the size of the input first;
             ``batched_slide=True``: run all windows of an image in one forward pass;
             ``class_weight``: multiply class probabilities by these weights before the arg-max
-            (SePiCo's night-time evaluation).
+            (SePiCo's night-time evaluation);
+            ``probabilities=True``: predict class probabilities instead of logits, so that
+            probabilities are what is resized and added over views (CaCo).
         class_weight: factors of the cross entropy by label, see
             :func:`mmseg_uda.models.class_weights.class_weights`.
         average: pixels over which the cross entropy is averaged, 'all' or 'valid', see
@@ -145,9 +95,7 @@ class Segmentor(EncoderDecoder):
             raise UserError(
                 f'segmentor.lovasz_images is {lovasz_images!r}, it must be an integer from 1 up'
             )
-        with warnings.catch_warnings():
-            # mmseg's heads build a loss of their own, which is not used.
-            warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
+        with no_loss_warning():
             super().__init__(test_cfg=test_cfg, **kwargs)
         self.size_divisor = getattr(self.backbone, 'size_divisor', 1)
         self.pretrained = pretrained
@@ -169,10 +117,7 @@ class Segmentor(EncoderDecoder):
 
     def problems(self, num_classes: int) -> Iterator[str]:
         """Describe what does not fit data with ``num_classes`` classes, one message each."""
-        heads = dict(decode_head=self.decode_head)
-        if self.with_auxiliary_head:
-            heads['auxiliary_head'] = self.auxiliary_head
-        for name, head in heads.items():
+        for name, head in self.heads().items():
             for module in head if isinstance(head, nn.ModuleList) else [head]:
                 if (count := getattr(module, 'num_classes', num_classes)) != num_classes:
                     yield (
@@ -187,20 +132,47 @@ class Segmentor(EncoderDecoder):
                     f'{num_classes} classes'
                 )
 
-    def size_problems(self, **sizes: Sequence[int] | None) -> Iterator[str]:
-        """Describe image sizes that are not multiples of ``size_divisor``, one sentence each.
+    def size_problems(
+        self,
+        images: str,
+        size: Sequence[int] | None,
+        advice: str = 'crop or resize them in the pipeline',
+    ) -> Iterator[str]:
+        """Describe a size of images whose sides are not multiples of ``size_divisor``.
 
         Args:
-            sizes: (height, width) in pixels, by the name of the images ('source', 'target').
+            images: their name in the sentence.
+            size: (height, width) in pixels; ``None``: there are no such images.
+            advice: what to do.
         """
-        for name, size in sizes.items():
-            if size is not None and any(side % self.size_divisor for side in size):
-                fitting = [math.ceil(side / self.size_divisor) * self.size_divisor for side in size]
-                yield (
-                    f'{name} images have {size[0]} x {size[1]} pixels, but both sides must be '
-                    f'multiples of {self.size_divisor} for model.segmentor: crop or resize them '
-                    f'in the pipeline, e.g. to {fitting[0]} x {fitting[1]}'
-                )
+        if size is not None and any(side % self.size_divisor for side in size):
+            fitting = [math.ceil(side / self.size_divisor) * self.size_divisor for side in size]
+            yield (
+                f'{images} have {size[0]} x {size[1]} pixels, but both sides must be multiples of '
+                f'{self.size_divisor} for model.segmentor: {advice}, e.g. to '
+                f'{fitting[0]} x {fitting[1]}'
+            )
+
+    def test_size_problems(self, images: str, size: Sequence[int]) -> Iterator[str]:
+        """As :meth:`size_problems`, for images that are predicted according to ``test_cfg``."""
+        if self.test_cfg.mode == 'whole':
+            yield from self.size_problems(images, size)
+            return
+        window = [min(sides) for sides in zip(size, self.test_cfg.crop_size, strict=True)]
+        advice = 'set model.segmentor.test_cfg.crop_size, or resize the images'
+        yield from self.size_problems(f'windows of {images}', window, advice)
+
+    def heads(self) -> dict[str, nn.Module]:
+        """The heads by their names in the config."""
+        heads = dict(decode_head=self.decode_head)
+        if self.with_auxiliary_head:
+            heads['auxiliary_head'] = self.auxiliary_head
+        return heads
+
+    @property
+    def level_names(self) -> tuple[str, ...]:
+        """Names of the classifiers, as in ``levels`` of a forward pass."""
+        return (MAIN,)
 
     @property
     def feature_channels(self) -> int:
@@ -290,15 +262,24 @@ class Segmentor(EncoderDecoder):
 
         Returns:
             Logits (B, C, H, W); with ``direct`` (B, C, h, w) at the head's stride. With
-            ``class_weight`` class probabilities times these weights instead of logits.
+            ``probabilities`` or ``class_weight`` class probabilities, the latter times these
+            weights, instead of logits.
         """
         if self.test_cfg.get('direct'):
             logits = at_least_float32(self.infer(inputs).logits)
         else:
             logits = super().inference(inputs, batch_img_metas)
-        if self.test_class_weight is None:
+        if not self.predicts_probabilities:
             return logits
-        return logits.softmax(dim=1) * self.test_class_weight.view(-1, 1, 1)
+        probabilities = logits.softmax(dim=1)
+        if self.test_class_weight is None:
+            return probabilities
+        return probabilities * self.test_class_weight.view(-1, 1, 1)
+
+    @property
+    def predicts_probabilities(self) -> bool:
+        """Whether :meth:`inference` returns (weighted) class probabilities instead of logits."""
+        return self.test_class_weight is not None or bool(self.test_cfg.get('probabilities'))
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Predict images (B, 3, H, W) window by window; mean logits (B, C, H, W)."""
@@ -309,6 +290,14 @@ class Segmentor(EncoderDecoder):
             stride=self.test_cfg.stride,
             at_once=None if self.test_cfg.get('batched_slide') else 1,
         )
+
+
+@contextmanager
+def no_loss_warning() -> Iterator[None]:
+    """Silence the warning of mmseg's heads about a loss that they build and that is not used."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
+        yield
 
 
 def _check_test_cfg(test_cfg: ConfigDict) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmseg_uda.datasets.source_target import SourceTargetDataset
-from mmseg_uda.models.segmentors import ForwardPass, Supervision
+from mmseg_uda.models.forward_pass import ForwardPass, Supervision
 from mmseg_uda.uda.components.pseudo_labels import PseudoLabels
 from mmseg_uda.uda.step import Losses, Step
 

@@ -12,7 +12,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_uda.datasets.batch import UDABatch
-from mmseg_uda.models.segmentors import ForwardPass, Supervision
+from mmseg_uda.models.forward_pass import ForwardPass, Supervision
 from mmseg_uda.random import seed_all
 from mmseg_uda.uda.addon import TrainingData
 from mmseg_uda.uda.components.distributed import average_gradients
@@ -70,7 +70,8 @@ class UDAMethod(BaseModel):
     def problems(self, data: TrainingData) -> Iterator[str]:
         """Before training: what does not fit the data, one sentence each."""
         yield from self.student.problems(data.num_classes)
-        yield from self.student.size_problems(source=data.source_size, target=data.target_size)
+        yield from self.student.size_problems('source images', data.source_size)
+        yield from self.student.size_problems('target images', data.target_size)
         if self.needs_target and data.target_size is None:
             yield f'{type(self).__name__} needs target images: set train_dataloader.dataset.target'
         labelled = any(host.makes_pseudo_labels for host in (self, *self.addons.values()))

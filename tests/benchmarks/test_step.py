@@ -66,6 +66,23 @@ def test_every_network_pass_of_a_contrast_step_is_replayed(start):
     assert cost.calls == {'teacher': 3, 'student': 3 if start == 0 else 2}
 
 
+def test_a_batch_has_the_images_of_the_config(tmp_path):
+    """Blocks, and groups of views."""
+    path = tmp_path / 'config.py'
+    bases = [f'{CONFIGS}/_base_/datasets/toy_dasac.py', f'{CONFIGS}/_base_/toy_runtime.py']
+    path.write_text(f'_base_ = {bases}\nmodel = dict(type="MinEnt")\n')
+    batch = training_batch(load_config(path), 'cpu')
+    assert batch['source']['label'].shape == (4, 64, 128)
+    assert batch['source']['image'].shape == (4, 3, 64, 128)
+    assert batch['target']['image'].shape == (1, 3, 64, 128)
+    for views in batch['target']['views'].values():
+        assert views['image'].shape == (1, 4, 3, 64, 128)
+        assert views['geometry'].shape == (1, 4, 2, 3)
+    plain = training_batch(load_config(f'{CONFIGS}/toy/daformer_mitb0_toy_game2city.py'), 'cpu')
+    assert plain['source']['image'].shape == plain['target']['image'].shape == (4, 3, 128, 256)
+    assert 'views' not in plain['target']
+
+
 VIEWS_CONFIG = """
 _base_ = {base!r}
 target_pipeline = [dict(type='FixedResize', size=(64, 64)), dict(type='MakeViews', number=3)]
@@ -98,23 +115,6 @@ def test_views_show_parts_of_the_image():
     positions = inverse(random_geometry(4, 5)) @ corners
     assert positions.abs().amax() <= 1 + 1e-6
     assert (positions[..., 1] - positions[..., 0]).amin() >= 1 - 1e-6
-
-
-def test_a_batch_has_the_images_of_the_config(tmp_path):
-    """Blocks, and groups of views."""
-    path = tmp_path / 'config.py'
-    bases = [f'{CONFIGS}/_base_/datasets/toy_dasac.py', f'{CONFIGS}/_base_/toy_runtime.py']
-    path.write_text(f'_base_ = {bases}\nmodel = dict(type="MinEnt")\n')
-    batch = training_batch(load_config(path), 'cpu')
-    assert batch['source']['label'].shape == (4, 128, 256)
-    assert batch['source']['image'].shape == (4, 3, 128, 256)
-    assert batch['target']['image'].shape == (2, 3, 128, 256)
-    for views in batch['target']['views'].values():
-        assert views['image'].shape == (2, 3, 3, 128, 256)
-        assert views['geometry'].shape == (2, 3, 2, 3)
-    plain = training_batch(load_config(f'{CONFIGS}/toy/daformer_mitb0_toy_game2city.py'), 'cpu')
-    assert plain['source']['image'].shape == plain['target']['image'].shape == (4, 3, 128, 256)
-    assert 'views' not in plain['target']
 
 
 def test_command(capsys):

@@ -10,6 +10,7 @@ import torch
 from mmseg_uda.cli import depth_distributions, run_seg
 from mmseg_uda.config import locate
 from mmseg_uda.datasets.depth_bank import DepthBank
+from mmseg_uda.datasets.published_depth_bank import open_published_bank
 from mmseg_uda.errors import UserError
 
 OPTIONS = '--rows', '6', '--nproc', '1'
@@ -58,7 +59,7 @@ def test_the_published_form(config, tmp_path):
     depth_distributions.main([config, '--out', str(out), *OPTIONS, '--published', 'toy'])
     bank = DepthBank.open(out)
     files = out / 'toy_6_distribution.pth', out / 'images', out / 'labels'
-    assert np.array_equal(DepthBank.from_published(*files).counts, bank.counts)
+    assert np.array_equal(open_published_bank(*files).counts, bank.counts)
 
 
 def test_run_seg(config, tmp_path):

@@ -235,12 +235,13 @@ def test_modes_of_inference(tiny, tmp_path):
     dataset = dict(source=[source, source])
     assert training_crop(Config(dict(train_dataloader=dict(dataset=dataset)))) == (24, 40)
     config.training_crop = (32, 48)
-    config.model.segmentor.test_cfg.class_weight = [1.0] * 19
+    kept = dict(class_weight=[1.0] * 19, probabilities=True, level_factors=dict(aux=0.5))
+    config.model.segmentor.test_cfg.update(kept, direct=True)
     set_inference_mode(config, 'slide')
-    slide = dict(mode='slide', crop_size=(32, 48), stride=(16, 24), class_weight=[1.0] * 19)
+    slide = dict(mode='slide', crop_size=(32, 48), stride=(16, 24), **kept)
     assert config.model.segmentor.test_cfg == slide
     set_inference_mode(config, 'whole')
-    assert config.model.segmentor.test_cfg == dict(mode='whole', class_weight=[1.0] * 19)
+    assert config.model.segmentor.test_cfg == dict(mode='whole', **kept)
     main([path, checkpoint, '--show-dir', str(tmp_path), '--inference-mode', 'whole'])
     ours = load_config('configs/hrda/hrda_mitb5_gta2cs.py')
     before = dict(ours.model.segmentor.test_cfg)

@@ -32,8 +32,8 @@ def test_source_normalisation_is_the_published_one(name):
 @pytest.mark.parametrize('name', [*STAGES, 'toy_dasac', 'toy_dasac_abn'])
 def test_images_of_a_step(name):
     """Source images and target images or groups of all processes."""
-    published = {'dasac_gta': (8, 2), 'dasac_synthia': (8, 2), 'toy_dasac': (4, 2)}
-    published |= {'toy_dasac_abn': (6, 4)}
+    published = {'dasac_gta': (8, 2), 'dasac_synthia': (8, 2), 'toy_dasac': (4, 1)}
+    published |= {'toy_dasac_abn': (4, 4)}
     expected = published.get(name, (16, 2) if 'vgg16' in name else (12, 8))
     config = read(name)
     block = config.train_dataloader.dataset.block
@@ -61,16 +61,17 @@ def test_batches_of_the_toy_world(name, world):
     loader = config.train_dataloader
     loader.dataset.source.data_root = f'{world}/gta'
     loader.dataset.target.data_root = f'{world}/cityscapes'
+    loader.dataset.target.pipeline[0].size = (256, 128)  # of the toy world of the experiments
     loader.batch_size = loader.sampler.batch_size = config.total_batch_size
     loader.pin_memory = False
     data = next(iter(Runner.build_dataloader(loader)))
     preprocessor = UDADataPreProcessor(source=config.source_normalisation.to_dict())
     batch = preprocessor(data, training=True)
-    sizes = {'toy_dasac': (4, 2), 'toy_dasac_abn': (6, 4)}[name]
+    sizes = {'toy_dasac': (4, 1), 'toy_dasac_abn': (4, 4)}[name]
     for domain, number in zip((batch.source, batch.target), sizes, strict=True):
-        assert domain.images.shape == (number, 3, 128, 256) and len(domain.paths) == number
+        assert domain.images.shape == (number, 3, 64, 128) and len(domain.paths) == number
         assert torch.isfinite(domain.images).all()
-    assert batch.source.labels.shape == (sizes[0], 128, 256) and batch.target.labels is None
+    assert batch.source.labels.shape == (sizes[0], 64, 128) and batch.target.labels is None
     groups = {view: (v.images.shape, v.geometry.shape) for view, v in batch.target.views.items()}
-    shapes = (2, 3, 3, 128, 256), (2, 3, 2, 3)
+    shapes = (1, 4, 3, 64, 128), (1, 4, 2, 3)
     assert groups == (dict.fromkeys(('clean', 'noisy'), shapes) if name == 'toy_dasac' else {})

@@ -123,6 +123,22 @@ def test_pseudo_labels_are_not_mapped(tmp_path):
     assert (dataset[0]['gt_seg_map'] == 9).all()
 
 
+def test_a_pseudo_label_that_is_missing_or_of_another_size_is_named(tmp_path):
+    for name in ('x', 'y'):
+        write_image(tmp_path / f'images/{name}_leftImg8bit.png', (8, 12))
+        write_train_ids(tmp_path / f'labels/{name}_leftImg8bit.png', np.zeros((8, 12)))
+    prefix = dict(img_path=f'{tmp_path}/images', seg_map_path=f'{tmp_path}/labels')
+    config = dict(type='PseudoLabelDataset', data_prefix=prefix, pipeline=[])
+    assert len(build_dataset(config)) == 2
+    write_train_ids(tmp_path / 'labels/y_leftImg8bit.png', np.zeros((4, 6)))
+    match = r'1 of 2 labels have another size .*labels/y_.* \(6x4\) of .*images/y_.* \(12x8\)'
+    with pytest.raises(UserError, match=match):
+        build_dataset(config)
+    (tmp_path / 'labels/y_leftImg8bit.png').unlink()
+    with pytest.raises(UserError, match='1 of 2 label files .*labels/y_.*mmseg-uda pseudo-label'):
+        build_dataset(config)
+
+
 def test_cross_city_images_and_labels(tmp_path):
     write_image(tmp_path / 'Images/Test/pano_1.jpg', (8, 8))
     write_train_ids(tmp_path / 'Labels/Test/pano_1_eval_labelTrainIds.png', np.zeros((8, 8)))

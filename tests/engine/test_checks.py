@@ -131,6 +131,11 @@ def test_all_problems_are_in_one_message(world, problems, tmp_path):
         ('train_cfg.max_iters=2.5', 'train_cfg.max_iters is 2.5'),
         ('model.alpha=high', "model.alpha is 'high', it must be a number"),
         ('model.blur=2', 'model.blur is 2, it must be True or False'),
+        ('model.alfa=1.0', 'alfa is not a known option of SelfTraining; did you mean alpha?'),
+        (
+            'model.addons.feature_distance.waight=1.0',
+            'model.addons.feature_distance.waight is not a known option of FeatureDistance; did',
+        ),
         ('model.addons.feature_distance.classes=3', 'classes is 3, it must be a list or None'),
         ('train_dataloader.dataset.target=None', 'SelfTraining needs target images'),
         ('target_pipeline.0.crop_size=(32,64)', 'has no key target_pipeline'),
@@ -209,6 +214,30 @@ train_dataloader['dataset']['target'][1] = dict(city, pipeline=[crop, dict(type=
     )
 
 
+ODD = """
+odd = [test_pipeline[0], dict(type='Resize', scale=(120, 60)), *test_pipeline[1:]]
+val_dataloader['dataset'] |= dict({validation})
+test_dataloader = dict(dataset=dict(val_dataloader['dataset'], {test}))
+model = dict(threshold=0.07, segmentor=dict(detail_size=(32, 64)))
+"""
+
+
+@pytest.mark.parametrize(
+    ('validation', 'test', 'images'),
+    [
+        ('pipeline=odd', "data_root='not/there/yet'", 'validation images'),
+        ('', 'pipeline=odd', 'test images'),
+    ],
+)
+def test_images_of_evaluation_must_fit_the_network(
+    world, tmp_path, problems, validation, test, images
+):
+    more = ODD.format(validation=validation, test=test)
+    config = write_config(tmp_path / 'odd.py', world, more, 'hrda_r18_toyhr_game2city.py')
+    (line,) = problems(config, 'model.blur=False')
+    assert line.startswith(f'{images} have 60 x 120 pixels, but both sides must be multiples')
+
+
 def test_blocks_of_pairs_train_as_the_pairs_do(tiny_config, world, tmp_path):
     """Two positions of a pair, or one of two samples of each domain: the same step."""
     more = """
@@ -271,7 +300,7 @@ def sample(options: dict, picture) -> tuple[dict, Sequence[str]]:
     native = next((size for name, size in TOY.items() if name in folder), NATIVE[options['type']])
     key = f'{native} {options["pipeline"]}'
     if key not in SAMPLES:
-        info = dict(picture(*native), label_map=None, reduce_zero_label=False)
+        info = dict(picture(*native), label_map=None, reduce_zero_label=False, seg_fields=[])
         SAMPLES[key] = Compose(options['pipeline'])(info)
     return SAMPLES[key], dataset.metainfo['classes']
 
@@ -291,9 +320,13 @@ def test_every_config_passes_the_checks(path, picture):
         if options.get('target'):
             samples['target'], others = sample(options.target, picture)
             assert len(others) == len(classes)
+        loaders = config.val_dataloader, config.test_dataloader
+        tested = [sample(loader.dataset, picture)[0]['inputs'].shape[1:] for loader in loaders]
         with torch.device('meta'):
             method = MODELS.build(model)
     sizes = {name: tuple(one['image'].shape[1:]) for name, one in samples.items()}
     dataset = SimpleNamespace(block=options.get('block', (1, 1)))
     data = TrainingData(dataset, len(classes), sizes['source'], sizes.get('target'), samples)
     assert not list(method.problems(data))
+    for size in tested:
+        assert not list(method.student.test_size_problems('test images', size))

@@ -164,6 +164,16 @@ def test_a_glob_overrides_other_rules_and_plain_keys_keep_their_meaning():
 
 
 @pytest.mark.parametrize(
+    ('options', 'unknown'), [(dict(visits=3), 'visits'), (dict(lr_mul=2.0), 'lr_mul')]
+)
+def test_an_option_that_the_optimiser_would_ignore_is_named(options, unknown):
+    message = f'custom_keys: backbone has {unknown}, which is no option of SGD; it has .*lr_mult'
+    with pytest.raises(UserError, match=message):
+        settings_of({'backbone': options})
+    assert settings_of({'backbone': dict(momentum=0.5)})
+
+
+@pytest.mark.parametrize(
     ('glob', 'hint'),
     [('decode_haed*.bias', '; close names: decode_head.norm.bias'), ('*.xyz', '$')],
 )

@@ -186,7 +186,7 @@ train_dataloader['dataset']['rare_class_sampling'].update(class_temp=0.1, min_cr
     base = 'advseg_mitb0_toy_game2city.py'
     last = killed_and_resumed(write_config(tmp_path / 'adv.py', world, more, base), tmp_path)
     for start_of_name in (
-        'state_dict.discriminator.conv1.weight',
+        'state_dict.discriminator.main.conv1.weight',
         'state_dict.addons.mic.teacher.network.',
         'optimizer.discriminator.state.',
         'optimizer.student.state.',

@@ -30,6 +30,19 @@ def test_warm_up_scales_the_decayed_rate():
     assert found[11] == [0.5, 0.5]  # constant past the end
 
 
+def test_the_decay_may_wait_for_the_end_of_the_warm_up():
+    """As in CaCo's fine-tuning: the rate rises to the base rate, then drops onto the decay."""
+    options = dict(end=10, power=0.9, warmup_iters=4, warmup_ratio=0.1, decay_in_warmup=False)
+    found = [lr for (lr,) in rates(6, base=(2.0,), **options)]
+    rising = [2.0 * (0.1 + 0.9 * i / 4) for i in range(4)]
+    assert found == pytest.approx([*rising, 2.0 * 0.6**0.9, 2.0 * 0.5**0.9])
+
+
+def test_the_decay_may_end_beyond_the_run_or_before_it():
+    assert rates(3, end=10, power=0.9)[2][0] == pytest.approx(0.8**0.9)
+    assert [lr for (lr,) in rates(6, end=4, power=0.9)][4:] == [0.0, 0.0]
+
+
 def test_a_rate_below_the_minimum_rises():
     (first,), *_, (last,) = rates(100, base=(6e-5,), end=100, min_lr=1e-4)
     assert first == 6e-5 < last < 1e-4

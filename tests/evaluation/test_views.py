@@ -59,6 +59,18 @@ def test_views_are_averaged(float64, network):
 
 
 @torch.no_grad()
+def test_probabilities_are_resized_where_the_network_predicts_them(float64, network):
+    images = torch.randn(2, 3, 64, 128)
+    network.test_cfg.update(direct=True, probabilities=True)
+    views = [
+        upscale(network.infer(images).logits.softmax(1), (40, 80)),
+        upscale(network.infer(images.flip(3)).logits.softmax(1), (40, 80)).flip(3),
+    ]
+    found = averaged(network, images, (40, 80), Views(flip=True))
+    assert_same(found, torch.stack(views).mean(0))
+
+
+@torch.no_grad()
 def test_mirrored_images_have_mirrored_predictions(float64, network):
     images = torch.randn(1, 3, 32, 64)
     one, other = (

@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from mmseg_uda.config import seed_of
+from mmseg_uda.errors import UserError
 from mmseg_uda.experiments.experiment import Experiment, Stage
 from mmseg_uda.experiments.plan import Plan
 from mmseg_uda.experiments.stages import StageRunner
@@ -118,6 +121,18 @@ def run(
 
     StageRunner(Plan(stages or experiment(), work_dir, **options), say=show).run()
     return lines
+
+
+def run_with_failing_training(monkeypatch) -> None:
+    """Run :func:`experiment`, whose training fails before its first checkpoint."""
+
+    def fail(*_, **__):
+        raise UserError('no data')
+
+    with monkeypatch.context() as patch:
+        patch.setattr('mmseg_uda.engine.train.train', fail)
+        with pytest.raises(UserError, match='no data'):
+            run()
 
 
 @contextmanager

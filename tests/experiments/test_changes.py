@@ -1,6 +1,7 @@
 """Stages with changed settings, inputs or outputs are refused."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -8,16 +9,14 @@ import pytest
 from mmseg_uda.errors import UserError
 from mmseg_uda.experiments.plan import Plan
 from mmseg_uda.experiments.state import state_of
-from tests.experiments.runs import experiment, run
+from tests.experiments.runs import experiment, run, run_with_failing_training
 
 
 @pytest.mark.parametrize('stop_at', [None, 2], ids=['finished', 'interrupted'])
 def test_changed_config_is_refused_with_the_difference(trainings, stop_at):
     trainings.stop_at = stop_at
-    try:
+    with suppress(KeyboardInterrupt):
         run()
-    except KeyboardInterrupt:
-        pass
     trained = list(trainings.runs)
     with pytest.raises(UserError) as error:
         run(overrides={'optim_wrapper.optimizer.lr': 0.01})
@@ -47,13 +46,7 @@ def test_settings_that_change_no_result_are_not_compared(trainings):
 
 
 def test_a_stage_that_failed_before_its_first_checkpoint_may_change(trainings, monkeypatch):
-    def fail(*_, **__):
-        raise UserError('no data')
-
-    with monkeypatch.context() as patch:
-        patch.setattr('mmseg_uda.engine.train.train', fail)
-        with pytest.raises(UserError, match='no data'):
-            run()
+    run_with_failing_training(monkeypatch)
     run(overrides={'optim_wrapper.optimizer.lr': 0.01})
     assert trainings.runs == [('first', 0, 4), ('second', 0, 4)]
 

@@ -27,7 +27,7 @@ class Case:
 
     Attributes:
         folder: where the index and its arrays are.
-        name: unique within the folder.
+        name: unique among the cases of the folder.
         function: what is computed; all its cases have the same parameters.
         about: what the function computes, as text.
         params: JSON values; null does not apply.
@@ -64,7 +64,8 @@ class Layout:
     """Layout of a published network's state dict or checkpoints.
 
     Attributes:
-        folder, name: as of a case.
+        folder: as of a case.
+        name: unique among the layouts of the folder.
         function: 'state_dict_layout' or 'checkpoint_layout'.
         content: of the file.
     """
@@ -91,9 +92,11 @@ def read_folder(folder: Path) -> list[Case | Layout]:
     _check_keys(str(folder), index, {'schema', 'method', 'cases'}, {'layouts'})
     items = [_case(folder, entry) for entry in index['cases']]
     items += [_layout(folder, entry) for entry in index.get('layouts', ())]
-    names = [item.name for item in items]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise BadIndex(f'{folder}: several cases are called {", ".join(sorted(twice))}')
+    for kind in Case, Layout:
+        names = [item.name for item in items if isinstance(item, kind)]
+        if twice := {name for name in names if names.count(name) > 1}:
+            several = f'several {kind.__name__.lower()}s'
+            raise BadIndex(f'{folder}: {several} are called {", ".join(sorted(twice))}')
     return items
 
 

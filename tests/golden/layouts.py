@@ -13,6 +13,9 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_uda.compat.checkpoints import load_segmentor_weights
+from mmseg_uda.models import MultiLevelSegmentor
+from mmseg_uda.models.discriminator import Discriminator
+from tests.golden import layouts_caco
 from tests.golden.cases import Layout
 from tests.golden.functions.networks_dasac import groups_of, norm_layers
 from tests.golden.functions.optimisation import rates_and_decays
@@ -26,8 +29,15 @@ from tests.golden.networks import (
     sdca_name,
     segmentor_config,
 )
+from tests.golden.networks_caco import (
+    CACO_NETWORKS,
+    DISCRIMINATOR,
+    caco_config,
+    caco_name,
+    discriminator_name,
+)
 from tests.golden.networks_dasac import DASAC_NETWORKS, NAMES, dasac_config, dasac_name
-from tests.golden.registry import Params, Unsupported
+from tests.golden.registry import Params, Unknown
 
 DAFORMER = dict(head='daformer', fusion='sep_aspp', num_classes=19)
 DLV2 = dict(head='dlv2', num_classes=19)
@@ -54,7 +64,7 @@ def network_config(name: str) -> dict:
     """Config of the published network ``name``, at full width.
 
     Raises:
-        Unsupported: if there is none.
+        Unknown: if there is none.
     """
     if re.fullmatch(r'mit_b\d|resnet\d+_v1c', name):
         return encoder_config(name)[0]
@@ -64,6 +74,8 @@ def network_config(name: str) -> dict:
         return sdca_config(name, num_classes=19)
     if name in DASAC_NETWORKS:
         return dasac_config(name, num_classes=19)
+    if name in CACO_NETWORKS:
+        return caco_config(name)
     if name == 'cdda_daformer':
         return segmentor_config(Params(DAFORMER | dict(encoder='mit_b5')))
     if name == 'cdda_hrda_mic':
@@ -79,7 +91,7 @@ def network_config(name: str) -> dict:
     if found := re.fullmatch(r'dlv2_r(\d+)', name):
         options = dict(encoder=f'resnet{found[1]}_v1c', dilations=(6, 12, 18, 24))
         return segmentor_config(Params(DLV2 | SEPICO | options))
-    raise Unsupported(f'no network known here is called {name!r}')
+    raise Unknown(f'no network known here is called {name!r}')
 
 
 def mit_channels() -> tuple[int, ...]:
@@ -89,6 +101,8 @@ def mit_channels() -> tuple[int, ...]:
 def build(name: str) -> nn.Module:
     """The network on the meta device, without memory for its weights."""
     with torch.device('meta'):
+        if name == DISCRIMINATOR:
+            return Discriminator(in_channels=19)
         return MODELS.build(network_config(name))
 
 
@@ -128,7 +142,11 @@ def state_dict(network: nn.Module, published: list[list]) -> Iterator[str]:
 
 
 def naming(network: nn.Module, entries: list[list]) -> Callable[[str], str]:
-    """Our name -> published name. Only FADA, SDCA and DA-SAC have names of their own."""
+    """Our name -> published name. DAFormer's, HRDA's and SePiCo's are ours."""
+    if isinstance(network, MultiLevelSegmentor):
+        return caco_name
+    if isinstance(network, Discriminator):
+        return discriminator_name
     if type(getattr(network, 'backbone', None)).__name__ in NAMES:
         return partial(dasac_name, network)
     return sdca_name if any(name.startswith('conv2d_list.') for name, *_ in entries) else str
@@ -172,7 +190,12 @@ def halves(network: nn.Module) -> dict[str, nn.Module]:
     return {'feature_extractor': network.backbone, 'classifier': network.decode_head}
 
 
-def trainable(network: nn.Module, published: dict[str, list[str]]) -> Iterator[str]:
+def trainable(network: nn.Module, published: dict[str, list] | list) -> Iterator[str]:
+    """Names of the trained parameters; SDCA's are listed for each half of the network."""
+    if isinstance(published, list):
+        parameters = network.named_parameters()
+        yield from unequal([caco_name(n) for n, p in parameters if p.requires_grad], published)
+        return
     names = {id(p): sdca_name(name) for name, p in network.named_parameters() if p.requires_grad}
     for half, module in halves(network).items():
         ours = [names[id(p)] for p in module.parameters() if id(p) in names]
@@ -258,6 +281,9 @@ CHECKS: dict[str, Callable[[nn.Module, Any], Iterator[str]]] = {
         batch_norm_layers,
         optimizer_groups,
         optimizer_groups_stage3_equal,
+        layouts_caco.optimizer_listing,
+        layouts_caco.extra_over_multilevel,
+        layouts_caco.published,
     )
 }
 

@@ -17,6 +17,10 @@ class Unsupported(ValueError):
     """A parameter has a value that our code does not support."""
 
 
+class Unknown(Unsupported):
+    """Our code has no function or network of this name."""
+
+
 def golden(name: str) -> Callable[[Function], Function]:
     """Register the implementation of the golden function ``name``.
 

@@ -2,10 +2,15 @@
 
 ``pytest tests/golden -k daformer`` runs one method; ``GOLDEN_DIR=folder`` runs other cases of the
 same functions. An unknown case, layout or folder fails.
+
+``pending.txt`` lists the cases and layouts of ``data``, one id per line, whose function or network
+is still to be written. Each of them must fail for this reason, or it fails the suite.
 """
 
 import os
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,13 +20,19 @@ from tests.golden import functions  # noqa: F401 - fills FUNCTIONS
 from tests.golden.cases import BadIndex, Case, Layout, read_folder
 from tests.golden.compare import differences
 from tests.golden.layouts import layout_differences
-from tests.golden.registry import FUNCTIONS, Params
+from tests.golden.registry import FUNCTIONS, Params, Unknown
 
-GOLDEN_DIR = Path(os.environ.get('GOLDEN_DIR') or Path(__file__).parent / 'data')
+HERE = Path(__file__).parent
+OTHER_CASES = os.environ.get('GOLDEN_DIR')
+PENDING = () if OTHER_CASES else (HERE / 'pending.txt').read_text().split()
 
 
-def collect(root: Path) -> list:
-    """One test per case and layout; a folder that cannot be read becomes a test that fails."""
+def collect(root: Path, pending: Collection[str] = ()) -> list:
+    """One test per case and layout; a folder that cannot be read becomes a test that fails.
+
+    Args:
+        pending: ids of tests that must raise :class:`Unknown`.
+    """
     folders = sorted(path for path in root.glob('*') if path.is_dir())
     if not folders:
         return [pytest.param(BadIndex(f'{root}: no sub-folder with cases'), id='no-cases')]
@@ -32,18 +43,30 @@ def collect(root: Path) -> list:
         except (BadIndex, OSError) as error:
             tests.append(pytest.param(error, id=f'{folder.name}-index'))
         else:
-            tests += [pytest.param(item, id=f'{folder.name}-{item.name}') for item in items]
+            tests += [_test(f'{folder.name}-{item.name}', item, pending) for item in items]
+    for name in sorted(set(pending) - {test.id for test in tests}):
+        error = BadIndex(f'pending.txt: there is no case or layout {name}')
+        tests.append(pytest.param(error, id=f'pending-{name}'))
     return tests
 
 
-@pytest.mark.parametrize('item', collect(GOLDEN_DIR))
+def _test(name: str, item: Case | Layout, pending: Collection[str]) -> Any:
+    marks = [pytest.mark.xfail(raises=Unknown, strict=True)] if name in pending else []
+    return pytest.param(item, id=name, marks=marks)
+
+
+@pytest.mark.parametrize('item', collect(Path(OTHER_CASES or HERE / 'data'), PENDING))
 def test_golden(item: Case | Layout | Exception) -> None:
     if problems := problems_of(item):
         pytest.fail('\n'.join(problems), pytrace=False)
 
 
 def problems_of(item: Case | Layout | Exception) -> list[str]:
-    """Problems with the results of a case or a layout, one per line."""
+    """Problems with the results of a case or a layout, one per line.
+
+    Raises:
+        Unknown: nothing here computes the function of the case, or builds the network.
+    """
     if isinstance(item, Exception):
         return [str(item)]
     with DefaultScope.overwrite_default_scope('mmseg'):
@@ -55,7 +78,7 @@ def problems_of(item: Case | Layout | Exception) -> list[str]:
 
 def case_problems(case: Case) -> list[str]:
     if case.function not in FUNCTIONS:
-        return [f'{case.name}: nothing here computes the function {case.function!r}']
+        raise Unknown(f'{case.name}: nothing here computes the function {case.function!r}')
     params, inputs = Params(case.params), Params(case.inputs())
     results = FUNCTIONS[case.function](params, inputs)
     unread = [f'parameter {name}' for name in params.unread()]

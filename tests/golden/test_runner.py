@@ -10,7 +10,7 @@ from tests.golden import fill
 from tests.golden.cases import Case, read_folder
 from tests.golden.compare import differences
 from tests.golden.inputs import evaluate, parse_slice
-from tests.golden.registry import Params, Unsupported, golden, only, refuse
+from tests.golden.registry import Params, Unknown, Unsupported, golden, only, refuse
 from tests.golden.test_golden import collect, problems_of
 
 ENTRY = dict(
@@ -51,7 +51,6 @@ def test_a_right_figure_passes(tmp_path) -> None:
 @pytest.mark.parametrize(
     ('entry', 'message'),
     [
-        (changed(function='unheard_of'), "nothing here computes the function 'unheard_of'"),
         (
             changed(outputs={'weights[0]': dict(json=[1.0, 1.0, 2.0], rtol=0, atol=0.5)}),
             'weights[0][2]: 1.0 instead of 2.0',
@@ -117,8 +116,31 @@ def test_a_network_without_a_name_here_fails(tmp_path) -> None:
     (tmp_path / 'index.json').write_text('{}')
     layouts = [dict(name='mystery', function='state_dict_layout', file='index.json')]
     write(tmp_path / 'toy', ENTRY, layouts=layouts)
-    with pytest.raises(Unsupported, match='mystery'):
+    with pytest.raises(Unknown, match='mystery'):
         problems_of(read_folder(tmp_path / 'toy')[-1])
+
+
+def test_a_function_without_a_name_here_fails(tmp_path) -> None:
+    with pytest.raises(Unknown, match="nothing here computes the function 'unheard_of'"):
+        problems(tmp_path / 'toy', changed(function='unheard_of'))
+
+
+# --- cases whose function is still to be written ---------------------------------------------
+
+
+def test_a_pending_case_must_have_an_unknown_function(tmp_path) -> None:
+    write(tmp_path / 'toy', ENTRY, cases=[ENTRY, changed(name='other')])
+    pending, other = collect(tmp_path, ['toy-case'])
+    (mark,) = pending.marks
+    assert mark.name == 'xfail' and mark.kwargs == dict(raises=Unknown, strict=True)
+    assert not other.marks
+
+
+def test_a_pending_name_without_a_case_fails(tmp_path) -> None:
+    write(tmp_path / 'toy', ENTRY)
+    test = collect(tmp_path, ['toy-gone'])[-1]
+    assert test.id == 'pending-toy-gone'
+    assert problems_of(test.values[0]) == ['pending.txt: there is no case or layout toy-gone']
 
 
 # --- tolerances -------------------------------------------------------------------------------

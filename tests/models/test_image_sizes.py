@@ -1,8 +1,10 @@
 """Networks that need images of certain sizes say so before the first training step."""
 
+import re
+
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 
@@ -36,6 +38,32 @@ def test_a_crop_that_does_not_fit_is_named():
 )
 def test_sizes_that_fit(name, size):
     assert not problems(name, size, size)
+
+
+@pytest.mark.parametrize(
+    ('test_cfg', 'size', 'problem'),
+    [
+        (dict(mode='whole'), (512, 1000), 'test images have 512 x 1000 pixels, .* to 512 x 1024'),
+        (
+            dict(mode='slide', crop_size=(512, 500), stride=(256, 250)),
+            (1024, 2048),
+            r'windows of test images have 512 x 500 pixels, .*: set .*crop_size, .* to 512 x 512',
+        ),
+        (
+            dict(mode='slide', crop_size=(512, 512), stride=(256, 256)),
+            (500, 1024),
+            'windows of test images have 500 x 512 pixels, .*or resize the images',
+        ),
+        (dict(mode='slide', crop_size=(512, 512), stride=(256, 256)), (1052, 1914), None),
+        (dict(mode='whole'), (512, 1024), None),
+    ],
+)
+def test_images_of_evaluation(test_cfg, size, problem):
+    segmentor = method('dasac_fcn8').student
+    segmentor.test_cfg = ConfigDict(test_cfg)
+    found = list(segmentor.test_size_problems('test images', size))
+    assert len(found) == (problem is not None)
+    assert all(re.match(problem, sentence) for sentence in found)
 
 
 def test_hrda_reports_its_sizes_too():

@@ -1,13 +1,18 @@
 """Tiny data sets in the raw formats of the real ones."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from mmseg_uda.datasets import labels
+from mmseg_uda.datasets.depth_bank import DepthBank
+from mmseg_uda.preparation.depth_bank import make_bank
 from tests.datasets.conftest import write_image, write_palette_label
+
+ROWS = 40  # two parts
 
 
 def raw_ids(table: dict, size_hw=(24, 32), seed: int = 0) -> np.ndarray:
@@ -74,3 +79,36 @@ def mmseg_scope():
     from mmengine.registry import init_default_scope
 
     init_default_scope('mmseg')
+
+
+@pytest.fixture
+def config(world) -> dict:
+    """Options of the training data from which a depth bank is made."""
+    return dict(
+        source=dict(
+            type='GTADataset',
+            data_root=str(world / 'gta'),
+            data_prefix=dict(img_path='images', seg_map_path='labels'),
+            depth_dir='depth_any',
+            pipeline=[
+                dict(
+                    type='LabelFirstCrop', scale=(160, 80), crop_size=(64, 96), cat_max_ratio=0.75
+                ),
+                dict(type='RandomFlip', prob=0.5),
+                dict(type='PackDomain'),
+            ],
+        ),
+        rare_class_sampling=dict(class_temp=0.1, min_pixels=0),
+        seed=5,
+    )
+
+
+@pytest.fixture
+def bank(config, tmp_path) -> DepthBank:
+    """A depth bank of 40 rows."""
+    return make_bank(config, tmp_path / 'bank', ROWS, nproc=1)
+
+
+def same_counts(one: Path, two: Path) -> bool:
+    """Whether two bank folders hold the same counts."""
+    return (one / 'counts.npy').read_bytes() == (two / 'counts.npy').read_bytes()

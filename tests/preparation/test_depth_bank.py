@@ -1,4 +1,4 @@
-"""Building a bank, interruption and resume, opening it, and its published form."""
+"""Building a bank, interruption and resume, and opening it."""
 
 import errno
 import json
@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -18,41 +17,10 @@ from mmseg_uda.datasets.depth_bank import DepthBank, write_counts
 from mmseg_uda.datasets.source_target import SourceTargetDataset
 from mmseg_uda.errors import UserError
 from mmseg_uda.preparation import depth_bank as make_depth_bank
-from mmseg_uda.preparation.depth_bank import make_bank, write_matrix
+from mmseg_uda.preparation.depth_bank import make_bank
 from tests.damage import flip_bit
+from tests.preparation.conftest import ROWS, same_counts
 from tests.tiny_training import failure
-
-ROWS = 40  # two parts
-
-
-@pytest.fixture
-def config(world) -> dict:
-    return dict(
-        source=dict(
-            type='GTADataset',
-            data_root=str(world / 'gta'),
-            data_prefix=dict(img_path='images', seg_map_path='labels'),
-            depth_dir='depth_any',
-            pipeline=[
-                dict(
-                    type='LabelFirstCrop', scale=(160, 80), crop_size=(64, 96), cat_max_ratio=0.75
-                ),
-                dict(type='RandomFlip', prob=0.5),
-                dict(type='PackDomain'),
-            ],
-        ),
-        rare_class_sampling=dict(class_temp=0.1, min_pixels=0),
-        seed=5,
-    )
-
-
-@pytest.fixture
-def bank(config, tmp_path) -> DepthBank:
-    return make_bank(config, tmp_path / 'bank', ROWS, nproc=1)
-
-
-def same_counts(one: Path, two: Path) -> bool:
-    return (one / 'counts.npy').read_bytes() == (two / 'counts.npy').read_bytes()
 
 
 def test_rows_are_the_training_samples(config, bank):
@@ -323,77 +291,6 @@ def test_counts_without_their_checksum_are_unfinished(config, bank):
         DepthBank.open(bank.path)
     make_bank(config, bank.path, ROWS, nproc=1)
     assert json.loads((bank.path / 'bank.json').read_text())['counts_sha256'] == checksum
-
-
-@pytest.fixture
-def published(config, tmp_path):
-    """A bank and its published form: (bank, matrix, images, labels)."""
-    bank = make_bank(config, tmp_path / 'published', ROWS, nproc=1, crops=True)
-    matrix = tmp_path / 'published/gta_40_distribution.pth'
-    write_matrix(bank, matrix)
-    return bank, matrix, tmp_path / 'published/images', tmp_path / 'published/labels'
-
-
-def test_published_form(published, bank):
-    made, matrix, images, labels = published
-    assert same_counts(bank.path, made.path)
-    stored = torch.load(matrix, weights_only=True)
-    assert stored.shape == (ROWS, 19, 256) and stored.dtype == torch.float32
-    for row in (0, 17, 39):
-        label, depth = (
-            cv2.imread(str(made.path / name / f'{row}.png'), cv2.IMREAD_UNCHANGED)
-            for name in ('labels', 'depth')
-        )
-        assert label.dtype == depth.dtype == np.uint8 and label.ndim == depth.ndim == 2
-        assert np.array_equal(stored[row].numpy(), depth_counts(label, depth, 19))
-    assert len(os.listdir(images)) == len(os.listdir(labels)) == ROWS
-
-
-def test_published_form_is_read(published):
-    made, *files = published
-    read = DepthBank.from_published(*files)
-    assert np.array_equal(read.counts, made.counts) and isinstance(read.counts, np.memmap)
-    assert read.crop_size == (64, 96) and len(read) == ROWS
-    read.check((64, 96), 19)
-    for row in (0, 17, 39):
-        assert all(torch.equal(a, b) for a, b in zip(read.crop(row), made.crop(row), strict=True))
-    converted = files[0].with_suffix('.counts.npy')
-    written = converted.stat().st_mtime_ns
-    DepthBank.from_published(*files)
-    assert converted.stat().st_mtime_ns == written
-
-
-def test_converted_counts_follow_their_matrix(published):
-    made, *files = published
-    DepthBank.from_published(*files)
-    flip_bit(files[0].with_suffix('.counts.npy'))
-    assert np.array_equal(DepthBank.from_published(*files).counts, made.counts)
-    before = files[0].stat()
-    torch.save(torch.load(files[0], weights_only=True).flip(1), files[0])
-    os.utime(files[0], ns=(before.st_atime_ns, before.st_mtime_ns - 10**9))  # an older file
-    assert np.array_equal(DepthBank.from_published(*files).counts, made.counts[::-1])
-    flip_bit(files[0])
-    with pytest.raises(UserError, match=r'distribution\.pth is damaged .checksum'):
-        DepthBank.from_published(*files)
-
-
-def test_published_forms_that_do_not_fit(published, tmp_path):
-    _, matrix, images, labels = published
-    with pytest.raises(UserError, match=r'gta\.pth: not found'):
-        DepthBank.from_published(tmp_path / 'gta.pth', images, labels)
-    stored = torch.load(matrix, weights_only=True)
-    torch.save(stored[..., :100], tmp_path / 'narrow.pth')
-    with pytest.raises(UserError, match=r'narrow\.pth: .*256'):
-        DepthBank.from_published(tmp_path / 'narrow.pth', images, labels)
-    torch.save(stored.flip(0), tmp_path / 'other.pth')
-    with pytest.raises(UserError, match='row 0 does not count'):
-        DepthBank.from_published(tmp_path / 'other.pth', images, labels)
-    (images / '7.png').unlink()
-    with pytest.raises(UserError, match=r'7\.png is missing'):
-        DepthBank.from_published(matrix, images, labels)
-    (tmp_path / 'text.pth').write_text('no tensor')
-    with pytest.raises(UserError, match=r'text\.pth is damaged or was not'):
-        DepthBank.from_published(tmp_path / 'text.pth', images, labels)
 
 
 def test_crops_are_added_to_a_bank_without_them(config, bank):

@@ -22,7 +22,7 @@ from mmseg_uda.uda.addon import AddOn
 from mmseg_uda.uda.components.pixel_contrast import VARIANTS
 from mmseg_uda.uda.method import UDAMethod
 
-from .conftest import ALL_FUSION, build, hrda, segmentor, uda_batch
+from .conftest import ALL_FUSION, build, hrda, multi_level, segmentor, uda_batch
 from .depth_banks import EVERYTHING, SIZE, Bank, depths
 
 
@@ -33,11 +33,13 @@ class Entry(NamedTuple):
         variants: name -> options of the method; the first is the one that add-ons extend.
         segmentor: options of its segmentor.
         target_size: height and width of target images; source images have ``SIZE``.
+        on_levels: options of the method on a multi-level network.
     """
 
     variants: dict[str, dict] = {'': {}}
     segmentor: dict = {}
     target_size: int = SIZE
+    on_levels: dict = {}
 
 
 PROJECTION = dict(
@@ -47,10 +49,13 @@ PROJECTION = dict(
 DASAC = dict(teacher=dict(alpha=0.9, interval=2), epoch_length=3, lower=0.07, upper=0.95)
 SEPICO = dict(crop_size=(SIZE, SIZE), start_iteration=0, threshold=0.07)
 
+LEVELS = dict(weight=dict(main=0.1, aux=0.05))
+
 METHODS: dict[str, Entry] = {
-    'SourceOnly': Entry(),
-    'MinEnt': Entry(),
-    'AdvSeg': Entry(),
+    'SourceOnly': Entry({'': {}, 'shuffled': dict(channel_shuffle='published')}),
+    'MinEnt': Entry(on_levels=LEVELS),
+    'AdvSeg': Entry(on_levels=LEVELS),
+    'AdvEnt': Entry(on_levels=LEVELS),
     'ClassAdversarial': Entry(segmentor=dict(average='valid', temperature=1.8)),
     'SDCA': Entry(
         {'': dict(confidence=0.07, temperature=0.5)},
@@ -80,7 +85,8 @@ METHODS: dict[str, Entry] = {
 ADDONS: dict[str, dict[str, dict]] = {
     'AdaptiveBatchNorm': {'': {}},
     'CDDA': {
-        '': dict(bank='bank', **EVERYTHING),
+        # similarities lie around this threshold: of two ranks, one may relabel images
+        '': dict(bank='bank', reweight_threshold=0.0, relabel_threshold=0.0443),
         'as published': dict(bank='bank', as_published=True, **EVERYTHING),
     },
     'ClassThresholds': {'': dict(lower=0.07, upper=0.95)},
@@ -130,6 +136,10 @@ def plain(norm: str) -> dict:
     return segmentor(norm=norm) | dict(backbone=dict(type='Pyramid'))
 
 
+def small_multi_level(norm: str) -> dict:
+    return multi_level(norm=norm) | dict(backbone=dict(type='Pyramid'))
+
+
 def small_hrda(norm: str) -> dict:
     return hrda(norm=norm) | dict(backbone=dict(type='Pyramid'))
 
@@ -147,6 +157,7 @@ class Combination:
         name: for the report.
         addons: name -> config.
         network: the config of the segmentor, given the normalisation.
+        options: further options of the method.
     """
 
     host: str
@@ -154,6 +165,7 @@ class Combination:
     name: str
     addons: dict[str, dict] = field(default_factory=dict)
     network: Callable[[str], dict] = plain
+    options: dict = field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.name
@@ -167,7 +179,8 @@ class Combination:
         """Build it with random weights."""
         entry = METHODS[self.host]
         network = self.network(norm) | entry.segmentor
-        options = dict(segmentor=network, addons=self.addons) | entry.variants[self.variant]
+        options = entry.variants[self.variant] | self.options
+        options = dict(segmentor=network, addons=self.addons) | options
         with patch.object(DepthBank, 'open', lambda path: Bank()):
             method = build(dict(type=self.host, **options))
         # A frozen copy of the initial student must not be equal to it.
@@ -191,16 +204,21 @@ def combinations() -> Iterator[Combination]:
     """Each variant alone; each add-on on each host that it fits; all of a host's together.
 
     Where there are alternatives of an add-on, each joins alone and together with the others. With
-    an HRDA: each method alone, and self-training with all add-ons, the latter on a MiT-B0.
+    an HRDA: each method alone, and self-training with all add-ons, the latter on a MiT-B0. With a
+    multi-level network: each method alone.
     """
     addons = registered(AddOn)
     for host, kind in registered(UDAMethod).items():
         if host not in METHODS:
             continue  # a test fails
         first, *_ = variants = METHODS[host].variants
+        levels = METHODS[host].on_levels
         for variant in variants:
             yield Combination(host, variant, f'{host} {variant}'.strip())
         yield Combination(host, first, f'{host} on HRDA', network=small_hrda)
+        yield Combination(
+            host, first, f'{host} on levels', network=small_multi_level, options=levels
+        )
         fitting = {name: list(alternatives(name, addon, kind)) for name, addon in addons.items()}
         for name, config in chain.from_iterable(fitting.values()):
             yield Combination(host, first, f'{host} + {name}', {'addon': config})

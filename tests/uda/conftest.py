@@ -57,6 +57,13 @@ def hrda(detail_size=(32, 32), feature_scale='context', **options) -> dict:
     )
 
 
+def multi_level(**options) -> dict:
+    """The same network with a further classifier on its third stage."""
+    head = dict(type='DLV2Head', in_channels=160, in_index=2, dilations=(1, 2), num_classes=19)
+    levels = dict(level_heads=dict(aux=head), level_weights=dict(aux=0.1))
+    return dict(segmentor(**options), type='MultiLevelSegmentor', **levels)
+
+
 def build(method: dict):
     torch.manual_seed(0)
     return MODELS.build(method).train()

@@ -1,6 +1,5 @@
 """The same steps on one rank with the whole batch, and on two with a half each, in float64."""
 
-import json
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -87,11 +86,16 @@ def assert_same_on_all_ranks(found: dict[str, list[dict]]) -> None:
 
 
 def check(rank: int, folder: Path, cases: dict[str, Case]) -> None:
-    """Write what failed on this rank: case -> traceback."""
-    failed = {}
-    for number, (name, case) in enumerate(cases.items()):
+    """Run the cases; write a report of each, empty unless it failed on this rank.
+
+    Args:
+        cases: fewer than in earlier calls with this folder, so that no meeting place is used twice.
+    """
+    for name, case in cases.items():
+        report = report_of(folder, name, rank)
+        report.write_text(f'rank {rank}: the process died')
         try:
-            with process_group(rank, 2, folder / f'rendezvous{number}'):
+            with process_group(rank, 2, folder / f'{name}.{len(cases)}'):
                 together = trajectory(case, rank, 2)
                 assert_same_on_all_ranks(together)
             if rank == 0:
@@ -100,18 +104,34 @@ def check(rank: int, folder: Path, cases: dict[str, Case]) -> None:
                 for what, values in alone.items():
                     assert_same(together[what], values, what)
         except Exception:  # the next case must run
-            failed[name] = f'rank {rank}: {traceback.format_exc()}'
-    (folder / f'{rank}.json').write_text(json.dumps(failed))
+            report.write_text(f'rank {rank}: {traceback.format_exc()}')
+        else:
+            report.write_text('')
+
+
+def report_of(folder: Path, name: str, rank: int) -> Path:
+    """The file of a case's report."""
+    return folder / f'{name} on rank {rank}'
 
 
 def two_ranks_and_one(folder: Path, cases: dict[str, Case]) -> dict[str, str]:
-    """Compare two ranks with one in each case; returns the tracebacks of those that failed.
+    """Compare two ranks with one in each case; returns the reports of those that failed.
+
+    gloo ends a process whose ranks exchange different tensors; further processes then run the
+    cases after that.
 
     Cases are sent to other processes: their functions must be at the top of a module.
     """
-    mp.spawn(check, (folder, cases), nprocs=2)
-    ranks = [json.loads((folder / f'{rank}.json').read_text()) for rank in range(2)]
-    return {
-        name: '\n'.join(failed[name] for failed in ranks if name in failed)
-        for name in {**ranks[0], **ranks[1]}
-    }
+    left = dict(cases)
+    while left:
+        try:
+            mp.spawn(check, (folder, left), nprocs=2)
+        except mp.ProcessExitedException:
+            if not report_of(folder, next(iter(left)), 0).exists():
+                raise  # before the first case
+        left = {
+            name: case for name, case in left.items() if not report_of(folder, name, 0).exists()
+        }
+    reports = {name: [report_of(folder, name, rank) for rank in range(2)] for name in cases}
+    texts = {name: [p.read_text() for p in paths if p.exists()] for name, paths in reports.items()}
+    return {name: '\n'.join(filter(None, found)) for name, found in texts.items() if any(found)}

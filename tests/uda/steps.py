@@ -9,6 +9,8 @@ import pytest
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.uda.method import UDAMethod
@@ -89,6 +91,21 @@ def continue_exactly(make: Callable[[], UDAMethod], batches: Batches = batch_of)
     return first + last
 
 
+class OneDevice(TorchDispatchMode):
+    """Refuses operations on tensors of several devices, also those that torch allows.
+
+    torch indexes with indices on the host, for example, which it copies on every call. Numbers
+    (0-dimensional tensors) and copies from one device to another are no such operations.
+    """
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = tree_leaves((args, kwargs or {}))
+        devices = {t.device.type for t in found if isinstance(t, Tensor) and t.ndim}
+        if func is not torch.ops.aten.copy_.default:
+            assert len(devices) < 2, f'{func} of tensors on {" and ".join(sorted(devices))}'
+        return func(*args, **(kwargs or {}))
+
+
 @contextmanager
 def no_host_round_trips(tolists: int = 0) -> Iterator[None]:
     """Nothing may read a tensor's values, but for so many calls of ``Tensor.tolist``."""
@@ -101,7 +118,7 @@ def no_host_round_trips(tolists: int = 0) -> Iterator[None]:
         return original(self) if len(calls) <= tolists else refuse(self)
 
     calls, original = [], torch.Tensor.tolist
-    reads = ('item', 'cpu', 'numpy', 'nonzero', '__bool__', '__int__', '__float__')
+    reads = ('item', 'cpu', 'numpy', 'nonzero', '__bool__', '__int__', '__float__', '__index__')
     with pytest.MonkeyPatch.context() as patches:
         for name in reads:
             patches.setattr(torch.Tensor, name, refuse)

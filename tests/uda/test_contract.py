@@ -21,6 +21,7 @@ from .combinations import ADDONS, COMBINATIONS, METHODS, Combination, registered
 from .conftest import every_tensor
 from .ranks import two_ranks_and_one
 from .steps import (
+    OneDevice,
     bfloat16_optimiser,
     continue_exactly,
     no_host_round_trips,
@@ -96,7 +97,8 @@ def test_a_step_stays_on_its_device(combination: Combination, monkeypatch):
     monkeypatch.setattr(torch, 'autocast', lambda *_, **__: nullcontext())  # meta has none
     # What CDDA asks for: a row of its bank or none for each image, and that there is a pass.
     monkeypatch.setattr(torch.Tensor, 'tolist', lambda self: [3, -1, 1])
-    step_on('meta', combination, optimiser)
+    with OneDevice():
+        step_on('meta', combination, optimiser)
 
 
 CUDA = pytest.param(

@@ -12,8 +12,8 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import Tensor
 
-from mmseg_uda.datasets.labels import LABEL_VALUES
 from mmseg_uda.errors import UserError
+from mmseg_uda.evaluation.comparison import coloured
 from mmseg_uda.files import atomic_write
 from mmseg_uda.uda.components.augmentation import denormalise
 
@@ -97,6 +97,4 @@ def _to_rgb(picture: Tensor, palette: np.ndarray) -> np.ndarray:
         return (255 * array).round().astype(np.uint8).transpose(1, 2, 0)
     if picture.is_floating_point():
         return np.repeat((255 * array.clip(0, 1)).astype(np.uint8)[..., None], 3, axis=2)
-    colours = np.zeros((LABEL_VALUES, 3), np.uint8)
-    colours[: len(palette)] = palette
-    return colours[array]
+    return coloured(array, palette)

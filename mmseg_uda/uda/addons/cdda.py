@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmseg_uda.datasets.bank_source import bank_fingerprint
 from mmseg_uda.datasets.batch import DomainBatch
 from mmseg_uda.datasets.depth_bank import DepthBank
+from mmseg_uda.datasets.published_depth_bank import open_published_bank
 from mmseg_uda.errors import UserError
 from mmseg_uda.models.losses import upscale
 from mmseg_uda.uda.addon import AddOn, TrainingData, class_problems
@@ -47,7 +48,7 @@ class CDDA(AddOn):
 
     Args:
         bank: folder of a :class:`DepthBank` (made by ``mmseg-uda depth-distributions``), or for
-            published files the arguments of :meth:`DepthBank.from_published`.
+            published files the arguments of :func:`open_published_bank`.
         reweight_threshold: mean similarity above which an image is re-weighted and gets a new
             source image, at iteration 0.
         relabel_threshold: mean similarity above which an image is relabelled, at iteration 0.
@@ -88,7 +89,7 @@ class CDDA(AddOn):
     ) -> None:
         super().__init__()
         published = isinstance(bank, Mapping)
-        self.bank = DepthBank.from_published(**bank) if published else DepthBank.open(bank)
+        self.bank = open_published_bank(**bank) if published else DepthBank.open(bank)
         self.thresholds_at_start = (reweight_threshold, relabel_threshold)
         self.threshold_decay = threshold_decay
         self.decay = (decay_begin, decay_end, decay_interval)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmseg_uda.datasets.batch import DomainBatch
 from mmseg_uda.datasets.labels import THING_CLASSES
 from mmseg_uda.errors import UserError
-from mmseg_uda.models.segmentors import Supervision, View
+from mmseg_uda.models.forward_pass import Supervision, View
 from mmseg_uda.models.sliding_window import crop
 from mmseg_uda.uda.addon import AddOn, TrainingData, class_problems
 from mmseg_uda.uda.components.reduce_labels import reduce_labels

@@ -1,17 +1,22 @@
 """Statistics of each class's embeddings since the start of training, and banks of batch means."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg_uda.models.precision import at_least_float32
-from mmseg_uda.uda.components.class_memory import all_images, class_members, class_sums
+from mmseg_uda.uda.components.class_memory import (
+    ClassRings,
+    all_images,
+    class_members,
+    class_sums,
+)
 
 
-class ClassStatistics(nn.Module):
+class ClassStatistics(ClassRings):
     """Mean, diagonal covariance, pixel count and memory bank of every class.
 
     SDCA (Li et al., 2021) and SePiCo (Xie et al., TPAMI 2023): cumulative over all embeddings since
-    the start, not a moving average. The bank of a class (SePiCo's) is a first-in, first-out queue
+    the start, not a moving average. The bank of a class (SePiCo's) is a queue (:class:`ClassRings`)
     of the class's means in the batches that contained it; it starts with one row of zeros. The
     state is in buffers, hence in the checkpoint, and the same on every rank.
 
@@ -27,24 +32,16 @@ class ClassStatistics(nn.Module):
     variance: Tensor
     count: Tensor
     bank: Tensor
-    appended: Tensor
 
     def __init__(
         self, num_classes: int, channels: int, bank_size: int = 0, reduce: bool = True
     ) -> None:
-        super().__init__()
+        super().__init__(num_classes, bank_size, bank=(channels,))
+        self.appended += 1  # the row of zeros
         self.reduce = reduce
         self.register_buffer('mean', torch.zeros(num_classes, channels))
         self.register_buffer('variance', torch.zeros(num_classes, channels))
         self.register_buffer('count', torch.zeros(num_classes, dtype=torch.int64))
-        self.register_buffer('bank', torch.zeros(num_classes, bank_size, channels))
-        # Rows appended so far, the row of zeros included; it determines where the next one goes.
-        self.register_buffer('appended', torch.ones(num_classes, dtype=torch.int64))
-
-    @property
-    def bank_length(self) -> Tensor:
-        """Rows in use of each class's bank, (C,) int64."""
-        return self.appended.clamp(max=self.bank.shape[1])
 
     @torch.no_grad()
     def update(self, embeddings: Tensor, labels: Tensor) -> None:
@@ -79,15 +76,4 @@ class ClassStatistics(nn.Module):
         self.variance.mul_(1 - share).add_(share * variance).add_(between)
         self.mean.mul_(1 - share).add_(share * mean)
         self.count += number
-        self._append(count, mean)
-
-    def _append(self, count: Tensor, mean: Tensor) -> None:
-        """Append the batch means (C, A) of the classes that occur to their banks."""
-        if not self.bank.shape[1]:
-            return
-        present = count > 0
-        classes = torch.arange(len(count), device=count.device)
-        oldest = self.appended % self.bank.shape[1]  # or the first free row
-        row = torch.where(present.unsqueeze(1), mean, self.bank[classes, oldest])
-        self.bank[classes, oldest] = row
-        self.appended += present
+        self.append(count > 0, bank=mean)

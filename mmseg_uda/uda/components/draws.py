@@ -75,6 +75,14 @@ class StepDraws:
         grids = [generator(*self.key, 7, image).random(size) for image in self.images]
         return torch.from_numpy(np.stack(grids).astype(np.float32)).unsqueeze(1)
 
+    def channel_orders(self, number: int) -> list[int]:
+        """One of ``number`` orders of the channels for every image of this rank."""
+        return [int(generator(*self.key, 8, image).integers(number)) for image in self.images]
+
+    def percentage(self, low: int, high: int) -> int:
+        """One integer in low..high - 1 for the images of all ranks."""
+        return int(generator(*self.key, 9).integers(low, high))
+
     def crop_corners(self, number: int, room: tuple[int, int]) -> Tensor:
         """``number`` corners (y, x) per image, each in 0..room inclusive: (B, number, 2) int64."""
         rngs = [generator(*self.key, 4, i) for i in self.images]

@@ -95,7 +95,7 @@ class PixelContrast(nn.Module):
         if self.variant == 'dist':
             loss = dist_loss(cells, labels, mean, classes.variance, temperature)
         elif self.variant == 'bank':
-            loss = bank_loss(cells, labels, classes.bank, classes.bank_length, temperature)
+            loss = bank_loss(cells, labels, classes.bank, classes.lengths, temperature)
         else:
             loss = proto_loss(cells, labels, mean, temperature)
         return loss + self.regulariser * uniformity(cells, labels, mean, temperature)

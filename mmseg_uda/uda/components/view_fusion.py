@@ -13,7 +13,7 @@ COVERED = 0.1  # sum of probabilities over the classes and views above which a p
 
 
 @torch.no_grad()
-def align_views(probabilities: Tensor, geometry: Tensor) -> Tensor:
+def align_views(probabilities: Tensor, geometry: Tensor, back: Tensor) -> Tensor:
     """Warp the probabilities of T views of an image into its frame.
 
     As published, each is multiplied by a factor that is 1 except in one row or column of pixels:
@@ -22,16 +22,17 @@ def align_views(probabilities: Tensor, geometry: Tensor) -> Tensor:
     Args:
         probabilities: (T, C, H, W), predicted on the views.
         geometry: (T, 2, 3), from the image to each view.
+        back: (T, 2, 3), its inverse.
 
     Returns:
         (T, C, H, W), 0 where a view does not cover the image.
     """
-    return warp(probabilities, geometry) * border_factor(probabilities, geometry)
+    return warp(probabilities, geometry) * border_factor(probabilities, back)
 
 
-def border_factor(maps: Tensor, geometry: Tensor) -> Tensor:
+def border_factor(maps: Tensor, back: Tensor) -> Tensor:
     """The factor (T, 1, H, W) of maps (T, C, H, W) of views, see :func:`align_views`."""
-    return warp(torch.ones_like(maps[:, :1]), inverse(geometry))
+    return warp(torch.ones_like(maps[:, :1]), back)
 
 
 def normalise(total: Tensor) -> Tensor:
@@ -54,17 +55,18 @@ def fuse_views(probabilities: Tensor, geometry: Tensor) -> Tensor:
     Returns:
         (T, C, H, W): each view's crop of the same fused map; 0 where no view covers the image.
     """
-    total = align_views(probabilities, geometry).sum(dim=0)
-    return spread(normalise(total), total.sum(dim=0, keepdim=True) > COVERED, geometry)
+    back = inverse(geometry)
+    total = align_views(probabilities, geometry, back).sum(dim=0)
+    return spread(normalise(total), total.sum(dim=0, keepdim=True) > COVERED, back)
 
 
-def spread(fused: Tensor, valid: Tensor, geometry: Tensor) -> Tensor:
+def spread(fused: Tensor, valid: Tensor, back: Tensor) -> Tensor:
     """Warp the fused map (C, H, W) of an image into the frames of its T views: (T, C, H, W).
 
     Args:
         valid: (1, H, W) bool, positions that a view covers.
-        geometry: (T, 2, 3), from the image to each view.
+        back: (T, 2, 3), from each view to the image.
     """
-    maps = torch.cat((fused, valid.to(fused))).expand(len(geometry), -1, -1, -1)
-    warped = warp(maps, inverse(geometry))
+    maps = torch.cat((fused, valid.to(fused))).expand(len(back), -1, -1, -1)
+    warped = warp(maps, back)
     return warped[:, :-1] * warped[:, -1:]

@@ -7,9 +7,9 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_uda.models.discriminator import PixelDiscriminator
+from mmseg_uda.models.forward_pass import ForwardPass
 from mmseg_uda.models.losses import upscale
 from mmseg_uda.models.precision import at_least_float32
-from mmseg_uda.models.segmentors import ForwardPass
 from mmseg_uda.uda.method import UDAMethod
 from mmseg_uda.uda.step import Losses, Step
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_uda.models.segmentors import ForwardPass
+from mmseg_uda.models.forward_pass import ForwardPass
 from mmseg_uda.uda.components.pseudo_labels import confident_labels
 from mmseg_uda.uda.components.semantic_distributions import SemanticDistributions
 from mmseg_uda.uda.method import UDAMethod, prefixed

@@ -1,6 +1,9 @@
 """Implementations of the golden functions by subject; importing a module registers them."""
 
 from tests.golden.functions import (  # noqa: F401
+    advent,
+    caco,
+    caco_data,
     cdda,
     contrast,
     dasac,
@@ -12,6 +15,7 @@ from tests.golden.functions import (  # noqa: F401
     losses,
     mixing,
     networks,
+    networks_caco,
     networks_dasac,
     night,
     optimisation,

@@ -57,10 +57,9 @@ class CDDAVariant(CDDA):
 
     def __init__(self, bank: Any, reweight_mask: str, guidance_switch: str, **options: Any) -> None:
         super().__init__(bank, **options)
-        masks = dict(first_row=reweight_by_first_row)
-        masks['class'] = reweight_by_class
+        masks = {'class': reweight_by_class, 'first_row': reweight_by_first_row}
         self.reweight_pixels = masks[reweight_mask]
-        self.guidance_switch = dict(any=any_pair, last=last_pair)[guidance_switch]
+        self.guidance_switch = {'any': any_pair, 'last': last_pair}[guidance_switch]
 
 
 def build_addon(bank: GivenBank, **options: Any) -> CDDA:

@@ -33,11 +33,12 @@ def class_statistics(params: Params, inputs: Params) -> Results:
     statistics = ClassStatistics(*sizes)
     start(statistics, inputs, 'initial_')
     history = {name: [] for name in (*STATISTICS, 'bank_length')}
-    results = {'initial_bank_length': statistics.bank_length.clone()}
+    results = {'initial_bank_length': statistics.lengths.clone()}
     for rows, labels in zip(inputs['features'], inputs['labels'], strict=True):
         statistics.update(as_map(tensor(rows)), label_maps(labels)[None, :, None])
         for name, values in history.items():
-            values.append(getattr(statistics, name).clone())
+            attribute = 'lengths' if name == 'bank_length' else name
+            values.append(getattr(statistics, attribute).clone())
     bank = {'bank': torch.cat(bank_rows(statistics))} if params['bank_size'] else {}
     stacked = {name: torch.stack(values) for name, values in history.items() if values}
     return results | stacked | bank
@@ -52,7 +53,7 @@ def start(statistics: ClassStatistics, inputs: Params, prefix: str) -> None:
 
 def bank_rows(statistics: ClassStatistics) -> list[Tensor]:
     """Rows in use of every class, oldest first."""
-    banks = zip(statistics.bank, statistics.bank_length, statistics.appended, strict=True)
+    banks = zip(statistics.bank, statistics.lengths, statistics.appended, strict=True)
     return [
         bank[:length].roll(-int(appended) if appended > length else 0, dims=0)
         for bank, length, appended in banks

@@ -15,16 +15,14 @@ from torch import Tensor, nn
 from mmseg_uda.datasets.batch import DomainBatch, UDABatch, Views
 from mmseg_uda.datasets.labels import IGNORE
 from mmseg_uda.models import Segmentor
+from mmseg_uda.models.forward_pass import ForwardPass
 from mmseg_uda.models.norm_eval import NormEval
-from mmseg_uda.models.segmentors import ForwardPass
-from mmseg_uda.uda.components.view_fusion import fuse_views
-from mmseg_uda.uda.components.warp import inverse
 from mmseg_uda.uda.method import UDAMethod
 from mmseg_uda.uda.methods.dasac import DASAC
 from mmseg_uda.uda.step import Labelled, Losses, Step
 from tests.golden.functions.dasac import (
-    assert_same_geometry,
     fuse_by_entropy,
+    fuse_by_mean,
     teacher_difference,
 )
 from tests.golden.functions.networks_dasac import GROUPS, load, prefixed
@@ -33,7 +31,7 @@ from tests.golden.inputs import Weights
 from tests.golden.networks_dasac import dasac_config, published_state, schedule_config
 from tests.golden.registry import Params, Results, Unsupported, golden, label_maps, only, tensor
 
-POOLING = dict(avg_pool=fuse_views, minentropy_pool=fuse_by_entropy)
+POOLING = dict(avg_pool=fuse_by_mean, minentropy_pool=fuse_by_entropy)
 LOSSES = 'focal_ce_conf', 'focal_ce'
 PADDING = -1
 
@@ -153,11 +151,17 @@ class GivenDASAC(DASAC):
         self.loss, pooling = options['loss'], options['pooling']
         if self.loss not in LOSSES or pooling not in POOLING:
             raise Unsupported(f'no loss {self.loss!r} or no pooling {pooling!r}')
-        self.fusion: Callable[[Tensor, Tensor], Tensor] = POOLING[pooling]
+        self.fusion: Callable[[Tensor, Tensor, Tensor], Tensor] = POOLING[pooling]
 
-    def run(self, batch: UDABatch, target_labels: Tensor, wrapper: OptimWrapper) -> Losses:
-        """One step; labels (B, T, H, W) of the views, -1 where these are padded."""
-        self.padded, self.fused = target_labels == PADDING, []
+    def run(
+        self, batch: UDABatch, target_labels: Tensor, back: Tensor, wrapper: OptimWrapper
+    ) -> Losses:
+        """One step; labels (B, T, H, W) of the views, -1 where these are padded.
+
+        Args:
+            back: (B, T, 2, 3), from the views to the images.
+        """
+        self.padded, self.back, self.fused = target_labels == PADDING, back, []
         with patch('mmseg_uda.uda.methods.dasac.fuse_views', self.fuse):
             logs = self.backward_passes(self.begin(batch), wrapper)
         self.refined = torch.cat(self.fused)
@@ -168,8 +172,9 @@ class GivenDASAC(DASAC):
 
     def fuse(self, probabilities: Tensor, geometry: Tensor) -> Tensor:
         """The fusion of an image's views without their padding."""
-        padded = self.padded[len(self.fused)].unsqueeze(1)
-        self.fused.append(self.fusion(probabilities.masked_fill(padded, 0), geometry))
+        padded, back = (of_all[len(self.fused)] for of_all in (self.padded, self.back))
+        seen = probabilities.masked_fill(padded.unsqueeze(1), 0)
+        self.fused.append(self.fusion(seen, geometry, back))
         return self.fused[-1]
 
     def weigh(self, images: Tensor, confidence: Tensor, labels: Tensor) -> Labelled:
@@ -202,13 +207,13 @@ def consistency_steps(params: Params, inputs: Params) -> Results:
         network['decode_head']['norm_eval'] = True
     method = GivenDASAC(network, params['options'])
     wrapper = prepare(method, params, inputs['weights'])
-    assert_same_geometry(inverse(tensor(inputs['affine'])), inputs['inverse'], 'the inverse')
     results, student = Rows(), method.student
     for i, source in enumerate(sources(inputs, params)):
         labels = label_maps(inputs['target_labels'][i])
         views = (tensor(inputs[name][i]).to(source.images) for name in ('clean', 'noisy'))
         target, before = target_of(*views, inputs['affine'][i]), deepcopy(student)
-        logs = method.run(UDABatch(source, target), labels, wrapper)
+        back = tensor(inputs['inverse'][i])
+        logs = method.run(UDABatch(source, target), labels, back, wrapper)
         seen = labels.masked_fill(labels == PADDING, IGNORE).flatten(0, 1)
         labelled, refined = method.labelled.labels, method.refined
         counted = labelled.masked_fill(labelled == IGNORE, student.num_classes).flatten()
@@ -305,7 +310,6 @@ class Processes(GivenDASAC):
 
 @golden('data_parallel_steps')
 def data_parallel_steps(params: Params, inputs: Params) -> Results:
-    assert_same_geometry(inverse(tensor(inputs['affine'])), inputs['inverse'], 'the inverse')
     results: Results = {}
     for number in params['processes']:
         method = tiny_method(number, params['options'], inputs['weights'])
@@ -316,7 +320,8 @@ def data_parallel_steps(params: Params, inputs: Params) -> Results:
                 raise ValueError(f'{clean.shape[:2]} groups and views')
             labels = torch.cat([*map(label_maps, inputs['labels'][i])])
             target = target_of(clean, noisy, inputs['affine'][i])
-            logs = method.run(UDABatch(DomainBatch(clean[:, 0]), target), labels, wrapper)
+            back = tensor(inputs['inverse'][i])
+            logs = method.run(UDABatch(DomainBatch(clean[:, 0]), target), labels, back, wrapper)
             bias = method.student.decode_head.conv_seg.bias
             rows.add(
                 loss=method.losses(logs),

@@ -20,6 +20,14 @@ def cross_entropy(params: Params, inputs: Params) -> Results:
     return {'loss': loss, 'accuracy': accuracy, 'gradient': gradient}
 
 
+@golden('segmentation_loss_valid')
+def cross_entropy_of_labelled_pixels(params: Params, inputs: Params) -> Results:
+    logits = tensor(inputs['logits']).requires_grad_()
+    loss, _ = segmentation_loss(logits, label_maps(inputs['labels']), average='valid')
+    (gradient,) = torch.autograd.grad(loss, logits)
+    return {'loss': loss, 'gradient': gradient}
+
+
 @golden('lovasz_softmax')
 def lovasz(params: Params, inputs: Params) -> Results:
     results, labels = {}, label_maps(inputs['labels'])

@@ -105,7 +105,7 @@ def published_names(method: UDAMethod) -> dict[str, Tensor]:
     if hasattr(method, 'teacher'):
         networks['ema_model.'] = method.teacher.network
     if hasattr(method, 'discriminator'):
-        networks['model_D.main.'] = method.discriminator
+        networks['model_D.main.'] = method.discriminator['main']
     if 'mic' in method.addons and method.addons['mic'].teacher is not None:
         networks['mic.teacher.ema_model.'] = method.addons['mic'].teacher.network
     if 'feature_distance' in method.addons:

@@ -10,7 +10,7 @@ from mmseg.structures import SegDataSample
 
 from mmseg_uda.datasets import dark_zurich
 from mmseg_uda.models.class_weights import frequency_weights
-from mmseg_uda.models.segmentors import ForwardPass
+from mmseg_uda.models.forward_pass import ForwardPass
 from mmseg_uda.uda.addons import day_partner
 from tests.golden.networks import segmentor_config
 from tests.golden.registry import Params, Results, Unsupported, golden, plain, tensor

@@ -27,11 +27,34 @@ def rates_at(
     optimizer = torch.optim.SGD(groups)
     scheduler = WarmupPolyLR(optimizer, end=max_iters, **schedule)
     optimizer.step()  # torch warns where schedules move before their optimiser
-    rows = {}
-    for iteration in range(max(iterations) + 1):
-        rows[iteration] = [group['lr'] for group in optimizer.param_groups]
+    rows = []
+    for iteration in iterations:  # the rates are a function of the iteration alone
+        scheduler.last_step = scheduler._global_step = iteration - 1
         scheduler.step()
-    return [rows[iteration] for iteration in iterations]
+        rows.append([group['lr'] for group in optimizer.param_groups])
+    return rows
+
+
+@golden('poly_learning_rate')
+def poly_learning_rate(params: Params, inputs: Params) -> Results:
+    schedule = dict(max_iters=params['max_iters'], power=params['power'])
+    rows = rates_at(params['iterations'], params['base_lr'], **schedule)
+    return {'lr_times_1e4': 1e4 * torch.tensor(rows, dtype=torch.float64)}
+
+
+@golden('vanilla_learning_rate')
+def vanilla_learning_rate(params: Params, inputs: Params) -> Results:
+    rates = [params['base_lr'] * factor for factor in params['factors']]
+    rows = rates_at(
+        params['iterations'],
+        rates,
+        max_iters=params['num_steps'],
+        power=params['power'],
+        warmup_iters=params['warm_up'],
+        warmup_ratio=0.1,
+        decay_in_warmup=False,
+    )
+    return {'lr_times_1e4': 1e4 * torch.tensor(rows, dtype=torch.float64)}
 
 
 def optim_wrapper(module: nn.Module, optimizer: dict) -> mmengine.optim.OptimWrapper:

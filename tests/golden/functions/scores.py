@@ -72,3 +72,10 @@ def training_scores(params: Params, inputs: Params) -> Results:
         'recall': (hits / (hits + missed)).nan_to_num(),
         'miou': iou[evaluated].mean(),
     }
+
+
+@golden('confusion_matrix')
+def confusion_and_iou(params: Params, inputs: Params) -> Results:
+    counts = confusion(params, inputs)
+    result = scores(counts)
+    return {'matrix': counts, 'iou': result.iou, 'miou': result.miou}

@@ -123,7 +123,7 @@ def step_results(method: SePiCo) -> Results:
         'variance': statistics.variance.clone(),
         'variance_times_1000': 1000 * statistics.variance,
         'count': statistics.count.clone(),
-        'bank_length': statistics.bank_length,
+        'bank_length': statistics.lengths,
     }
 
 

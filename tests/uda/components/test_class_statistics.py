@@ -35,7 +35,7 @@ def test_a_class_that_never_occurs_stays_at_zero():
     statistics.update(*embeddings(0))
     absent = CLASSES - 1
     assert statistics.count[absent] == 0 and not statistics.mean[absent].any()
-    assert statistics.bank_length[absent] == 1 and not statistics.bank[absent].any()
+    assert statistics.lengths[absent] == 1 and not statistics.bank[absent].any()
 
 
 def test_the_bank_is_a_queue_that_begins_with_a_zero_row(float64):
@@ -46,7 +46,7 @@ def test_the_bank_is_a_queue_that_begins_with_a_zero_row(float64):
         statistics.update(maps, labels)
         vectors, own = rows(maps, labels)
         means.append(vectors[own == 0].mean(dim=0))
-        lengths.append(int(statistics.bank_length[0]))
+        lengths.append(int(statistics.lengths[0]))
         held = statistics.bank[0].sort(dim=0).values
         newest = torch.stack((means + [torch.zeros(CHANNELS)] * 3)[:3] if seed < 1 else means[-3:])
         assert_same(held, newest.sort(dim=0).values)

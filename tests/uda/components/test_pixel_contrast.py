@@ -42,9 +42,7 @@ def by_the_formula(variant, statistics, embeddings, truth):
         elif variant == 'dist':
             losses.append((mean + spread).logsumexp(0) - (mean + spread)[y] + spread[y])
         else:
-            used = [
-                b[:n] @ f / t for b, n in zip(statistics.bank, statistics.bank_length, strict=True)
-            ]
+            used = [b[:n] @ f / t for b, n in zip(statistics.bank, statistics.lengths, strict=True)]
             negative = sum(r.mean().exp() for k, r in enumerate(used) if k != y)
             positive = used[y].exp()
             losses.append(-(positive / (positive + negative)).log().mean())

@@ -1,7 +1,7 @@
 import torch
 
 from mmseg_uda.uda.components.view_fusion import align_views, fuse_views, normalise
-from mmseg_uda.uda.components.warp import warp
+from mmseg_uda.uda.components.warp import inverse, warp
 from tests.precision import assert_same
 from tests.uda.conftest import VIEWS
 
@@ -40,7 +40,9 @@ def test_the_border_of_a_zoom_at_the_border_counts_less(float64):
     """As published: by (1 + s) / 2 for the scale s, in the row of pixels at the border."""
     zoom = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.6, 0.6]]])  # of the upper 5/8 of the image
     ones = torch.ones(1, 1, 8, 16)
-    factor = align_views(ones, zoom.double()) / warp(ones, zoom.double()).clamp(min=1e-9)
+    factor = align_views(ones, zoom.double(), inverse(zoom.double())) / warp(
+        ones, zoom.double()
+    ).clamp(min=1e-9)
     assert_same(factor[0, 0, 0], torch.full((16,), (1 + 5 / 8) / 2))
     assert_same(factor[0, 0, 1:4], torch.ones(3, 16))
 

@@ -1,10 +1,11 @@
 import pytest
 import torch
 
+from mmseg_uda.compat.checkpoints import with_current_names
 from mmseg_uda.errors import UserError
 from mmseg_uda.uda.methods.advseg import SOURCE, TARGET, domain_loss
 from tests.precision import assert_same
-from tests.uda.conftest import MIC, build, hrda, segmentor, uda_batch
+from tests.uda.conftest import MIC, build, hrda, multi_level, segmentor, uda_batch
 from tests.uda.steps import (
     learn,
     steps,
@@ -64,7 +65,7 @@ def test_the_student_fools_and_the_discriminator_tells_apart():
         prediction = method.prediction(
             method.student.train_pass(batch.target.images).logits, batch.target.images
         )
-        return method.judge(prediction, label)
+        return method.judge('main', prediction, label)
 
     for network, label in ((method.student, SOURCE), (method.discriminator, TARGET)):
         optimizer = torch.optim.SGD(network.parameters(), lr=1e-2)
@@ -85,9 +86,65 @@ def test_the_input_of_the_discriminator_has_its_scale(float64):
 def test_the_discriminator_sees_hrdas_fused_prediction_at_half_size():
     method = build(dict(type='AdvSeg', segmentor=hrda(), scale=0.5, addons=dict(mic=MIC)))
     sizes = []
-    method.discriminator.register_forward_pre_hook(lambda _, args: sizes.append(args[0].shape))
+    judge = method.discriminator['main']
+    judge.register_forward_pre_hook(lambda _, args: sizes.append(args[0].shape))
     (logs,) = steps(method, 1)
     assert sizes == [(2, 19, 32, 32)] * 3
     assert {'decode.hr.loss_seg', 'masked.decode.hr.loss_seg'} < logs.keys()
     assert all(p.grad is None for p in method.addons['mic'].parameters())
     assert all(value.isfinite() for value in logs.values())
+
+
+LEVELS = dict(main=0.5, aux=0.25)
+
+
+def test_levels_have_their_own_weights_and_discriminators(float64):
+    method = build(dict(type='AdvSeg', segmentor=multi_level(), weight=LEVELS))
+    assert list(method.discriminator) == ['main', 'aux']
+    batch = uda_batch()
+    with torch.no_grad():
+        levels = {
+            name: {level: method.prediction(logits, images) for level, logits in found.items()}
+            for name, images in (('src', batch.source.images), ('trg', batch.target.images))
+            for found in [method.student.train_pass(images).levels]
+        }
+        expected = {
+            f'G_trg.loss.{level}': weight * method.judge(level, levels['trg'][level], SOURCE)
+            for level, weight in LEVELS.items()
+        }
+        for name, domain in (('src', SOURCE), ('trg', TARGET)):
+            for level, seen in levels[name].items():
+                expected[f'D_{name}.loss.{level}'] = 0.5 * method.judge(level, seen, domain)
+    (logs,) = steps(method, 1)
+    assert_same({name: logs[name] for name in expected}, expected)
+    assert {'decode.loss_seg', 'decode.aux.loss_seg'} < logs.keys()
+
+
+def test_a_number_is_the_weight_of_the_last_level():
+    method = build(dict(type='AdvSeg', segmentor=multi_level(), weight=0.5))
+    assert method.weights == dict(main=0.5) and list(method.discriminator) == ['main']
+
+
+def test_the_weight_of_the_discriminators_loss(float64):
+    (one,), (half,) = (steps(advseg(discriminator_weight=w), 1) for w in (1.0, 0.5))
+    for name in ('D_src.loss.main', 'D_trg.loss.main'):
+        assert_same(one[name], 2 * half[name])
+
+
+@pytest.mark.parametrize('weight', [dict(aux=1.0), {}])
+@pytest.mark.parametrize('kind', ['AdvSeg', 'AdvEnt', 'MinEnt'])
+def test_levels_that_the_network_lacks_are_named(kind, weight):
+    message = f'{kind}: the levels of weight are (aux|none), but .* the network are main'
+    with pytest.raises(UserError, match=message):
+        build(dict(type=kind, segmentor=segmentor(), weight=weight))
+
+
+def test_a_checkpoint_with_a_single_discriminator_is_read():
+    """Checkpoints of earlier versions; FADA's discriminator keeps its names."""
+    for kind in ('AdvSeg', 'ClassAdversarial'):
+        state = build(dict(type=kind, segmentor=segmentor())).state_dict()
+        old = {
+            name.replace('discriminator.main.', 'discriminator.'): v for name, v in state.items()
+        }
+        assert list(with_current_names(dict(state_dict=old))['state_dict']) == list(state)
+        assert (old.keys() == state.keys()) == (kind == 'ClassAdversarial')

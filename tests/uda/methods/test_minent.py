@@ -1,8 +1,10 @@
 import pytest
 import torch
 
+from mmseg_uda.models.losses import upscale
 from mmseg_uda.uda.methods.minent import entropy
-from tests.uda.conftest import MIC, build, segmentor, uda_batch
+from tests.precision import assert_same
+from tests.uda.conftest import MIC, build, multi_level, segmentor, uda_batch
 from tests.uda.steps import optimiser, steps
 
 
@@ -42,3 +44,18 @@ def test_losses_of_masked_images_are_logged_and_summed():
     losses = [value for name, value in logs.items() if 'loss' in name and name != 'loss']
     assert {'decode.loss_seg', 'ent.loss.main', 'masked.decode.loss_seg'} < logs.keys()
     assert logs['loss'].item() == pytest.approx(sum(losses).item(), rel=1e-6)
+
+
+def test_levels_have_their_own_weights(float64):
+    weights = dict(main=0.5, aux=0.25)
+    method = build(dict(type='MinEnt', segmentor=multi_level(), weight=weights))
+    images = uda_batch().target.images
+    with torch.no_grad():
+        levels = method.student.train_pass(images).levels
+        expected = {
+            f'ent.loss.{level}': weight
+            * entropy(upscale(levels[level], (64, 64)).softmax(1)).mean()
+            for level, weight in weights.items()
+        }
+    (logs,) = steps(method, 1)
+    assert_same({name: logs[name] for name in expected}, expected)

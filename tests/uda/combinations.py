@@ -47,6 +47,11 @@ PROJECTION = dict(
 )
 # An epoch has two updates of the teacher; probabilities are those of random weights.
 DASAC = dict(teacher=dict(alpha=0.9, interval=2), epoch_length=3, lower=0.07, upper=0.95)
+# Keys from random weights. Images are not made smaller, because HRDA halves them again.
+CATEGORIES = dict(
+    dictionary=dict(capacity=5, confidence=0.07), weight=1.0, scales=(1.0, 1.2), wait=False
+)
+FULL_FIRST = CATEGORIES | dict(wait=True, domains='source')
 SEPICO = dict(crop_size=(SIZE, SIZE), start_iteration=0, threshold=0.07)
 
 LEVELS = dict(weight=dict(main=0.1, aux=0.05))
@@ -66,6 +71,12 @@ METHODS: dict[str, Entry] = {
             'per batch': DASAC,
             'per pixel': dict(confidence='pixel', **DASAC),
             'target only': dict(target_only=True, **DASAC),
+        }
+    ),
+    'CaCo': Entry(
+        {
+            'at once': dict(contrast=CATEGORIES, teacher=dict(alpha=0.9)),
+            'full first': dict(contrast=FULL_FIRST),
         }
     ),
     'SelfTraining': Entry({'': dict(threshold=0.07, jitter_threshold=-1)}),
@@ -88,6 +99,7 @@ ADDONS: dict[str, dict[str, dict]] = {
         '': dict(bank='bank', **EVERYTHING),
         'as published': dict(bank='bank', as_published=True, **EVERYTHING),
     },
+    'CategoryContrast': {'': CATEGORIES},
     'ClassThresholds': {'': dict(lower=0.07, upper=0.95)},
     'DayPartner': {'': {}},
     # classes that the images hold in different numbers of cells

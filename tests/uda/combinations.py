@@ -79,6 +79,13 @@ METHODS: dict[str, Entry] = {
             'full first': dict(contrast=FULL_FIRST),
         }
     ),
+    'CategoryRetraining': Entry(
+        {
+            '': dict(teacher=dict(alpha=0.9), dictionary=dict(capacity=5)),
+            'plain': dict(key_labels='plain', target_pass=False),
+        },
+        segmentor=dict(average='all'),
+    ),
     'SelfTraining': Entry({'': dict(threshold=0.07, jitter_threshold=-1)}),
     'SePiCo': Entry(
         {

@@ -16,6 +16,10 @@ CHOICES = dict(
     buffers=('own', 'copied', 'averaged'),
     mode=('batch', 'evaluation', 'training'),
 )
+# Options of the momentum network of CaCo, which predicts as the student in training.
+MOMENTUM_NETWORK = dict(
+    alpha=0.999, warm_up=False, buffers='copied', mode='training', threshold=None
+)
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,11 @@ class Teacher(nn.Module):
         """Features and logits of ``images`` (B, 3, H, W)."""
         seen = self.network.infer(images)
         return Answer(images, seen.features, seen.logits, self.network.align_corners, seen)
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Feature maps (B, D_i, h_i, w_i) of ``images`` (B, 3, H, W), without the head."""
+        return self.network.features(images)
 
     def train(self, mode: bool = True) -> 'Teacher':
         super().train(mode and self.mode != 'evaluation')

@@ -8,13 +8,9 @@ from mmseg.registry import MODELS
 from mmseg_uda.datasets.batch import UDABatch
 from mmseg_uda.uda.addon import TrainingData
 from mmseg_uda.uda.components.category_learning import CategoryLearning
-from mmseg_uda.uda.components.teacher import Teacher
+from mmseg_uda.uda.components.teacher import MOMENTUM_NETWORK, Teacher
 from mmseg_uda.uda.method import UDAMethod
 from mmseg_uda.uda.step import Losses, Step
-
-MOMENTUM_NETWORK = dict(
-    alpha=0.999, warm_up=False, buffers='copied', mode='training', threshold=None
-)
 
 
 @MODELS.register_module()

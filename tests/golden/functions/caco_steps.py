@@ -1,4 +1,4 @@
-"""Complete iterations of CaCo's warm-up."""
+"""Complete iterations of CaCo's warm-up and fine-tuning."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +11,19 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.datasets.batch import DomainBatch, UDABatch, Views
 from mmseg_uda.engine.schedules import WarmupPolyLR
 from mmseg_uda.models import Segmentor
+from mmseg_uda.models.losses import segmentation_loss, upscale
 from mmseg_uda.uda.components.category_learning import Reference
 from mmseg_uda.uda.method import UDAMethod
 from tests.golden.functions.advent import batch, gradients
 from tests.golden.functions.caco import state
 from tests.golden.functions.methods import gradient_norm
+from tests.golden.functions.optimisation import rates_at
 from tests.golden.networks import load
 from tests.golden.networks_caco import caco_config, caco_name, optimizer_section
-from tests.golden.registry import Params, Results, golden
+from tests.golden.registry import Params, Results, golden, label_maps, tensor
 
 Logs = dict[str, Tensor]
 
@@ -81,6 +84,85 @@ def warmup_config(params: Params) -> dict[str, Any]:
     return dict(type='CaCo', segmentor=segmentor, teacher=teacher, contrast=contrast)
 
 
+@golden('vanilla_steps')
+def vanilla_steps(params: Params, inputs: Params) -> Results:
+    method = MODELS.build(retraining_config(params))
+    load(method.student, inputs['weights'], caco_name)
+    method.student_loaded()
+    wrapper = build_optim_wrapper(method, optimizer_section(params))
+    rates = [group['lr'] for group in wrapper.param_groups]
+    weight = params['weight_aux']
+    run = Run(method, wrapper, dict(contrast='caco.loss_contrast'), dict(contrast=weight))
+    for i, iteration in enumerate(params['iterations']):
+        (values,) = rates_at(
+            [iteration],
+            rates,
+            max_iters=params['num_steps'],
+            power=params['power'],
+            warmup_iters=params['warm_up'],
+            warmup_ratio=0.1,
+            decay_in_warmup=False,
+        )
+        for group, rate in zip(wrapper.param_groups, values, strict=True):
+            group['lr'] = rate
+        with (
+            recorded(method.student, 'train_pass') as passes,
+            recorded(method.balance, 'update') as class_weights,
+        ):
+            logs = run.backward(method.begin(pairs(inputs, i)))
+        labels = label_maps(inputs['target_labels'][i])
+        ((target,), (class_weight,)) = passes, class_weights
+        main = upscale(target.logits, labels.shape[1:], align_corners=True)
+        run.add(
+            loss_seg1=logs['decode.aux.loss_seg'] / weight,
+            loss_seg2=logs['decode.loss_seg'],
+            loss_contrast=logs['caco.loss_contrast'] / weight,
+            val_loss=segmentation_loss(main, labels, average='valid')[0],
+            lr=min(values),
+            n_valid=int(logs['caco.keys']),
+            class_weight=class_weight,
+        )
+        run.step()
+    return run.results() | state(method.dictionary)
+
+
+def retraining_config(params: Params) -> dict[str, Any]:
+    """The published weights of the auxiliary level and of the contrast are one option."""
+    segmentor = caco_config(params['network'], params['num_classes']) | dict(average='all')
+    segmentor['level_weights'] = dict(aux=params['weight_aux'])
+    return dict(
+        type='CategoryRetraining',
+        segmentor=segmentor,
+        teacher=dict(alpha=params['ema']),
+        dictionary=dict(capacity=params['slots']),
+        weight=params['weight_aux'],
+        balance=dict(largest=params['max_value']),
+    )
+
+
+def pairs(inputs: Params, i: int) -> UDABatch:
+    """Augmented and plain crops, and target images, of the ``i``-th iteration."""
+    names = ('images', 'images_augmented', 'target_images')
+    plain, augmented, target = (tensor(inputs[name][i]) for name in names)
+    labels = label_maps(inputs['labels_augmented'][i])
+    source = DomainBatch(augmented, labels)
+    source.views = dict(plain=Views(plain.unsqueeze(1), torch.empty(len(plain), 1, 2, 3)))
+    return UDABatch(source, DomainBatch(target))
+
+
+@contextmanager
+def recorded(owner: Any, name: str) -> Iterator[list]:
+    """Collect the results of a method of ``owner``."""
+    results, function = [], getattr(owner, name)
+
+    def record(*args: Any) -> Any:
+        results.append(function(*args))
+        return results[-1]
+
+    with patch.object(owner, name, record):
+        yield results
+
+
 def total(logs: Logs, prefix: str) -> Tensor:
     return sum(v for name, v in logs.items() if name.startswith(prefix) and 'loss' in name)
 
@@ -136,7 +218,8 @@ class Run:
     def add(self, **row: Any) -> None:
         """Add a row of results of an iteration."""
         for name, value in row.items():
-            self.rows.setdefault(name, []).append(float(value))
+            value = value.tolist() if isinstance(value, Tensor) else float(value)
+            self.rows.setdefault(name, []).append(value)
 
     def step(self) -> None:
         self.wrapper.step()

@@ -65,6 +65,15 @@ class CategoryLearning(nn.Module):
 
     Raises:
         UserError: unknown ``domains``, or ``scales`` that are not increasing and positive.
+
+    >>> from types import SimpleNamespace
+    >>> from mmseg_uda.models.forward_pass import View
+    >>> student = SimpleNamespace(num_classes=2, feature_channels=1)
+    >>> categories = CategoryLearning(student, dictionary=dict(capacity=1))
+    >>> source = ForwardPass([View([torch.tensor([[[[2.0, 4.0]]]])])], logits=None)
+    >>> categories.add_source(source, torch.tensor([[[0, 1]]]))
+    >>> categories.dictionary.keys.flatten().tolist(), categories.dictionary.is_full()
+    ([2.0, 4.0], True)
     """
 
     def __init__(

@@ -11,4 +11,4 @@ model = dict(
     data_preprocessor=dict(type='UDADataPreProcessor', source={{_base_.source_normalisation}}),
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-train_cfg = dict(max_iters=250, val_interval=250)
+train_cfg = dict(max_iters=500, val_interval=500)

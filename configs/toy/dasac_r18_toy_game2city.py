@@ -13,4 +13,4 @@ model = dict(
     epoch_length=100,
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-train_cfg = dict(max_iters=200, val_interval=200)
+train_cfg = dict(max_iters=400, val_interval=400)

@@ -12,4 +12,4 @@ model = dict(
 )
 train_dataloader = dict(dataset=dict(target=None))  # no target image is read
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-train_cfg = dict(max_iters=450, val_interval=450)
+train_cfg = dict(max_iters=900, val_interval=900)

@@ -115,20 +115,23 @@ def class_problems(option: str, classes: Sequence[int], num_classes: int) -> Ite
         )
 
 
-def view_problems(kind: str, names: Sequence[str], data: TrainingData) -> Iterator[str]:
-    """A sentence if target samples lack views, or if their geometries differ.
+def view_problems(
+    kind: str, names: Sequence[str], data: TrainingData, domain: str = 'target'
+) -> Iterator[str]:
+    """A sentence if samples of a domain lack views, or if their geometries differ.
 
     Args:
         kind: the class that needs the views, for the sentence.
         names: of the views, which must have the same geometry.
+        domain: 'source' or 'target'.
     """
-    if data.target_size is None:
+    if domain == 'target' and data.target_size is None:
         return
-    views = data.sample['target'].get('views', {})
+    views = data.sample[domain].get('views', {})
     if missing := [name for name in names if name not in views]:
         yield (
-            f'{kind} needs the views {" and ".join(map(repr, missing))} of target images: add a '
-            'transform that makes them to train_dataloader.dataset.target.pipeline'
+            f'{kind} needs the views {" and ".join(map(repr, missing))} of {domain} images: add a '
+            f'transform that makes them to train_dataloader.dataset.{domain}.pipeline'
         )
     elif any(not views[n]['geometry'].equal(views[names[0]]['geometry']) for n in names):
         yield (

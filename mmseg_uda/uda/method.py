@@ -108,15 +108,18 @@ class UDAMethod(BaseModel):
         """The random draws of this step."""
         return StepDraws(self.seed, self.iteration, batch_size)
 
-    def supervise_source(self, step: Step, images: Tensor | None = None) -> Supervision:
+    def supervise_source(
+        self, step: Step, images: Tensor | None = None, weight: Tensor | None = None
+    ) -> Supervision:
         """A student pass on the source images with labels, and the add-ons' losses.
 
         Args:
             images: (B, 3, H, W), augmented source images; default: the batch's.
+            weight: (B, H, W), factor of each pixel's cross entropy; default: 1.
         """
         source = step.batch.source
         images = source.images if images is None else images
-        supervision = self.student.supervise(images, source.labels)
+        supervision = self.student.supervise(images, source.labels, weight)
         for addon in step.addons:
             supervision.losses |= addon.source_losses(step, supervision)
         return supervision

@@ -47,6 +47,11 @@ PROJECTION = dict(
 )
 # An epoch has two updates of the teacher; probabilities are those of random weights.
 DASAC = dict(teacher=dict(alpha=0.9, interval=2), epoch_length=3, lower=0.07, upper=0.95)
+# Keys from random weights. Images are not made smaller, because HRDA halves them again.
+CATEGORIES = dict(
+    dictionary=dict(capacity=5, confidence=0.07), weight=1.0, scales=(1.0, 1.2), wait=False
+)
+FULL_FIRST = CATEGORIES | dict(wait=True, domains='source')
 SEPICO = dict(crop_size=(SIZE, SIZE), start_iteration=0, threshold=0.07)
 
 LEVELS = dict(weight=dict(main=0.1, aux=0.05))
@@ -67,6 +72,19 @@ METHODS: dict[str, Entry] = {
             'per pixel': dict(confidence='pixel', **DASAC),
             'target only': dict(target_only=True, **DASAC),
         }
+    ),
+    'CaCo': Entry(
+        {
+            'at once': dict(contrast=CATEGORIES, teacher=dict(alpha=0.9)),
+            'full first': dict(contrast=FULL_FIRST),
+        }
+    ),
+    'CategoryRetraining': Entry(
+        {
+            '': dict(teacher=dict(alpha=0.9), dictionary=dict(capacity=5)),
+            'plain': dict(key_labels='plain', target_pass=False),
+        },
+        segmentor=dict(average='all'),
     ),
     'SelfTraining': Entry({'': dict(threshold=0.07, jitter_threshold=-1)}),
     'SePiCo': Entry(
@@ -89,6 +107,7 @@ ADDONS: dict[str, dict[str, dict]] = {
         '': dict(bank='bank', reweight_threshold=0.0, relabel_threshold=0.0443),
         'as published': dict(bank='bank', as_published=True, **EVERYTHING),
     },
+    'CategoryContrast': {'': CATEGORIES},
     'ClassThresholds': {'': dict(lower=0.07, upper=0.95)},
     'DayPartner': {'': {}},
     # classes that the images hold in different numbers of cells

@@ -107,6 +107,11 @@ def uda_batch(size=64, images=2, seed=0) -> UDABatch:
     clean, geometry = draw(len(VIEWS)), VIEWS.expand(images, -1, -1, -1)
     views = dict(clean=clean, noisy=clean + 0.1 * draw(len(VIEWS)))
     batch.target.views = {name: Views(view, geometry) for name, view in views.items()}
+    # A crop of the same place in the image without augmentation; its labels differ a little.
+    plain = (batch.source.images + 0.1 * draw()).unsqueeze(1)
+    batch.source.views = dict(
+        plain=Views(plain, VIEWS[:1].expand(images, 1, -1, -1), labels.roll(4, 1).unsqueeze(1))
+    )
     return batch
 
 
@@ -117,7 +122,7 @@ def every_tensor(batch: UDABatch, function: Callable[[Tensor], Tensor]) -> UDABa
 
 def _every_tensor(domain: DomainBatch, function: Callable[[Tensor], Tensor]) -> DomainBatch:
     views = {
-        name: Views(function(view.images), function(view.geometry))
+        name: Views(*(None if value is None else function(value) for value in vars(view).values()))
         for name, view in domain.views.items()
     }
     return replace(domain.map(function), views=views)

@@ -17,6 +17,8 @@ IN_STEP = {
     'ClassAdversarial': ['source_losses', 'target_losses', 'passes'],
     'SDCA': ['source_losses', 'target_losses', 'passes'],
     'DASAC': ['source_losses', 'target_losses', 'passes'],
+    'CategoryRetraining': ['source_losses', 'passes'],
+    'CaCo': ['source_losses', 'target_losses', 'passes'],
     'SelfTraining': ['source_losses', *PSEUDO_LABELS, 'before_mixing', 'mixed_losses', 'passes'],
 }
 

@@ -86,16 +86,21 @@ class CategoryDictionary(ClassRings):
         """
         self._add(features, nearest_labels(labels, features.shape[2:]))
 
-    def add_predicted(self, features: Tensor, probabilities: Tensor) -> None:
+    def add_predicted(
+        self, features: Tensor, probabilities: Tensor, valid: Tensor | None = None
+    ) -> None:
         """Add images by their confident predictions.
 
         Args:
             features: (B, A, h, w).
             probabilities: (B, C, h, w), compared with ``confidence`` in float32.
+            valid: (B, h, w) bool, cells that may be used; ``None``: all.
         """
         probabilities = at_least_float32(probabilities)
         confidence, labels = probabilities.max(dim=1)
         labels = labels.masked_fill(confidence < self.confidence, IGNORE)
+        if valid is not None:
+            labels = labels.masked_fill(~valid, IGNORE)
         self._add(features, labels, probabilities)
 
     @torch.no_grad()

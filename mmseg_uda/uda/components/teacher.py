@@ -9,11 +9,16 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from mmseg_uda.errors import UserError
+from mmseg_uda.models.forward_pass import ForwardPass, Levels
 from mmseg_uda.models.losses import upscale
 
 CHOICES = dict(
     buffers=('own', 'copied', 'averaged'),
     mode=('batch', 'evaluation', 'training'),
+)
+# Options of the momentum network of CaCo, which predicts as the student in training.
+MOMENTUM_NETWORK = dict(
+    alpha=0.999, warm_up=False, buffers='copied', mode='training', threshold=None
 )
 
 
@@ -26,12 +31,20 @@ class Answer:
         features: maps (B, D_i, h_i, w_i) of the backbone.
         logits: (B, C, h, w) at the head's stride.
         align_corners: of the up-scaling.
+        seen: the forward pass.
     """
 
     images: Tensor
     features: list[Tensor]
     logits: Tensor
     align_corners: bool
+    seen: ForwardPass
+
+    @property
+    def levels(self) -> Levels:
+        """Logits (B, C, h, w) of each classifier, computed on first use."""
+        with torch.no_grad():
+            return self.seen.levels
 
     def probabilities(self, part: slice = slice(None)) -> Tensor:
         """Class probabilities (B, C, H, W) of the images, computed on each call.
@@ -129,7 +142,12 @@ class Teacher(nn.Module):
     def answer(self, images: Tensor) -> Answer:
         """Features and logits of ``images`` (B, 3, H, W)."""
         seen = self.network.infer(images)
-        return Answer(images, seen.features, seen.logits, self.network.align_corners)
+        return Answer(images, seen.features, seen.logits, self.network.align_corners, seen)
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Feature maps (B, D_i, h_i, w_i) of ``images`` (B, 3, H, W), without the head."""
+        return self.network.features(images)
 
     def train(self, mode: bool = True) -> 'Teacher':
         super().train(mode and self.mode != 'evaluation')

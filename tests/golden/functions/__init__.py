@@ -4,6 +4,7 @@ from tests.golden.functions import (  # noqa: F401
     advent,
     caco,
     caco_data,
+    caco_steps,
     cdda,
     contrast,
     dasac,

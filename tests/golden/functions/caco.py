@@ -1,11 +1,14 @@
 """CaCo: dictionary and contrast, rescaled queries, class weights of the fine-tuning."""
 
+from types import SimpleNamespace
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_uda.models.forward_pass import ForwardPass, View
 from mmseg_uda.models.losses import segmentation_loss
 from mmseg_uda.uda.components.category_dictionary import CategoryDictionary
+from mmseg_uda.uda.components.category_learning import CategoryLearning, Reference
 from mmseg_uda.uda.components.class_balance import ClassBalance
 from mmseg_uda.uda.components.rescaling import rescale, rescaled_size
 from tests.golden.registry import Params, Results, golden, label_maps, tensor
@@ -64,16 +67,24 @@ def category_contrast(params: Params, inputs: Params) -> Results:
 
 @golden('caco_loss')
 def caco_loss(params: Params, inputs: Params) -> Results:
-    dictionary = given_dictionary(params, inputs)
-    loss = sum(
-        F.l1_loss(tensor(inputs[f'{level}_augmented']), tensor(inputs[f'{level}_reference']))
-        for level in ('main', 'aux')
+    """The method's losses of a query pass, with given outputs of the networks."""
+    features, labels = tensor(inputs['features']), label_maps(inputs['labels'])
+    levels = {name: tensor(inputs[f'{name}_augmented']).log() for name in ('main', 'aux')}
+    expected = {name: tensor(inputs[f'{name}_reference']) for name in levels}
+    given = ForwardPass([View([features])], levels['main'], lambda: levels)
+    student = SimpleNamespace(
+        num_classes=params['num_classes'],
+        feature_channels=features.shape[1],
+        size_divisor=1,
+        align_corners=True,
+        train_pass=lambda images: given,
     )
-    contrast = params['contrast_weight'], tensor(inputs['features']), label_maps(inputs['labels'])
-    if dictionary.is_full():
-        weight, features, labels = contrast
-        loss = loss + weight * dictionary.contrast(features, labels)
-    return {'loss': loss}
+    categories = CategoryLearning(student, weight=params['contrast_weight'])
+    categories.dictionary = given_dictionary(params, inputs)
+    reference = Reference(torch.zeros(1, 3, 8, 8), expected, labels)
+    draws = SimpleNamespace(percentage=lambda low, high: 100)
+    _, losses = categories.query_pass(student, reference, draws)
+    return {'loss': sum(value for name, value in losses.items() if 'loss' in name)}
 
 
 @golden('dictionary_updates')

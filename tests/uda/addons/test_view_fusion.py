@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import torch
 
@@ -76,6 +77,7 @@ def test_the_teacher_sees_each_view_once():
 
 def test_target_samples_need_clean_views():
     method = host()
-    data = TrainingData(None, 19, (64, 64), (64, 64), dict(target={}))
+    dataset = SimpleNamespace(block=(1, 1))
+    data = TrainingData(dataset, 19, (64, 64), (64, 64), dict(target={}))
     (problem,) = method.problems(data)
     assert problem.startswith("ViewFusion needs the views 'clean' of target images")

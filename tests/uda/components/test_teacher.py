@@ -5,7 +5,7 @@ from torch import nn
 from mmseg_uda.errors import UserError
 from mmseg_uda.uda.components.teacher import Teacher
 from tests.precision import assert_same
-from tests.uda.conftest import build, segmentor, uda_batch
+from tests.uda.conftest import build, multi_level, segmentor, uda_batch
 
 
 def network():
@@ -106,3 +106,16 @@ def test_an_answer_has_features_logits_and_probabilities(float64):
     assert [tuple(f.shape[1:]) for f in answer.features][-1] == (256, 2, 2)
     assert_same(answer.probabilities(), teacher.network.encode_decode(images).softmax(1))
     assert_same(answer.logits, teacher.network.decode(answer.features))
+
+
+def test_it_answers_with_the_logits_of_all_levels():
+    """Those of 'main' are without the other levels' share in a prediction."""
+    network = multi_level(norm='GN') | dict(test_cfg=dict(mode='whole', level_factors=dict(aux=1)))
+    student = build(dict(type='SourceOnly', segmentor=network)).student
+    images = uda_batch().target.images
+    answer = Teacher(student).answer(images)
+    levels = student.whole_pass(images).levels
+    assert answer.levels.keys() == {'main', 'aux'}
+    assert all(torch.equal(value, levels[name]) for name, value in answer.levels.items())
+    assert not torch.equal(answer.logits, levels['main'])
+    assert not any(value.requires_grad for value in answer.levels.values())

@@ -4,7 +4,9 @@
 same functions. An unknown case, layout or folder fails.
 
 ``pending.txt`` lists the cases and layouts of ``data``, one id per line, whose function or network
-is still to be written. Each of them must fail for this reason, or it fails the suite.
+is still to be written. Each of them must fail for this reason, or it fails the suite. ``slow.txt``
+lists those of ``data`` that run with the slow tests; another case of each of their functions is
+not slow.
 """
 
 import os
@@ -24,14 +26,17 @@ from tests.golden.registry import FUNCTIONS, Params, Unknown
 
 HERE = Path(__file__).parent
 OTHER_CASES = os.environ.get('GOLDEN_DIR')
-PENDING = () if OTHER_CASES else (HERE / 'pending.txt').read_text().split()
+PENDING, SLOW = (
+    () if OTHER_CASES else (HERE / name).read_text().split() for name in ('pending.txt', 'slow.txt')
+)
 
 
-def collect(root: Path, pending: Collection[str] = ()) -> list:
+def collect(root: Path, pending: Collection[str] = (), slow: Collection[str] = ()) -> list:
     """One test per case and layout; a folder that cannot be read becomes a test that fails.
 
     Args:
         pending: ids of tests that must raise :class:`Unknown`.
+        slow: ids of slow tests.
     """
     folders = sorted(path for path in root.glob('*') if path.is_dir())
     if not folders:
@@ -43,19 +48,20 @@ def collect(root: Path, pending: Collection[str] = ()) -> list:
         except (BadIndex, OSError) as error:
             tests.append(pytest.param(error, id=f'{folder.name}-index'))
         else:
-            tests += [_test(f'{folder.name}-{item.name}', item, pending) for item in items]
-    for name in sorted(set(pending) - {test.id for test in tests}):
-        error = BadIndex(f'pending.txt: there is no case or layout {name}')
-        tests.append(pytest.param(error, id=f'pending-{name}'))
+            tests += [_test(f'{folder.name}-{item.name}', item, pending, slow) for item in items]
+    for name in sorted({*pending, *slow} - {test.id for test in tests}):
+        error = BadIndex(f'pending.txt or slow.txt: there is no case or layout {name}')
+        tests.append(pytest.param(error, id=f'unknown-{name}'))
     return tests
 
 
-def _test(name: str, item: Case | Layout, pending: Collection[str]) -> Any:
+def _test(name: str, item: Case | Layout, pending: Collection[str], slow: Collection[str]) -> Any:
     marks = [pytest.mark.xfail(raises=Unknown, strict=True)] if name in pending else []
+    marks += [pytest.mark.slow] if name in slow else []
     return pytest.param(item, id=name, marks=marks)
 
 
-@pytest.mark.parametrize('item', collect(Path(OTHER_CASES or HERE / 'data'), PENDING))
+@pytest.mark.parametrize('item', collect(Path(OTHER_CASES or HERE / 'data'), PENDING, SLOW))
 def test_golden(item: Case | Layout | Exception) -> None:
     if problems := problems_of(item):
         pytest.fail('\n'.join(problems), pytrace=False)

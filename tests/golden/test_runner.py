@@ -136,11 +136,19 @@ def test_a_pending_case_must_have_an_unknown_function(tmp_path) -> None:
     assert not other.marks
 
 
-def test_a_pending_name_without_a_case_fails(tmp_path) -> None:
+def test_a_slow_case_is_marked(tmp_path) -> None:
+    write(tmp_path / 'toy', ENTRY, cases=[ENTRY, changed(name='other')])
+    slow, other = collect(tmp_path, slow=['toy-case'])
+    assert [mark.name for mark in slow.marks] == ['slow'] and not other.marks
+
+
+@pytest.mark.parametrize('listed', [dict(pending=['toy-gone']), dict(slow=['toy-gone'])])
+def test_a_listed_name_without_a_case_fails(tmp_path, listed) -> None:
     write(tmp_path / 'toy', ENTRY)
-    test = collect(tmp_path, ['toy-gone'])[-1]
-    assert test.id == 'pending-toy-gone'
-    assert problems_of(test.values[0]) == ['pending.txt: there is no case or layout toy-gone']
+    test = collect(tmp_path, **listed)[-1]
+    assert test.id == 'unknown-toy-gone'
+    (line,) = problems_of(test.values[0])
+    assert line == 'pending.txt or slow.txt: there is no case or layout toy-gone'
 
 
 # --- tolerances -------------------------------------------------------------------------------

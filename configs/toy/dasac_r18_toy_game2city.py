@@ -11,6 +11,7 @@ model = dict(
     data_preprocessor=dict(type='UDADataPreProcessor', source={{_base_.source_normalisation}}),
     teacher=dict(alpha=0.9, interval=10),
     epoch_length=100,
+    target_weight=2.0,
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 train_cfg = dict(max_iters=400, val_interval=400)

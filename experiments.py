@@ -6,6 +6,7 @@ stages. An experiment has the name of its config. Experiment 100 + N is the toy 
 """
 
 from mmseg_uda.experiments.recipes import (
+    caco_warm_up,
     cdda,
     cdda_best,
     dasac,
@@ -96,9 +97,14 @@ TABLE = (
     row(55, 'dasac/dasac_fcn8_synthia2cs', 'DA-SAC', recipe=dasac, earlier=dict(test_abn=dict(mIoU16=31.6)), mIoU16=46.8, note='45.8 on the test server'),
     row(56, 'dasac/views_sepico_dist_mitb5_gta2cs', "SePiCo DistCL with DA-SAC's views", note=NEW),
     row(57, 'dasac/views_daformer_mitb5_gta2cs', "DAFormer with DA-SAC's views", note=NEW),
+    row(59, 'caco/caco_daformer_mitb5_gta2cs', "DAFormer with CaCo's contrast", note=NEW),
     # ADVENT (Vu et al., CVPR 2019), and the training on the source that CaCo starts from
     row(63, 'advent/advent_r101_gta2cs', 'AdvEnt'),
     row(64, 'caco/source_only_r101_gta2cs', 'source only, two levels', 39.0, train_test_shared, note='about, by CaCo'),
+    # CaCo (Huang et al., CVPR 2022): the warm-up, with a dictionary of one domain or both
+    row(66, 'caco/warmup_source_keys_r101_gta2cs', 'CaCo, keys of the source', 46.8, caco_warm_up, note=PAPER),
+    row(67, 'caco/warmup_target_keys_r101_gta2cs', 'CaCo, keys of the target', 48.3, caco_warm_up, note=PAPER),
+    row(68, 'caco/warmup_r101_gta2cs', 'CaCo, keys of both', 49.2, caco_warm_up, note=PAPER),
     # SePiCo's other published rows
     row(70, 'sepico/sepico_dist_dlv2_synthia2cs', 'SePiCo DistCL', mIoU16=58.1, note=DERIVED),
     row(71, 'sepico/sepico_bank_dlv2_synthia2cs', 'SePiCo BankCL', mIoU16=57.4, note=DERIVED),

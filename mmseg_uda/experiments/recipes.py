@@ -63,6 +63,13 @@ def train_test_shared(config: str) -> tuple[Stage, ...]:
     return train_test(config, shared=True)
 
 
+def caco_warm_up(config: str) -> tuple[Stage, ...]:
+    """CaCo's warm-up, after a training on the source that experiments share."""
+    source, _ = train_test('configs/caco/source_only_r101_gta2cs.py', 'source_only', shared=True)
+    training, test = train_test(config)
+    return source, replace(training, options={'load_from': '{source_only.checkpoint}'}), test
+
+
 def cdda(config: str, bank: str | None = None) -> tuple[Stage, ...]:
     """Make CDDA's bank of source crops with the config's seed, then train and test.
 

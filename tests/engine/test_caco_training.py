@@ -12,6 +12,7 @@ from mmseg_uda.cli import train
 from mmseg_uda.errors import UserError
 from tests.tiny_training import ROOT
 
+WARM_UP_CONFIG = ROOT / 'configs/caco/warmup_r101_gta2cs.py'
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 COMMON = """
@@ -86,10 +87,29 @@ train_dataloader = dict(
 """
 
 
-def run(name: str, text: str, world: Path, folder: Path, *options: str) -> Path:
-    """Train with the published config ``name``, made small; returns the work dir."""
+FINE_TUNING = [
+    'default_runtime',
+    'datasets/cityscapes_paired_pseudo_labels',
+    'models/multi_level_r101_retraining',
+    'schedules/sgd_poly10warm_caco_100k',
+    'uda/category_retraining',
+]
+
+
+def fine_tuning_config(folder: Path) -> Path:
+    """The settings of CaCo's fine-tuning in ``configs/_base_``, together."""
+    bases = [str(ROOT / f'configs/_base_/{name}.py') for name in FINE_TUNING]
+    parts = ('segmentor', 'data_preprocessor')
+    model = ', '.join(f'{part}={{{{_base_.{part}}}}}' for part in parts)
+    path = folder / 'fine_tuning.py'
+    path.write_text(f'_base_ = {bases!r}\nmodel = dict({model})\n')
+    return path
+
+
+def run(published: Path, text: str, world: Path, folder: Path, *options: str) -> Path:
+    """Train with a published config, made small; returns the work dir."""
+    name, base = published.stem, str(published)
     config, work_dir = folder / f'{name}_tiny.py', folder / name
-    base = str(ROOT / f'configs/caco/{name}.py')
     config.write_text((COMMON + text).format(base=base, world=str(world), labels=str(folder / 'y')))
     train.main([str(config), '--work-dir', str(work_dir), *options])
     return work_dir
@@ -113,7 +133,7 @@ def logged(work_dir: Path) -> list[dict]:
 
 
 def test_warm_up_then_fine_tuning(world, tmp_path):
-    first = run('warmup_r101_gta2cs', WARM_UP, world, tmp_path)
+    first = run(WARM_UP_CONFIG, WARM_UP, world, tmp_path)
     rows = logged(first)
     assert len(rows) == 4 and {'grad_norm', 'caco.loss_consistency.aux'} < rows[0].keys()
     keys = [row['caco.keys'] for row in rows]
@@ -122,12 +142,12 @@ def test_warm_up_then_fine_tuning(world, tmp_path):
     write_labels(world, tmp_path / 'y')
     start = first / 'iter_4.pth'
     options = ('--cfg-options', f'load_from={start}')
-    rows = logged(run('finetune_r101_gta2cs', RETRAINING, world, tmp_path, *options))
+    rows = logged(run(fine_tuning_config(tmp_path), RETRAINING, world, tmp_path, *options))
     assert len(rows) == 4 and all(row['caco.loss_contrast'] > 0 for row in rows)
     assert rows[0]['caco.keys'] > 2
     # A tenth of the rate at the first iteration.
     assert rows[0]['lr'] == pytest.approx(1e-5)
-    state = torch.load(tmp_path / 'finetune_r101_gta2cs/iter_4.pth')['state_dict']
+    state = torch.load(tmp_path / 'fine_tuning/iter_4.pth')['state_dict']
     assert state['dictionary.appended'].sum() >= rows[-1]['caco.keys']
     assert state['balance.absent'][18] > 1
 
@@ -136,4 +156,4 @@ def test_a_dictionary_that_cannot_fill_is_an_error_before_training(world, tmp_pa
     """The labels of the tiny world lack classes."""
     options = ('--cfg-options', 'model.contrast.wait=True')
     with pytest.raises(UserError, match='the source labels have no pixel of .*: the dictionary of'):
-        run('warmup_r101_gta2cs', WARM_UP, world, tmp_path, *options)
+        run(WARM_UP_CONFIG, WARM_UP, world, tmp_path, *options)

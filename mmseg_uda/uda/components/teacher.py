@@ -28,17 +28,24 @@ class Answer:
 
     Attributes:
         images: (B, 3, H, W), the input.
-        features: maps (B, D_i, h_i, w_i) of the backbone.
-        logits: (B, C, h, w) at the head's stride.
-        align_corners: of the up-scaling.
         seen: the forward pass.
+        align_corners: of the up-scaling.
     """
 
     images: Tensor
-    features: list[Tensor]
-    logits: Tensor
-    align_corners: bool
     seen: ForwardPass
+    align_corners: bool
+
+    @property
+    def features(self) -> list[Tensor]:
+        """Maps (B, D_i, h_i, w_i) of the backbone."""
+        return self.seen.features
+
+    @property
+    def logits(self) -> Tensor:
+        """Logits (B, C, h, w) at the head's stride, computed on first use."""
+        with torch.no_grad():
+            return self.seen.logits
 
     @property
     def levels(self) -> Levels:
@@ -141,8 +148,7 @@ class Teacher(nn.Module):
     @torch.no_grad()
     def answer(self, images: Tensor) -> Answer:
         """Features and logits of ``images`` (B, 3, H, W)."""
-        seen = self.network.infer(images)
-        return Answer(images, seen.features, seen.logits, self.network.align_corners, seen)
+        return Answer(images, self.network.infer(images), self.network.align_corners)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> list[Tensor]:

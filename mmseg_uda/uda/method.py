@@ -92,10 +92,11 @@ class UDAMethod(BaseModel):
 
     def begin(self, batch: UDABatch) -> Step:
         """Start a training step on a batch."""
+        trained = batch.target if self.needs_target else batch.source
         return Step(
             batch,
             self.student,
-            self.draw(len((batch.target or batch.source).images)),
+            self.draw(len(trained.images)),
             self.iteration,
             pasted=batch.source,
             mean=self.data_preprocessor.mean,

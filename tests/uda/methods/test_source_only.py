@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -47,6 +49,13 @@ def test_the_student_sees_shuffled_images(kind):
         assert torch.equal(images, shuffle_channels(batch.source.images, kind, drawn))
         orders.update(drawn)
     assert orders == set(range(len(ORDERS[kind])))
+
+
+def test_each_source_image_has_an_order_whatever_the_number_of_target_images():
+    batch = uda_batch()
+    target = replace(batch.target, images=batch.target.images[:1])
+    step = source_only(channel_shuffle='permute').begin(replace(batch, target=target))
+    assert len(step.draws.channel_orders(3)) == len(batch.source.images) == 2
 
 
 def test_an_unknown_order_is_refused():

@@ -33,7 +33,10 @@ class CountsFile:
         else:
             with atomic_write(path, 'w') as file:
                 file.write(json.dumps(call) + '\n')
-        self._file = open(path, 'a')
+        try:
+            self._file = open(path, 'a')
+        except OSError as error:
+            raise cannot_write(path, error) from error
 
     def __contains__(self, name: str) -> bool:
         return name in self._counts
